@@ -1,0 +1,98 @@
+/**
+ * Which room may import what. `check-layering.ts` applies these rules to the source, and to
+ * `test/fixtures/layering`, where every rule is broken on purpose and must be reported.
+ */
+import type { ICruiseOptions, IRegularForbiddenRuleType } from 'dependency-cruiser';
+
+const test = '\\.test\\.ts$';
+const program = '^(coordinator|node-agent|cli|bench|examples|scripts|test)/';
+const network = '^(node:)?(net|tls|http|https|http2|dgram|dns)(/|$)';
+const npm = (name: string): string => `(^|/)node_modules/${name}/`;
+
+type Rule = Required<Pick<IRegularForbiddenRuleType, 'name' | 'comment' | 'severity' | 'from' | 'to'>>;
+
+const rule = (name: string, comment: string, from: Rule['from'], to: Rule['to']): Rule => ({
+  name,
+  comment,
+  severity: 'error',
+  from,
+  to,
+});
+
+export const forbidden: Rule[] = [
+  rule('resolvable', 'An import that is not found is checked by no rule.', {}, { couldNotResolve: true }),
+  rule('no-cycles', 'Modules that need each other are one module.', {}, { circular: true }),
+  rule(
+    'test-is-a-leaf',
+    'test/ may import anything; nothing imports it.',
+    { pathNot: '^test/' },
+    { path: '^test/' },
+  ),
+  rule('shared-knows-no-program', 'shared is below every program.', { path: '^shared/' }, { path: program }),
+  rule(
+    'shared-is-pure',
+    'No I/O, no clock, no threads in shared.',
+    { path: '^shared/src/', pathNot: [test, '^shared/src/(log|wire|plan)/'] },
+    { dependencyTypes: ['core'] },
+  ),
+  rule(
+    'shared-only-hashes-and-signs',
+    'Where shared digests and signs, node:crypto is all that it may use.',
+    { path: '^shared/src/(log|wire|plan)/', pathNot: test },
+    { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' },
+  ),
+  rule(
+    'linalg-owns-ml-matrix',
+    'One wrapper knows where ml-matrix clamps instead of failing.',
+    { pathNot: '^shared/src/linalg/' },
+    { path: npm('ml-matrix') },
+  ),
+  rule(
+    'coordinator-knows-no-agent',
+    'The programs meet in proto and shared alone.',
+    { path: '^coordinator/' },
+    { path: '^node-agent/' },
+  ),
+  rule(
+    'agent-knows-no-coordinator',
+    'The programs meet in proto and shared alone.',
+    { path: '^node-agent/' },
+    { path: '^coordinator/' },
+  ),
+  rule(
+    'programs-know-no-cli',
+    'The command line starts the programs, not the other way.',
+    { path: '^(coordinator|node-agent)/' },
+    { path: '^(cli|bench|examples|scripts)/' },
+  ),
+  rule(
+    'egress-owns-grpc',
+    'What leaves an institution leaves through one folder.',
+    { path: '^node-agent/src/', pathNot: '^node-agent/src/egress/' },
+    { path: npm('@grpc/[^/]+') },
+  ),
+  rule(
+    'agent-listens-or-leaves',
+    'In the agent, only egress dials and only the custodian page listens.',
+    { path: '^node-agent/src/', pathNot: ['^node-agent/src/(egress|custodian)/', test] },
+    { path: network },
+  ),
+  rule(
+    'data-has-no-transport',
+    'The code that reads records can reach nothing that sends.',
+    { path: '^node-agent/src/data/', pathNot: test },
+    { path: ['^node-agent/src/(egress|custodian)/', network, npm('(@grpc/[^/]+|fastify|undici)')] },
+  ),
+];
+
+export const options: ICruiseOptions = {
+  parser: 'swc',
+  tsPreCompilationDeps: true,
+  doNotFollow: { path: ['node_modules', '^proto/gen/'] },
+  exclude: { path: '^test/fixtures/' },
+  enhancedResolveOptions: {
+    exportsFields: ['exports'],
+    conditionNames: ['import', 'node', 'default', 'types'],
+    extensions: ['.ts', '.mjs', '.js', '.json'],
+  },
+};

@@ -1,0 +1,39 @@
+/**
+ * Runs test suites with node's test runner and its summary: `node scripts/test.ts [suite …]`.
+ * Without a suite: the fast ones, and `reference` where its data lie beside the repository.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+const SUITES: Readonly<Record<string, { include: string[]; exclude: string[] }>> = {
+  fast: {
+    include: ['{shared,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
+    exclude: ['**/node_modules/**', 'test/{fixtures,reference,containers,browser}/**'],
+  },
+  reference: { include: ['test/reference/**/*.test.ts'], exclude: [] },
+  containers: { include: ['test/containers/**/*.test.ts'], exclude: [] },
+  browser: { include: ['test/browser/**/*.test.ts'], exclude: [] },
+};
+
+const root = resolve(import.meta.dirname, '..');
+const asked = process.argv.slice(2);
+if (asked.length === 0) {
+  asked.push('fast');
+  if (existsSync(resolve(root, '../shared/reference'))) asked.push('reference');
+  else console.log('Left out: test/reference, because ../shared/reference is not there.');
+}
+
+const files = asked.flatMap((name) => {
+  const suite = SUITES[name];
+  if (suite === undefined) throw new Error(`no suite ${name}; there are ${Object.keys(SUITES).join(', ')}`);
+  const found = globSync(suite.include, { cwd: root, exclude: suite.exclude });
+  if (found.length === 0) throw new Error(`suite ${name} has no tests`);
+  return found.toSorted();
+});
+
+const { status } = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...files], {
+  cwd: root,
+  stdio: 'inherit',
+});
+process.exitCode = status ?? 1;
