@@ -1,0 +1,236 @@
+import { resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { DuckDBTypeId, type DuckDBConnection } from '@duckdb/node-api';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { literal, readFault, withDatabase, type ReadOptions } from './database.ts';
+import { readHeader } from './header.ts';
+import { missingColumns, type Column, type Table } from './table.ts';
+
+export type Format = 'csv' | 'parquet' | 'json' | 'ndjson';
+
+/** An opened file: its columns in the file's order, and how to read some of them. */
+export interface Source {
+  readonly columns: readonly string[];
+  read(names: readonly string[]): Promise<Table>;
+}
+
+interface SourceColumns {
+  readonly names: readonly string[];
+  /** DuckDB type of each column, in the order of `names`. */
+  readonly types: readonly DuckDBTypeId[];
+  /** A table expression whose columns are named c0, c1, … */
+  readonly relation: string;
+}
+
+const NESTED = new Set([DuckDBTypeId.LIST, DuckDBTypeId.STRUCT, DuckDBTypeId.MAP, DuckDBTypeId.ARRAY, DuckDBTypeId.UNION, DuckDBTypeId.BLOB]);
+const NUMERIC = new Set([
+  DuckDBTypeId.BOOLEAN,
+  DuckDBTypeId.TINYINT,
+  DuckDBTypeId.SMALLINT,
+  DuckDBTypeId.INTEGER,
+  DuckDBTypeId.BIGINT,
+  DuckDBTypeId.HUGEINT,
+  DuckDBTypeId.UTINYINT,
+  DuckDBTypeId.USMALLINT,
+  DuckDBTypeId.UINTEGER,
+  DuckDBTypeId.UBIGINT,
+  DuckDBTypeId.UHUGEINT,
+  DuckDBTypeId.FLOAT,
+  DuckDBTypeId.DOUBLE,
+  DuckDBTypeId.DECIMAL,
+]);
+
+/** The format that a file's name says, or null. `.json` is an array of records, `.ndjson` and `.jsonl` one record a line. */
+export function formatOf(path: string): Format | null {
+  const match = /\.(?:(csv|tsv)(?:\.gz)?|(parquet)|(json)|(ndjson|jsonl))$/i.exec(path);
+  if (match === null) return null;
+  return match[1] !== undefined ? 'csv' : match[2] !== undefined ? 'parquet' : match[3] !== undefined ? 'json' : 'ndjson';
+}
+
+/**
+ * Opens a CSV, TSV, Parquet, JSON or NDJSON file for the time `work` takes.
+ *
+ * A missing value is an empty cell, `NA`, null, or NaN in Parquet; spaces around a value do not count. A column is numeric
+ * where every value is a number, or where all are TRUE or FALSE (1 and 0). Errors (`data/*`) name the column and the data
+ * row (the first below the header is row 1), never a value.
+ */
+export async function withSource<T>(
+  file: string,
+  options: ReadOptions,
+  work: (source: Source) => Promise<T>,
+): Promise<T> {
+  const path = resolve(file);
+  const format = formatOf(path);
+  await checkFile(path, format);
+  const header = format === 'csv' ? await readHeader(path) : null;
+  return withDatabase({ files: [path] }, options, async (connection) => {
+    try {
+      const columns =
+        header === null
+          ? await describe(connection, path, format!)
+          : {
+              names: header.names,
+              types: header.names.map(() => DuckDBTypeId.VARCHAR),
+              relation: csvRelation(path, header.delimiter, header.names.length),
+            };
+      return await work({ columns: columns.names, read: (names) => readAll(connection, columns, names, path) });
+    } catch (error) {
+      throw readFault(error, path);
+    }
+  });
+}
+
+/** Reads the named columns of a file; throws `data/missing-column` where it lacks one. See `withSource`. */
+export function readColumns(path: string, names: readonly string[], options: ReadOptions = {}): Promise<Table> {
+  return withSource(path, options, (source) => source.read(names));
+}
+
+/** A table expression over a CSV file, every column as text. */
+export function csvRelation(path: string, delimiter: string, width: number): string {
+  const types = Array.from({ length: width }, (_, i) => `'c${i}':'VARCHAR'`).join(',');
+  return `read_csv(${literal(path)}, auto_detect=false, header=true, delim=${literal(delimiter)}, quote='"', escape='"',
+    nullstr=['','NA'], columns={${types}}, strict_mode=true, hive_partitioning=false, buffer_size=8388608)`;
+}
+
+/** A table expression over a Parquet or JSON file, with the file's own column names. */
+export function relationOf(path: string, format: Exclude<Format, 'csv'>): string {
+  if (format === 'parquet') return `read_parquet(${literal(path)}, hive_partitioning=false)`;
+  const layout = format === 'json' ? 'array' : 'newline_delimited';
+  return `read_json(${literal(path)}, format='${layout}', records=true, sample_size=-1, convert_strings_to_integers=false,
+    dateformat='', timestampformat='', hive_partitioning=false)`;
+}
+
+async function checkFile(path: string, format: Format | null): Promise<void> {
+  const fail = (code: 'data/unreadable' | 'data/empty', message: string, remedy: string) =>
+    new ConcordatError(code, message, { place: path, remedy });
+  if (format === null) {
+    throw fail('data/unreadable', 'the file’s name does not say its format', 'use .csv, .tsv, .parquet, .json or .ndjson');
+  }
+  // DuckDB would take these for a pattern of several files.
+  if (/[*?[\]]/.test(path)) throw fail('data/unreadable', 'the path holds one of * ? [ ]', 'rename the file or its folder');
+  const found = await stat(path).catch(() => null);
+  if (found === null || !found.isFile()) {
+    throw fail('data/unreadable', 'there is no such file', 'check the path, and that the agent’s account may read it');
+  }
+  if (found.size === 0) throw fail('data/empty', 'the file is empty', 'export the data again');
+}
+
+async function describe(connection: DuckDBConnection, path: string, format: Format): Promise<SourceColumns> {
+  const relation = relationOf(path, format as Exclude<Format, 'csv'>);
+  const result = await connection.run(`SELECT * FROM ${relation} LIMIT 0`);
+  const names = result.columnNames();
+  return {
+    names,
+    types: names.map((_, i) => result.columnTypeId(i)),
+    relation: `${relation} AS file(${names.map((_, i) => `c${i}`).join(',')})`,
+  };
+}
+
+/**
+ * One pass reads every wanted column as numbers, with +∞ (never a value, since only finite numbers are) where there is
+ * text; a second reads the columns that had any, as text.
+ */
+async function readAll(
+  connection: DuckDBConnection,
+  source: SourceColumns,
+  names: readonly string[],
+  path: string,
+): Promise<Table> {
+  const absent = names.filter((name) => name === '' || !source.names.includes(name));
+  if (absent.length > 0) throw missingColumns(absent, source.names);
+  const wanted = [...new Set(names)].map((name) => ({ name, index: source.names.indexOf(name) }));
+  for (const { name, index } of wanted) {
+    if (!NESTED.has(source.types[index]!)) continue;
+    throw new ConcordatError('data/malformed', `column "${name}" holds nested or binary values`, {
+      place: `${path}, column "${name}"`,
+      remedy: 'write one plain value a cell',
+    });
+  }
+  const numbers = await readNumbers(connection, source, wanted.map((w) => w.index));
+  if (numbers.rows === 0) {
+    throw new ConcordatError('data/empty', 'the file has no rows', { place: path, remedy: 'export the data again' });
+  }
+  const columns = new Map<string, Column>();
+  for (const [k, { name, index }] of wanted.entries()) {
+    const values = numbers.values[k]!;
+    const firstText = values.indexOf(Infinity);
+    if (firstText === -1) columns.set(name, { kind: 'numeric', values });
+    else if (NUMERIC.has(source.types[index]!)) {
+      throw new ConcordatError('data/not-numeric', `column "${name}" holds an infinite value`, {
+        place: `${path}, column "${name}", row ${firstText + 1}`,
+        remedy: 'leave the value missing, or correct it',
+      });
+    } else columns.set(name, asLogical(await readText(connection, source, index, numbers.rows)));
+  }
+  return { rows: numbers.rows, columns, available: source.names };
+}
+
+/** The value as trimmed text, null where missing. */
+function textOf(index: number): string {
+  return `nullif(nullif(trim(CAST(c${index} AS VARCHAR)), ''), 'NA')`;
+}
+
+function numberOf(index: number, type: DuckDBTypeId): string {
+  // A cast would take 1_000 for a thousand.
+  const number = NUMERIC.has(type)
+    ? `CAST(c${index} AS DOUBLE)`
+    : `CASE WHEN contains(c${index}, '_') THEN NULL ELSE TRY_CAST(CAST(c${index} AS VARCHAR) AS DOUBLE) END`;
+  const missing = NUMERIC.has(type) ? `c${index} IS NULL OR isnan(${number})` : `${textOf(index)} IS NULL`;
+  return `CASE WHEN ${missing} THEN 'nan'::DOUBLE WHEN isfinite(${number}) THEN ${number} ELSE 'inf'::DOUBLE END`;
+}
+
+async function readNumbers(
+  connection: DuckDBConnection,
+  source: SourceColumns,
+  indices: readonly number[],
+): Promise<{ rows: number; values: Float64Array[] }> {
+  const expressions = indices.map((index) => numberOf(index, source.types[index]!));
+  const result = await connection.stream(`SELECT ${expressions.join(', ') || '1'} FROM ${source.relation}`);
+  const values = indices.map(() => new Float64Array(4096));
+  let rows = 0;
+  for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+    const n = chunk.rowCount;
+    for (let k = 0; k < indices.length; k++) {
+      let into = values[k]!;
+      if (rows + n > into.length) {
+        into = new Float64Array(2 * into.length);
+        into.set(values[k]!);
+        values[k] = into;
+      }
+      const vector = chunk.getColumnVector(k);
+      for (let i = 0; i < n; i++) into[rows + i] = vector.getItem(i) as number;
+    }
+    rows += n;
+  }
+  for (let k = 0; k < indices.length; k++) values[k] = values[k]!.slice(0, rows);
+  return { rows, values };
+}
+
+async function readText(
+  connection: DuckDBConnection,
+  source: SourceColumns,
+  index: number,
+  rows: number,
+): Promise<Column & { kind: 'text' }> {
+  const result = await connection.stream(`SELECT ${textOf(index)} FROM ${source.relation}`);
+  const codes = new Int32Array(rows);
+  const byLabel = new Map<string, number>();
+  let row = 0;
+  for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+    const vector = chunk.getColumnVector(0);
+    for (let i = 0; i < chunk.rowCount; i++) {
+      const label = vector.getItem(i) as string | null;
+      let code = label === null ? -1 : byLabel.get(label);
+      if (code === undefined) byLabel.set(label!, (code = byLabel.size));
+      codes[row++] = code;
+    }
+  }
+  return { kind: 'text', codes, labels: [...byLabel.keys()] };
+}
+
+/** R and Python write logical values as TRUE, True or true; plans write them 0 and 1. */
+function asLogical(column: Column & { kind: 'text' }): Column {
+  const values = column.labels.map((label) => (/^true$/i.test(label) ? 1 : /^false$/i.test(label) ? 0 : NaN));
+  if (values.some(Number.isNaN)) return column;
+  return { kind: 'numeric', values: Float64Array.from(column.codes, (code) => values[code] ?? NaN) };
+}
