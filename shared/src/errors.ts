@@ -49,18 +49,28 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** One of several faults that a single error reports. */
+export interface Fault {
+  readonly place: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
 export interface ErrorDetail {
   /** File, line, key path, column or study: where the fault is. */
   readonly place?: string;
   /** What the reader can do about it. */
   readonly remedy?: string;
   readonly cause?: unknown;
+  /** Every fault of a document, in its order; the message lists them all. */
+  readonly faults?: readonly Fault[];
 }
 
 export class ConcordatError extends Error {
   readonly code: ErrorCode;
   readonly place: string | undefined;
   readonly remedy: string | undefined;
+  readonly faults: readonly Fault[];
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -68,6 +78,7 @@ export class ConcordatError extends Error {
     this.code = code;
     this.place = detail.place;
     this.remedy = detail.remedy;
+    this.faults = detail.faults ?? [];
   }
 
   /** One block of text for a person: code, place, what, remedy. */
