@@ -1,0 +1,129 @@
+import { cholesky, packedIndex, packedLength, pivotedRank } from '../linalg/symmetric.ts';
+import type { Rank } from './facts.ts';
+
+/** Share of a column's variance left by the columns before it, below which it counts as their exact combination. */
+const EXACT = 1e-12;
+/** The same share (1 / variance inflation factor) below which the design is nearly rank-deficient. */
+const NEAR = 1e-6;
+const BLOCK = 1024;
+
+/**
+ * Largest leverage and the rank of a design with n rows and p columns, which always includes an intercept (given or not:
+ * a Cox model's baseline plays its part):
+ *
+ *   h_i = 1/N + z_i' (Z'WZ)⁻¹ z_i,   z_i = x_i − x̄,  N = Σ w_i,
+ *
+ * the hat value of one participant of row i (Hoaglin & Welsch 1978, Am Stat 32:17), over the columns that vary and are no
+ * combination of earlier ones. W holds how many participants share a row (grouped data); it is not the model's
+ * working weight, so the rule does not depend on the parameters asked about.
+ *
+ * @param columns p columns of length n
+ * @param weights participants of each row, length n; null: one
+ */
+export function leverage(
+  columns: readonly Float64Array[],
+  n: number,
+  weights: Float64Array | null,
+): { readonly maximum: number; readonly rank: Rank } {
+  const total = weights === null ? n : weights.reduce((sum, w) => sum + w, 0);
+  const centres = columns.map((column) => weightedMean(column, weights, total));
+  const all = gram(columns, centres, n, weights);
+  const varies = columns.map((column, j) => all[packedIndex(j, j)]! > 0 && !isConstant(column));
+  const varying = columns.filter((_, j) => varies[j]);
+  const varyingCentres = centres.filter((_, j) => varies[j]);
+  const correlations = toCorrelations(gram(varying, varyingCentres, n, weights));
+  const { dependent } = pivotedRank(correlations.matrix, EXACT);
+  const kept = varying.map((_, j) => j).filter((j) => !dependent.includes(j));
+  const reduced = new Float64Array(packedLength(kept.length));
+  kept.forEach((a, i) => kept.forEach((b, j) => (reduced[packedIndex(i, j)] = correlations.matrix[packedIndex(a, b)]!)));
+  const factor = cholesky(reduced);
+  const nearDeficient = kept.some((_, j) => factor[packedIndex(j, j)]! ** 2 < NEAR);
+  const distance = largestDistance(
+    kept.map((j) => varying[j]!),
+    kept.map((j) => varyingCentres[j]!),
+    kept.map((j) => correlations.scales[j]!),
+    factor,
+    n,
+  );
+  return { maximum: Math.min(1, 1 / total + distance), rank: { deficient: dependent.length > 0, nearDeficient } };
+}
+
+function weightedMean(column: Float64Array, weights: Float64Array | null, total: number): number {
+  let sum = 0;
+  for (let i = 0; i < column.length; i++) sum += (weights === null ? 1 : weights[i]!) * column[i]!;
+  return sum / total;
+}
+
+function isConstant(column: Float64Array): boolean {
+  const first = column[0];
+  return column.every((value) => value === first);
+}
+
+/** Z'WZ of the centred columns, packed; a block of rows at a time, so that its columns stay in cache. */
+function gram(
+  columns: readonly Float64Array[],
+  centres: readonly number[],
+  n: number,
+  weights: Float64Array | null,
+): Float64Array {
+  const p = columns.length;
+  const out = new Float64Array(packedLength(p));
+  const block = columns.map(() => new Float64Array(BLOCK));
+  for (let start = 0; start < n; start += BLOCK) {
+    const size = Math.min(BLOCK, n - start);
+    for (let j = 0; j < p; j++) {
+      const [column, centred, centre] = [columns[j]!, block[j]!, centres[j]!];
+      for (let i = 0; i < size; i++) centred[i] = column[start + i]! - centre;
+      for (let k = 0; k <= j; k++) {
+        const other = block[k]!;
+        let sum = 0;
+        if (weights === null) for (let i = 0; i < size; i++) sum += centred[i]! * other[i]!;
+        else for (let i = 0; i < size; i++) sum += weights[start + i]! * centred[i]! * other[i]!;
+        out[packedIndex(j, k)]! += sum;
+      }
+    }
+  }
+  return out;
+}
+
+function toCorrelations(a: Float64Array): { matrix: Float64Array; scales: number[] } {
+  const scales: number[] = [];
+  for (let j = 0; packedLength(j) < a.length; j++) scales.push(Math.sqrt(a[packedIndex(j, j)]!));
+  const matrix = Float64Array.from(a);
+  scales.forEach((s, i) => {
+    for (let j = 0; j <= i; j++) matrix[packedIndex(i, j)]! /= s * scales[j]!;
+  });
+  return { matrix, scales };
+}
+
+/** max over rows of ‖L⁻¹ D⁻¹ (x_i − x̄)‖², by forward substitution on a block of rows at a time. */
+function largestDistance(
+  columns: readonly Float64Array[],
+  centres: readonly number[],
+  scales: readonly number[],
+  factor: Float64Array,
+  n: number,
+): number {
+  const solved = columns.map(() => new Float64Array(BLOCK));
+  const squares = new Float64Array(BLOCK);
+  let largest = 0;
+  for (let start = 0; start < n; start += BLOCK) {
+    const size = Math.min(BLOCK, n - start);
+    squares.fill(0);
+    for (let j = 0; j < columns.length; j++) {
+      const [column, u, centre, scale] = [columns[j]!, solved[j]!, centres[j]!, scales[j]!];
+      for (let i = 0; i < size; i++) u[i] = (column[start + i]! - centre) / scale;
+      for (let k = 0; k < j; k++) {
+        const [before, l] = [solved[k]!, factor[packedIndex(j, k)]!];
+        for (let i = 0; i < size; i++) u[i]! -= l * before[i]!;
+      }
+      const pivot = factor[packedIndex(j, j)]!;
+      for (let i = 0; i < size; i++) {
+        u[i]! /= pivot;
+        squares[i]! += u[i]! * u[i]!;
+      }
+    }
+    for (let i = 0; i < size; i++) if (squares[i]! > largest) largest = squares[i]!;
+  }
+  return largest;
+}
