@@ -1,0 +1,180 @@
+import type { AnalysisResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
+import type { Analysis, DesignColumn, ExpandedPlan, Outcome } from '@concordat/shared/plan/types.ts';
+import { levelPercent } from './format.ts';
+import { ciPhrase, TAU2_NAMES } from './phrases.ts';
+import { pooledTerms } from './view.ts';
+
+function outcomePhrase(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'continuous':
+      return outcome.variable;
+    case 'binary':
+      return `${outcome.variable} (event: ${outcome.event})`;
+    case 'binary-grouped':
+      return `${outcome.events} out of ${outcome.trials}`;
+    case 'count':
+      return outcome.exposure === null
+        ? `the count ${outcome.variable}`
+        : `the count ${outcome.variable}, with the logarithm of ${outcome.exposure} as offset`;
+    case 'time-to-event':
+      return `the time ${outcome.time} to ${outcome.event}${
+        outcome.entry === null ? '' : `, with delayed entry at ${outcome.entry}`
+      }`;
+  }
+}
+
+function familyPhrase(planned: Analysis): string {
+  switch (planned.family) {
+    case 'gaussian':
+      return 'a linear regression (least squares, its own residual variance in each study)';
+    case 'binomial':
+      return 'a logistic regression (logit link, maximum likelihood)';
+    case 'poisson':
+      return 'a Poisson regression (log link, maximum likelihood)';
+    case 'cox': {
+      const ties = planned.ties === 'efron' ? 'Efron' : 'Breslow';
+      const strata =
+        planned.strata.length === 0 ? '' : `, its baseline hazard stratified by ${list(planned.strata)}`;
+      return `a Cox proportional hazards regression (partial likelihood, ${ties}’s method for ties${strata})`;
+    }
+  }
+}
+
+function list(items: readonly string[]): string {
+  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1) ?? ''}`;
+}
+
+/** Covariates in words, each once although a factor or a spline has several columns. */
+function covariates(columns: readonly DesignColumn[], plan: ExpandedPlan): string[] {
+  const phrases = columns.map((column) =>
+    column.product
+      .map((basis) => {
+        switch (basis.kind) {
+          case 'linear':
+            return basis.variable + (basis.centred ? ' (centred at the study’s mean)' : '');
+          case 'level': {
+            const reference = plan.levels[basis.variable]?.[0];
+            const against = reference === undefined ? '' : `, reference ${reference}`;
+            return `${basis.variable} (as a factor${against}${basis.centred ? ', centred at the study’s means' : ''})`;
+          }
+          case 'rcs':
+            return `${basis.variable} (restricted cubic spline, knots at ${basis.knots.join(', ')}${
+              basis.centred ? ', centred at the study’s means' : ''
+            })`;
+          case 'intercept':
+          case 'treatment':
+            return basis.kind;
+        }
+      })
+      .join(' × '),
+  );
+  return [...new Set(phrases)];
+}
+
+function stageOne(planned: Analysis, plan: ExpandedPlan): string {
+  const adjust = covariates(
+    planned.columns.filter(({ role }) => role === 'adjust' || role === 'modifier'),
+    plan,
+  );
+  const { treatment } = plan;
+  const exposure =
+    treatment === null
+      ? list(adjust)
+      : `treatment (${treatment.variable}: ${list(treatment.active.map(String))} against ${treatment.control})`;
+  const adjusted = treatment === null || adjust.length === 0 ? '' : `, adjusted for ${list(adjust)}`;
+  const offset = planned.offset === null ? '' : `, with ${planned.offset} as offset`;
+  const on = exposure === '' ? '' : ` on ${exposure}`;
+  return `Two-stage individual participant data meta-analysis. In stage one, each study was analysed by itself, at its own site, by ${familyPhrase(
+    planned,
+  )} of ${outcomePhrase(plan.outcome)}${on}${adjusted}${offset}.`;
+}
+
+function analysisSet(plan: ExpandedPlan): string {
+  const population =
+    plan.populationText === null ? 'All rows' : `Rows with ${plan.populationText}`;
+  const arms = plan.treatment === null ? '' : ' in one of these arms';
+  return `${population}${arms} that are complete for the analysis were used; nothing was imputed.`;
+}
+
+function interaction(planned: Analysis): string[] {
+  const modifier = planned.effectModifier;
+  if (modifier === null) return [];
+  if (!modifier.separate) {
+    return [
+      `The interaction of treatment with ${modifier.variable} is one merged term: it mixes within-trial with across-trial information.`,
+    ];
+  }
+  return [
+    `The interaction of treatment with ${modifier.variable} was estimated within each study, with ${modifier.variable} centred at its mean in that study’s analysis set, so that the treatment term is the effect at that mean. The across-trial association is a meta-regression of the studies’ treatment effects on those means.`,
+  ];
+}
+
+function stageTwo(outcome: TwoStageResult, planned: Analysis): string[] {
+  const { pool } = planned;
+  const several = pooledTerms(outcome, planned).length > 1;
+  const df = outcome.pooled.find(({ term }) => pool.terms.includes(term))?.df ?? null;
+  const sentences: string[] = [];
+  if (outcome.joint !== null) {
+    const between =
+      pool.tau2 === 'FE'
+        ? 'a multivariate common-effect model (generalised least squares)'
+        : `a multivariate random-effects model with an unstructured between-study covariance matrix estimated by ${TAU2_NAMES[pool.tau2]}`;
+    sentences.push(
+      `In stage two, the coefficients were pooled jointly, with their within-study covariance matrices, in ${between}; studies that cannot estimate a term contribute the others.`,
+      'Heterogeneity is also given for each term pooled by itself.',
+    );
+  } else {
+    const each = several ? ', each coefficient by itself' : '';
+    sentences.push(
+      pool.tau2 === 'FE'
+        ? `In stage two, estimates were pooled${each} in a common-effect model with inverse-variance weights.`
+        : `In stage two, estimates were pooled${each} in a random-effects model with inverse-variance weights; the between-study variance τ² was estimated by ${TAU2_NAMES[pool.tau2]}.`,
+    );
+  }
+  sentences.push(
+    `Pooled ${levelPercent(pool.level)} confidence intervals: ${ciPhrase(pool.ci, df)}. Study intervals: standard normal quantile.`,
+  );
+  if (pool.tau2 !== 'FE') {
+    sentences.push('The interval of τ² is by the Q-profile method; I² and H² are computed from τ² as in metafor.');
+  }
+  if (pool.prediction && pool.tau2 !== 'FE') {
+    const quantile = df === null ? 'the standard normal quantile' : 'the t quantile with the same degrees of freedom';
+    sentences.push(`Prediction interval: estimate ± q × √(SE² + τ²), with q ${quantile}.`);
+  }
+  return sentences;
+}
+
+function released(planned: Analysis, plan: ExpandedPlan): string {
+  const what = [
+    'the coefficients of its model and their covariance matrix',
+    'two log-likelihoods',
+    ...(planned.family === 'gaussian' ? ['the residual variance'] : []),
+    `numbers of participants${plan.outcome.kind === 'continuous' ? '' : ' and events'}${
+      plan.treatment === null ? '' : ' per arm'
+    }`,
+    'numbers of rows left out by reason',
+    ...(planned.effectModifier?.separate === true ? [`the mean of ${planned.effectModifier.variable}`] : []),
+    'how the fit went (iterations, rescaled columns)',
+  ];
+  const levels =
+    plan.undeclared.length === 0 ? '' : ` Before that it sent the levels of ${list(plan.undeclared)}.`;
+  return `Each contributing site sent, for this analysis and after its disclosure rules were met: ${list(what)}.${levels} No participant’s record left a site.`;
+}
+
+/** The methods of one analysis as sentences: exactly what was computed, by the names a methods section uses. */
+export function methodsParagraph(
+  planned: Analysis,
+  outcome: AnalysisResult,
+  plan: ExpandedPlan,
+  software: string,
+): string {
+  if (outcome.approach === 'one-stage') return 'A one-stage analysis was planned; this version does not compute it.';
+  return [
+    stageOne(planned, plan),
+    analysisSet(plan),
+    ...interaction(planned),
+    ...stageTwo(outcome, planned),
+    released(planned, plan),
+    `Software: ${software}.`,
+  ].join(' ');
+}
