@@ -1,0 +1,235 @@
+import { ConcordatError } from '../errors.ts';
+import { cholesky, packedIndex, packedLength, packedOrder, solveCholesky, symmetricEigenvalues, toRows } from '../linalg/symmetric.ts';
+import { chiSquareUpper } from '../numerics/distributions.ts';
+import type { JointPool, PooledTerm, Warning } from '../plan/result-types.ts';
+import { waldTerm } from './inference.ts';
+import { derivatives, fitAt, sigmaOf } from './multivariate-likelihood.ts';
+import type { MultivariateFit, StudyVector } from './multivariate-likelihood.ts';
+import type { PoolingOptions } from './random-effects.ts';
+import { poolingWarning } from './warnings.ts';
+
+const ITERATION_LIMIT = 200;
+/** Predicted gain in log-likelihood below which an optimum is reached: Newton's last step then has full precision. */
+const DECREMENT = 1e-18;
+/** Between-study variances below this share of the typical within-study variance are zero. */
+const ZERO_VARIANCE = 1e-12;
+/** Correlations closer than this to ±1 are reported as the boundary. */
+const BOUNDARY_CORRELATION = 1e-7;
+
+export interface MultivariatePool {
+  readonly pooled: readonly PooledTerm[];
+  /** Covariance of the pooled estimates, packed; scaled under HKSJ. */
+  readonly vcov: Float64Array;
+  /** Of a contrast too: N − p under HKSJ, N estimates of p terms in all studies; null: normal. */
+  readonly df: number | null;
+  readonly joint: JointPool;
+  readonly warnings: readonly Warning[];
+}
+
+/**
+ * Pools several terms at once with their within-study covariances: common effect (FE: generalised least
+ * squares), or random effects with an unstructured between-study covariance Σ by REML or ML, as
+ * metafor::rma.mv(struct = "UN"). Covariance (ΣZᵢ'Vᵢ⁻¹Zᵢ)⁻¹ at Σ̂. Under HKSJ it is multiplied by
+ * H² = Σᵢrᵢ'Vᵢ⁻¹rᵢ/(N − p), with t quantiles on N − p degrees of freedom, for N estimates in all: the extension of
+ * Jackson & Riley 2014 (Stat Med 33:541), which is knha where p = 1; HKSJ-adhoc takes max(H², 1). Prediction
+ * intervals: estimate ± the interval's critical value × √(se² + Σⱼⱼ).
+ *
+ * Each term must be in a study, and under REML or ML in two, else `numerics/invalid-input`; so are other τ² methods.
+ * Null: no start converged.
+ */
+export function poolJointly(
+  terms: readonly string[],
+  studies: readonly StudyVector[],
+  options: PoolingOptions & { readonly prediction: boolean },
+): MultivariatePool | null {
+  const p = terms.length;
+  const common = options.tau2 === 'FE';
+  const restricted = options.tau2 === 'REML';
+  const counts = terms.map((_, j) => studies.filter((study) => study.terms.includes(j)).length);
+  if ((!common && !restricted && options.tau2 !== 'ML') || counts.some((count) => count < (common ? 1 : 2))) {
+    throw new ConcordatError('numerics/invalid-input', 'these terms cannot be pooled jointly', {
+      place: `tau2: ${options.tau2}`,
+      remedy: 'use FE, ML or REML, for terms that at least two studies estimate',
+    });
+  }
+  const { scaled, scales } = rescale(studies, p);
+  const zero = new Float64Array(packedLength(p));
+  const atZero = fitAt(scaled, zero, restricted);
+  const sigma = common ? zero : maximise(scaled, atZero, restricted);
+  if (sigma === null) return null;
+  const fit = fitAt(scaled, sigma, restricted);
+
+  const observations = counts.reduce((sum, count) => sum + count, 0);
+  const df = observations - p;
+  const warnings: Warning[] = [];
+  let inflation = 1;
+  if (options.ci !== 'normal') {
+    inflation = fit.q <= Number.EPSILON ? 0 : fit.q / df;
+    if (options.ci === 'HKSJ-adhoc') inflation = Math.max(1, inflation);
+    if (common) warnings.push(poolingWarning('hksj-common-effect'));
+    if (inflation === 0) warnings.push(poolingWarning('no-residual-variation'));
+    else if (inflation < 1) warnings.push(poolingWarning('hksj-narrower'));
+  }
+  const correlations = correlationsOf(sigma);
+  if (!common && isBoundary(correlations)) warnings.push(poolingWarning('joint-boundary'));
+
+  const unscale = (matrix: Float64Array, factor: number): Float64Array => {
+    const result = new Float64Array(matrix.length);
+    for (let i = 0; i < p; i++) {
+      for (let j = 0; j <= i; j++) {
+        result[packedIndex(i, j)] = factor * scales[i]! * scales[j]! * matrix[packedIndex(i, j)]!;
+      }
+    }
+    return result;
+  };
+  const vcov = unscale(fit.vcov, inflation);
+  const between = unscale(sigma, 1);
+  const referenceDf = options.ci === 'normal' ? null : df;
+  // Densities of rescaled estimates: the Jacobian; REML has p dimensions less.
+  const jacobian = scales.reduce((sum, scale, j) => sum + (counts[j]! - (restricted ? 1 : 0)) * Math.log(scale), 0);
+  return {
+    pooled: terms.map((term, j) => {
+      const variance = packedIndex(j, j);
+      const tau2 = options.prediction && !common ? between[variance]! : null;
+      return waldTerm(term, fit.beta[j]! * scales[j]!, vcov[variance]!, referenceDf, options.level, tau2);
+    }),
+    vcov,
+    df: referenceDf,
+    joint: {
+      terms,
+      sigma: toRows(between),
+      correlations,
+      q: atZero.q,
+      q_df: df,
+      q_p: df > 0 ? chiSquareUpper(atZero.q, df) : null,
+      log_likelihood: fit.value - jacobian,
+    },
+    warnings,
+  };
+}
+
+/** Divides each term by its typical within-study standard error, so that steps and tolerances have no units. */
+function rescale(
+  studies: readonly StudyVector[],
+  p: number,
+): { readonly scaled: readonly StudyVector[]; readonly scales: Float64Array } {
+  const scales = Float64Array.from({ length: p }, (_, j) => {
+    const variances = studies.flatMap(({ terms, vcov }) => {
+      const at = terms.indexOf(j);
+      return at < 0 ? [] : [vcov[packedIndex(at, at)]!];
+    });
+    return Math.exp(variances.reduce((sum, variance) => sum + Math.log(variance), 0) / (2 * variances.length));
+  });
+  const scaled = studies.map(({ terms, y, vcov }) => {
+    const v = Float64Array.from(vcov);
+    for (let a = 0; a < terms.length; a++) {
+      for (let b = 0; b <= a; b++) v[packedIndex(a, b)]! /= scales[terms[a]!]! * scales[terms[b]!]!;
+    }
+    return { terms, y: y.map((value, a) => value / scales[terms[a]!]!), vcov: v };
+  });
+  return { scaled, scales };
+}
+
+/** Σ̂ of the best maximum over several starts, packed; null where none converged. */
+function maximise(data: readonly StudyVector[], atZero: MultivariateFit, restricted: boolean): Float64Array | null {
+  let best: { readonly value: number; readonly l: Float64Array } | null = null;
+  for (const start of starts(data, atZero.beta)) {
+    const end = newton(data, start, restricted);
+    if (end !== null && (best === null || end.value > best.value)) best = end;
+  }
+  if (best === null) return null;
+  const sigma = sigmaOf(best.l);
+  const p = packedOrder(sigma);
+  for (let j = 0; j < p; j++) {
+    if (sigma[packedIndex(j, j)]! > ZERO_VARIANCE) continue;
+    for (let i = 0; i < p; i++) sigma[packedIndex(i, j)] = 0;
+  }
+  return sigma;
+}
+
+/** Cholesky factors to start from: moments with and without covariances, and little and much heterogeneity. */
+function starts(data: readonly StudyVector[], beta: Float64Array): Float64Array[] {
+  const p = beta.length;
+  const sample = new Float64Array(packedLength(p));
+  const counts = new Float64Array(p);
+  for (const { terms, y } of data) {
+    terms.forEach((term, a) => {
+      counts[term]! += 1;
+      for (let b = 0; b <= a; b++) {
+        const other = terms[b]!;
+        sample[packedIndex(term, other)]! += (y[a]! - beta[term]!) * (y[b]! - beta[other]!);
+      }
+    });
+  }
+  const full = sample.slice();
+  const diagonal = new Float64Array(packedLength(p));
+  for (let i = 0; i < p; i++) {
+    for (let j = 0; j <= i; j++) full[packedIndex(i, j)]! /= Math.sqrt(counts[i]! * counts[j]!);
+    const at = packedIndex(i, i);
+    // In these units a typical within-study variance is 1.
+    diagonal[at] = Math.max(full[at]! - 1, 0.05);
+    full[at]! += 0.05;
+  }
+  const uniform = (value: number): Float64Array => diagonal.map((entry) => (entry > 0 ? value : 0));
+  return [diagonal, full, uniform(0.02), uniform(20)].map((sigma) => cholesky(sigma));
+}
+
+/**
+ * Newton's method in the elements of L with a Levenberg–Marquardt shift where the Hessian is not negative
+ * definite or a step disappoints. In L the boundary of Σ is an ordinary stationary point, reached quadratically.
+ */
+function newton(
+  data: readonly StudyVector[],
+  start: Float64Array,
+  restricted: boolean,
+): { readonly value: number; readonly l: Float64Array } | null {
+  let l = start;
+  let fit = fitAt(data, sigmaOf(l), restricted);
+  let damping = 0;
+  for (let iteration = 0; iteration < ITERATION_LIMIT; iteration++) {
+    const { gradient, hessian } = derivatives(fit, l, restricted);
+    const curvature = hessian.map((value) => -value);
+    const size = gradient.length;
+    let scale = 0;
+    for (let j = 0; j < size; j++) scale = Math.max(scale, Math.abs(curvature[packedIndex(j, j)]!));
+    const smallest = symmetricEigenvalues(curvature)[0]!;
+    const floor = 1e-10 * scale;
+    const shift = Math.max(damping * scale, smallest < floor ? floor - 1.5 * Math.min(0, smallest) : 0);
+    for (let j = 0; j < size; j++) curvature[packedIndex(j, j)]! += shift;
+    const step = solveCholesky(cholesky(curvature), gradient);
+    const decrement = 0.5 * step.reduce((sum, value, j) => sum + value * gradient[j]!, 0);
+    const next = l.map((value, j) => value + step[j]!);
+    const nextFit = fitAt(data, sigmaOf(next), restricted);
+    const noise = 1e-12 * (1 + Math.abs(fit.value));
+    if (nextFit.value < fit.value + 0.1 * decrement - noise) {
+      damping = Math.max(4 * damping, 1e-3);
+      continue;
+    }
+    l = next;
+    fit = nextFit;
+    damping = damping < 1e-6 ? 0 : damping / 4;
+    if (decrement <= DECREMENT * (1 + Math.abs(fit.value))) return { value: fit.value, l };
+  }
+  return null;
+}
+
+function correlationsOf(sigma: Float64Array): (number | null)[][] {
+  const p = packedOrder(sigma);
+  return Array.from({ length: p }, (_, i) =>
+    Array.from({ length: p }, (_unused, j) => {
+      const product = sigma[packedIndex(i, i)]! * sigma[packedIndex(j, j)]!;
+      if (product === 0) return null;
+      return i === j ? 1 : Math.max(-1, Math.min(1, sigma[packedIndex(i, j)]! / Math.sqrt(product)));
+    }),
+  );
+}
+
+/** A zero variance or a correlation of ±1; a matrix of more terms can be singular without either. */
+function isBoundary(correlations: readonly (readonly (number | null)[])[]): boolean {
+  if (correlations.some((row, i) => row[i] === null)) return true;
+  const packed = new Float64Array(packedLength(correlations.length));
+  correlations.forEach((row, i) => {
+    for (let j = 0; j <= i; j++) packed[packedIndex(i, j)] = row[j]!;
+  });
+  return symmetricEigenvalues(packed)[0]! < BOUNDARY_CORRELATION;
+}
