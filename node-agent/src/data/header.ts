@@ -54,7 +54,8 @@ export function splitRecord(text: string, delimiter: string): string[] {
     const c = text[i]!;
     if (c === '"') {
       if (quoted && text[i + 1] === '"') field += text[++i];
-      else quoted = !quoted;
+      else if (quoted || field === '') quoted = !quoted;
+      else field += c;
     } else if (c === delimiter && !quoted) {
       fields.push(field);
       field = '';

@@ -6,6 +6,8 @@ import { literal, readFault, withDatabase, type ReadOptions } from './database.t
 import { readHeader } from './header.ts';
 import { missingColumns, type Column, type Table } from './table.ts';
 
+export type { Table } from './table.ts';
+
 export type Format = 'csv' | 'parquet' | 'json' | 'ndjson';
 
 /** An opened file: its columns in the file's order, and how to read some of them. */

@@ -1,4 +1,6 @@
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { codeKey, codeNumber } from '@concordat/shared/plan/codes.ts';
+import { nearest } from '@concordat/shared/plan/suggest.ts';
 import type { Code } from '@concordat/shared/plan/types.ts';
 
 /**
@@ -16,18 +18,11 @@ export interface Table {
   readonly available: readonly string[];
 }
 
-/** The number that a text holds (surrounding spaces allowed), or null where it is not a finite decimal number. */
-export function parseNumber(text: string): number | null {
-  return /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) && Number.isFinite(Number(text))
-    ? Number(text)
-    : null;
-}
-
-/** Throws `data/missing-column` for all of `names` at once, each with the file's own names that come near it. */
+/** `data/missing-column` for all of `names` at once, each with the file's own name that comes near it. */
 export function missingColumns(names: readonly string[], available: readonly string[]): ConcordatError {
   const described = names.map((name) => {
-    const near = available.filter((other) => isNear(name, other)).slice(0, 3);
-    return near.length === 0 ? `"${name}"` : `"${name}" (the file has ${near.map((n) => `"${n}"`).join(', ')})`;
+    const near = nearest(name, available);
+    return near === null ? `"${name}"` : `"${name}" (the file has "${near}")`;
   });
   return new ConcordatError('data/missing-column', `the file has no column ${described.join(', ')}`, {
     place: `column ${names.map((n) => `"${n}"`).join(', ')}`,
@@ -44,11 +39,15 @@ export function columnOf(table: Table, name: string): Column {
 
 /** A variable used as a number, NaN where missing; throws `data/not-numeric` with the first row that holds text. */
 export function numericValues(table: Table, name: string): Float64Array {
-  const column = columnOf(table, name);
+  return numbersOf(columnOf(table, name), name);
+}
+
+/** As `numericValues`, of a column in hand. */
+export function numbersOf(column: Column, name: string): Float64Array {
   if (column.kind === 'numeric') return column.values;
-  const bad = column.labels.findIndex((label) => parseNumber(label) === null);
-  const row = column.codes.indexOf(bad) + 1;
-  const decimalComma = /^[+-]?\d+,\d+$/.test(column.labels[bad] ?? '');
+  const numbers = column.labels.map(codeNumber);
+  const row = column.codes.findIndex((code) => code !== -1 && numbers[code] === null) + 1;
+  const decimalComma = /^[+-]?\d+,\d+$/.test(column.labels[column.codes[row - 1]!]!);
   throw new ConcordatError(
     'data/not-numeric',
     decimalComma
@@ -79,36 +78,22 @@ export function codeAt(column: Column, row: number): Code | null {
  * number, however written, or else the same text.
  */
 export function matchCodes(column: Column, codes: readonly Code[]): Int32Array {
-  const numbers = new Map<number, number>();
-  const texts = new Map<string, number>();
-  codes.forEach((code, index) => {
-    const number = typeof code === 'number' ? code : parseNumber(code);
-    if (number === null) texts.set(String(code), index);
-    else numbers.set(number, index);
-  });
-  if (column.kind === 'numeric') {
-    return Int32Array.from(column.values, (value) => (Number.isNaN(value) ? -1 : (numbers.get(value) ?? -2)));
+  const byKey = new Map(codes.map((code, index) => [codeKey(code), index]));
+  if (column.kind === 'text') {
+    const byLabel = column.labels.map((label) => byKey.get(codeKey(label)) ?? -2);
+    return column.codes.map((code) => (code === -1 ? -1 : byLabel[code]!));
   }
-  const byLabel = column.labels.map((label) => {
-    const number = parseNumber(label);
-    return (number === null ? texts.get(label) : numbers.get(number)) ?? -2;
-  });
-  return column.codes.map((code) => (code === -1 ? -1 : byLabel[code]!));
+  const byNumber = new Map(codes.flatMap((code, index) => {
+    const number = codeNumber(code);
+    return number === null ? [] : [[number, index] as const];
+  }));
+  return Int32Array.from(column.values, (value) => (Number.isNaN(value) ? -1 : (byNumber.get(value) ?? -2)));
 }
 
-/** Names that differ in case, punctuation or one or two letters are near. */
-function isNear(a: string, b: string): boolean {
-  const [x, y] = [a, b].map((s) => s.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '')) as [string, string];
-  if (x === y) return true;
-  if (Math.abs(x.length - y.length) > 2 || Math.min(x.length, y.length) < 3 || x.length > 100) return false;
-  let previous = Array.from({ length: y.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= x.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= y.length; j++) {
-      const substituted = previous[j - 1]! + (x[i - 1] === y[j - 1] ? 0 : 1);
-      current.push(Math.min(substituted, previous[j]! + 1, current[j - 1]! + 1));
-    }
-    previous = current;
-  }
-  return previous[y.length]! <= (Math.min(x.length, y.length) > 5 ? 2 : 1);
+/** A column from each row's index into `labels` (−1 missing): numeric where every label that occurs is a number. */
+export function columnOfLabels(codes: Int32Array, labels: readonly Code[]): Column {
+  const occurs = new Set(codes);
+  const numbers = labels.map((label) => codeNumber(label));
+  if (labels.some((_, i) => occurs.has(i) && numbers[i] === null)) return { kind: 'text', codes, labels: labels.map(String) };
+  return { kind: 'numeric', values: Float64Array.from(codes, (code) => numbers[code] ?? NaN) };
 }

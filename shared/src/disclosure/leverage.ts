@@ -26,12 +26,9 @@ export function leverage(
   weights: Float64Array | null,
 ): { readonly maximum: number; readonly rank: Rank } {
   const total = weights === null ? n : weights.reduce((sum, w) => sum + w, 0);
-  const centres = columns.map((column) => weightedMean(column, weights, total));
-  const all = gram(columns, centres, n, weights);
-  const varies = columns.map((column, j) => all[packedIndex(j, j)]! > 0 && !isConstant(column));
-  const varying = columns.filter((_, j) => varies[j]);
-  const varyingCentres = centres.filter((_, j) => varies[j]);
-  const correlations = toCorrelations(gram(varying, varyingCentres, n, weights));
+  const varying = columns.filter((column) => !isConstant(column));
+  const centres = varying.map((column) => weightedMean(column, weights, total));
+  const correlations = toCorrelations(gram(varying, centres, n, weights));
   const { dependent } = pivotedRank(correlations.matrix, EXACT);
   const kept = varying.map((_, j) => j).filter((j) => !dependent.includes(j));
   const reduced = new Float64Array(packedLength(kept.length));
@@ -40,12 +37,13 @@ export function leverage(
   const nearDeficient = kept.some((_, j) => factor[packedIndex(j, j)]! ** 2 < NEAR);
   const distance = largestDistance(
     kept.map((j) => varying[j]!),
-    kept.map((j) => varyingCentres[j]!),
+    kept.map((j) => centres[j]!),
     kept.map((j) => correlations.scales[j]!),
     factor,
     n,
   );
-  return { maximum: Math.min(1, 1 / total + distance), rank: { deficient: dependent.length > 0, nearDeficient } };
+  const maximum = n === 0 ? 0 : Math.min(1, 1 / total + distance);
+  return { maximum, rank: { deficient: dependent.length > 0, nearDeficient } };
 }
 
 function weightedMean(column: Float64Array, weights: Float64Array | null, total: number): number {

@@ -1,0 +1,149 @@
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
+import { rcsBasis } from '@concordat/shared/models/rcs.ts';
+import type { StudyData } from '@concordat/shared/models/types.ts';
+import type { Analysis, Basis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { selectRows, type LeftOut } from './analysis-set.ts';
+import { disclosureFacts, sumByArm } from './evidence.ts';
+import { buildResponse, gather } from './response.ts';
+import { columnOf, matchCodes, numericValues, type Table } from './table.ts';
+
+/** One study's records as an analysis sees them, and the facts about them. */
+export interface AnalysisSet {
+  readonly data: StudyData;
+  /** Columns whose role is the treatment effect, by index. */
+  readonly treatmentTerms: readonly number[];
+  /** Names of the entries of `participants` and `events`: `control`, `active` or the active arms' codes; `total` without a treatment. */
+  readonly arms: readonly string[];
+  /** Participants of each arm; a grouped row counts its trials. */
+  readonly participants: readonly number[];
+  /** Events of each arm; null for a continuous outcome. */
+  readonly events: readonly number[] | null;
+  readonly leftOut: LeftOut;
+  /** Mean, before centring, of each column whose role is `modifier`, in column order. */
+  readonly modifierMeans: readonly number[];
+  readonly facts: DisclosureFacts;
+}
+
+interface Rows {
+  readonly plan: ExpandedPlan;
+  readonly table: Table;
+  readonly rows: Int32Array;
+  readonly arm: Int32Array | null;
+  readonly weights: Float64Array | null;
+  /** Level of each row among the plan's levels of a factor, made once a factor. */
+  readonly factors: Map<string, Int32Array>;
+}
+
+/**
+ * The complete rows of one analysis as response and design matrix. A column is the product of its bases; centring
+ * subtracts the mean over this analysis set (over participants, where rows are grouped).
+ *
+ * Throws `data/missing-column`, `data/not-numeric` and `data/impossible-code`, naming variables and rows, never values.
+ */
+export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: Table): AnalysisSet {
+  const { rows, arm, leftOut } = selectRows(plan, analysis, table);
+  const outcome = buildResponse(plan.outcome, analysis, table, rows);
+  const { weights, events } = outcome;
+  const set: Rows = { plan, table, rows, arm, weights, factors: new Map() };
+  const columns = analysis.columns.map(({ product }) => productColumn(product, set, true));
+  const modifiers = analysis.columns.filter(({ role }) => role === 'modifier');
+  const arms = armNames(plan);
+  const participants = sumByArm(weights, arm, arms.length, rows.length);
+  return {
+    data: {
+      n: rows.length,
+      columns,
+      terms: analysis.columns.map(({ term }) => term),
+      response: outcome.response,
+      offset: sumOffsets(outcome.logExposure, analysis.offset, table, rows),
+    },
+    treatmentTerms: analysis.columns.flatMap(({ role }, j) => (role === 'treatment' ? [j] : [])),
+    arms,
+    participants,
+    events: events === null ? null : sumByArm(events, arm, arms.length, rows.length),
+    leftOut,
+    modifierMeans:
+      rows.length === 0 ? [] : modifiers.map(({ product }) => mean(productColumn(product, set, false), weights)),
+    facts: disclosureFacts(plan, analysis, table, { rows, arm, weights, events, columns, factors: set.factors }),
+  };
+}
+
+function armNames(plan: ExpandedPlan): string[] {
+  if (plan.treatment === null) return ['total'];
+  const { active } = plan.treatment;
+  return ['control', ...(active.length === 1 ? ['active'] : active.map(String))];
+}
+
+function productColumn(product: readonly Basis[], set: Rows, centring: boolean): Float64Array {
+  const out = new Float64Array(set.rows.length).fill(1);
+  for (const basis of product) {
+    const values = basisColumn(basis, set);
+    const centre = centring && 'centred' in basis && basis.centred ? mean(values, set.weights) : 0;
+    for (let i = 0; i < out.length; i++) out[i]! *= values[i]! - centre;
+  }
+  return out;
+}
+
+function basisColumn(basis: Basis, set: Rows): Float64Array {
+  const { plan, table, rows, arm } = set;
+  switch (basis.kind) {
+    case 'intercept':
+      return new Float64Array(rows.length).fill(1);
+    case 'treatment': {
+      const index = 1 + (plan.treatment?.active.indexOf(basis.arm) ?? -1);
+      return Float64Array.from(rows, (_, i) => (arm?.[i] === index ? 1 : 0));
+    }
+    case 'linear':
+      return gather(numericValues(table, basis.variable), rows);
+    case 'level': {
+      const index = (plan.levels[basis.variable] ?? []).indexOf(basis.level);
+      return Float64Array.from(factorOf(basis.variable, set), (level) => (level === index ? 1 : 0));
+    }
+    case 'rcs':
+      return gather(numericValues(table, basis.variable), rows).map((x) => rcsBasis(x, basis.knots, basis.index));
+  }
+}
+
+/** Each row's level among the plan's; a code that the plan does not know is an error, not another reference level. */
+function factorOf(variable: string, set: Rows): Int32Array {
+  const known = set.factors.get(variable);
+  if (known !== undefined) return known;
+  const all = matchCodes(columnOf(set.table, variable), set.plan.levels[variable] ?? []);
+  const levels = set.rows.map((row) => all[row]!);
+  const unknown = levels.reduce((count, level) => count + (level < 0 ? 1 : 0), 0);
+  if (unknown > 0) {
+    throw new ConcordatError(
+      'data/impossible-code',
+      `column "${variable}" holds codes that are not among the plan’s levels in ${unknown} row${unknown === 1 ? '' : 's'}`,
+      {
+        place: `column "${variable}", row ${set.rows[levels.findIndex((level) => level < 0)]! + 1}`,
+        remedy: 'recode the column in a harmonisation map, or declare the level in the plan',
+      },
+    );
+  }
+  set.factors.set(variable, levels);
+  return levels;
+}
+
+/** Weighted mean; 0 for an empty set, which has no column to centre. */
+function mean(values: Float64Array, weights: Float64Array | null): number {
+  let [sum, total] = [0, 0];
+  for (let i = 0; i < values.length; i++) {
+    const w = weights === null ? 1 : weights[i]!;
+    sum += w * values[i]!;
+    total += w;
+  }
+  return total === 0 ? 0 : sum / total;
+}
+
+function sumOffsets(
+  logExposure: Float64Array | null,
+  variable: string | null,
+  table: Table,
+  rows: Int32Array,
+): Float64Array | null {
+  if (variable === null) return logExposure;
+  const offset = gather(numericValues(table, variable), rows);
+  return logExposure === null ? offset : offset.map((value, i) => value + logExposure[i]!);
+}
