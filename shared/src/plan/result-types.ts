@@ -136,7 +136,7 @@ export type AnalysisResult = TwoStageResult | OneStageResult;
 export interface SiteResult {
   readonly study: string;
   /** `answered`: at least one release left the site for this run. */
-  readonly status: 'answered' | 'refused' | 'unreachable';
+  readonly status: 'answered' | 'excluded' | 'refused' | 'unreachable';
   /** Why the site is missing; absent where it answered. */
   readonly reason?: Reason;
 }

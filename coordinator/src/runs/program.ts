@@ -1,0 +1,146 @@
+/**
+ * A run as a pure coroutine: it yields rounds of tasks, receives every answer of the round, and returns
+ * the analyses' results. It knows nothing of networks, files or clocks; driven from the journal it gives
+ * the same result whenever and however often it is replayed.
+ */
+import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
+import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { AnalysisResult } from '@concordat/shared/plan/result-types.ts';
+import type { Analysis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+import { codeOf, levelOf } from '@concordat/shared/wire/levels.ts';
+
+import { missing, type SiteAnswer, type SiteState } from './answers.ts';
+import { analysisResult, failedAnalysis } from './results.ts';
+
+export interface RunTask {
+  readonly study: string;
+  /** Empty for the whole plan. */
+  readonly analysis: string;
+  readonly payload: NonNullable<CoordinatorMessage['payload']>;
+}
+
+export interface Round {
+  readonly round: number;
+  readonly name: 'offer' | 'factor levels' | 'stage one' | 'close';
+  readonly tasks: readonly RunTask[];
+}
+
+/** Answers in the order of the round's tasks. */
+export type RoundAnswers = readonly SiteAnswer[];
+
+export interface RunInput {
+  readonly plan: string;
+  /** In the roster's order, which is the order of every sum and table. */
+  readonly studies: readonly string[];
+  readonly offer: RunTask['payload'];
+}
+
+export interface RunOutcome {
+  readonly plan: ExpandedPlan;
+  readonly analyses: Readonly<Record<string, AnalysisResult>>;
+  readonly sites: readonly SiteState[];
+}
+
+export function* runProgram(input: RunInput): Generator<Round, RunOutcome, RoundAnswers> {
+  const written = parsePlan(input.plan, 'the plan');
+  const offers = input.studies.map((study) => ({ study, analysis: '', payload: input.offer }));
+  const accepted = yield { round: 0, name: 'offer', tasks: offers };
+
+  const sites: SiteState[] = input.studies.map((study, i) => siteOf(study, accepted[i] ?? { kind: 'unreachable' }));
+  let taking = input.studies.filter((_, i) => sites[i]?.status === 'answered');
+  const leave = (study: string, answer: SiteAnswer): void => {
+    sites[input.studies.indexOf(study)] = { study, ...missing(answer) };
+    taking = taking.filter((other) => other !== study);
+  };
+
+  let agreed: Readonly<Record<string, readonly Code[]>> = {};
+  const variables = undeclaredFactors(written);
+  if (variables.length > 0 && taking.length > 0) {
+    const answers = yield {
+      round: 1,
+      name: 'factor levels',
+      tasks: taking.map((study) => ({ study, analysis: '', payload: { $case: 'factorLevelsQuestion', value: { variables: [...variables] } } })),
+    };
+    const levels: FactorLevels[] = [];
+    taking.forEach((study, i) => {
+      const answer = answers[i] ?? { kind: 'unreachable' };
+      if (answer.kind === 'reply' && answer.payload.$case === 'factorLevels') levels.push(answer.payload.value);
+      else leave(study, answer);
+    });
+    agreed = agreeLevels(variables, levels);
+  }
+  const plan = expandPlan(written, agreed);
+
+  const asked = plan.analyses.filter((analysis) => analysis.unsupported === null);
+  const studies = taking;
+  const questions = studies.flatMap((study) =>
+    asked.map((analysis): RunTask => ({
+      study,
+      analysis: analysis.id,
+      payload: {
+        $case: 'stageOneQuestion',
+        value: { agreedLevels: variables.map((variable) => ({ variable, levels: (agreed[variable] ?? []).map(levelOf) })) },
+      },
+    })),
+  );
+  const answers = questions.length > 0 ? yield { round: 2, name: 'stage one', tasks: questions } : [];
+
+  const answerOf = (study: string, analysis: Analysis): SiteAnswer => {
+    const index = questions.findIndex((question) => question.study === study && question.analysis === analysis.id);
+    const answer = answers[index];
+    if (answer !== undefined) return answer;
+    const site = sites[input.studies.indexOf(study)];
+    return site?.reason === undefined || site.status === 'answered'
+      ? { kind: 'unreachable' }
+      : { kind: 'absent', status: site.status, reason: site.reason };
+  };
+  const analyses = Object.fromEntries(
+    plan.analyses.map((analysis) => [
+      analysis.id,
+      analysis.unsupported === null
+        ? analysisResult(plan, analysis, input.studies.map((study) => ({ study, answer: answerOf(study, analysis) })))
+        : failedAnalysis(plan, analysis, { code: 'unsupported', message: analysis.unsupported }),
+    ]),
+  );
+  for (const study of studies) {
+    const silent = asked.every((analysis) => answerOf(study, analysis).kind === 'unreachable');
+    if (silent && asked.length > 0) leave(study, { kind: 'unreachable' });
+  }
+
+  yield {
+    round: 3,
+    name: 'close',
+    tasks: taking.map((study) => ({ study, analysis: '', payload: { $case: 'runClosed', value: {} } })),
+  };
+  return { plan, analyses, sites };
+}
+
+function siteOf(study: string, answer: SiteAnswer): SiteState {
+  if (answer.kind === 'reply' && answer.payload.$case === 'planAccepted') {
+    const { policyDigest, openPolicy } = answer.payload.value;
+    return { study, status: 'answered', policy: { sha256: toHex(policyDigest), open: openPolicy } };
+  }
+  return { study, ...missing(answer) };
+}
+
+/**
+ * The levels that stage one uses: the union over the sites, numbers in order and before text, text by code
+ * point; the first is the reference.
+ */
+function agreeLevels(variables: readonly string[], answers: readonly FactorLevels[]): Record<string, readonly Code[]> {
+  return Object.fromEntries(
+    variables.map((variable, i) => {
+      const codes = answers.flatMap((answer) => (answer.variables[i]?.levels ?? []).map(codeOf));
+      return [variable, [...new Set(codes)].toSorted(byCode)];
+    }),
+  );
+}
+
+function byCode(a: Code, b: Code): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  if (typeof a !== typeof b) return typeof a === 'number' ? -1 : 1;
+  return a < b ? -1 : 1;
+}

@@ -1,0 +1,181 @@
+/** From the sites' answers to an analysis's entry in result.json. Pure. */
+import type { Counts, StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
+import { families } from '@concordat/shared/models/registry.ts';
+import { packedIndex } from '@concordat/shared/linalg/symmetric.ts';
+import type { AnalysisResult, Reason, StudyResult, TwoStageResult, Warning } from '@concordat/shared/plan/result-types.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { stageTwo, type StudyEstimates } from '@concordat/shared/pooling/stage-two.ts';
+
+import { failureReason, missing, type SiteAnswer } from './answers.ts';
+
+export interface StudyAnswer {
+  readonly study: string;
+  readonly answer: SiteAnswer;
+}
+
+export function analysisResult(plan: ExpandedPlan, analysis: Analysis, answers: readonly StudyAnswer[]): AnalysisResult {
+  const estimates = answers.flatMap(({ study, answer }) => estimatesOf(analysis, study, answer));
+  const studies = answers.map(({ study, answer }) => studyResult(plan, analysis, study, answer));
+  if (estimates.length < Math.max(1, plan.minimumStudies)) return tooFew(plan, analysis, studies, estimates.length);
+
+  const { weights, warnings, ...pooled } = stageTwo(analysis, estimates);
+  const weightOf = new Map(estimates.map(({ study }, i) => [study, weights[i] ?? null]));
+  return {
+    approach: 'two-stage',
+    status: 'done',
+    measure: measureOf(plan, analysis),
+    studies: studies.map((study) => (study.status === 'included' ? { ...study, weight: weightOf.get(study.study) ?? null } : study)),
+    ...pooled,
+    warnings,
+  };
+}
+
+/** An analysis that this version does not compute: empty lists, nulls and the reason. */
+export function failedAnalysis(plan: ExpandedPlan, analysis: Analysis, reason: Reason): AnalysisResult {
+  const common = { status: 'failed', reason, measure: measureOf(plan, analysis), studies: [], warnings: [] } as const;
+  if (analysis.approach === 'two-stage') return { approach: 'two-stage', ...common, ...NOTHING_POOLED };
+  return {
+    approach: 'one-stage',
+    ...common,
+    coefficients: [],
+    vcov: [],
+    random_effects: [],
+    correlations: [],
+    residual_variance: [],
+    log_likelihood: null,
+    convergence: null,
+  };
+}
+
+const NOTHING_POOLED: Pick<TwoStageResult, 'pooled' | 'heterogeneity' | 'heterogeneity_term' | 'joint' | 'separate' | 'contrasts'> = {
+  pooled: [],
+  heterogeneity: null,
+  heterogeneity_term: null,
+  joint: null,
+  separate: [],
+  contrasts: [],
+};
+
+function tooFew(plan: ExpandedPlan, analysis: Analysis, studies: readonly StudyResult[], usable: number): TwoStageResult {
+  const refusals = studies.filter(({ status }) => status === 'refused').length;
+  const needed = Math.max(1, plan.minimumStudies);
+  return {
+    approach: 'two-stage',
+    status: refusals > 0 && usable + refusals >= needed ? 'refused' : 'failed',
+    reason: {
+      code: 'too-few-studies',
+      message: `${usable} of ${studies.length} studies gave an estimate; the plan asks for at least ${needed}`,
+    },
+    measure: measureOf(plan, analysis),
+    studies,
+    ...NOTHING_POOLED,
+    warnings: [],
+  };
+}
+
+function measureOf(plan: ExpandedPlan, analysis: Analysis): string {
+  const { measure, coefficient } = families[analysis.family];
+  return plan.treatment === null ? coefficient : measure;
+}
+
+function estimatesOf(analysis: Analysis, study: string, answer: SiteAnswer): StudyEstimates[] {
+  if (answer.kind !== 'reply' || answer.payload.$case !== 'stageOneEstimate') return [];
+  const estimate = answer.payload.value;
+  const position = positions(estimate);
+  const pooled = analysis.pool.terms.flatMap((term) => {
+    const column = analysis.columns.findIndex((candidate) => candidate.term === term);
+    const at = position[column];
+    return at === undefined || at === null ? [] : [{ term, at }];
+  });
+  if (pooled.length === 0) return [];
+  const vcov: number[] = [];
+  pooled.forEach(({ at: i }, row) => {
+    for (const { at: j } of pooled.slice(0, row + 1)) vcov.push(estimate.vcov[packedIndex(i, j)] ?? 0);
+  });
+  return [
+    {
+      study,
+      terms: pooled.map(({ term }) => term),
+      estimates: Float64Array.from(pooled, ({ at }) => estimate.estimates[at] ?? 0),
+      vcov: Float64Array.from(vcov),
+      modifierMeans: estimate.modifierMeans,
+    },
+  ];
+}
+
+/** For each of the plan's terms its place among the study's estimates; null where not estimable there. */
+function positions(estimate: StageOneEstimate): readonly (number | null)[] {
+  let next = 0;
+  return estimate.estimable.map((yes) => (yes ? next++ : null));
+}
+
+function studyResult(plan: ExpandedPlan, analysis: Analysis, study: string, answer: SiteAnswer): StudyResult {
+  const payload = answer.kind === 'reply' ? answer.payload : null;
+  if (payload?.$case === 'stageOneEstimate') return includedStudy(plan, analysis, study, payload.value);
+  if (payload?.$case === 'stageOneFailure') {
+    const terms = analysis.columns.map(({ term }) => term);
+    return { study, status: 'excluded', reason: failureReason(payload.value, terms), ...countsOf(plan, payload.value.counts) };
+  }
+  return { study, ...missing(answer), participants: null };
+}
+
+function includedStudy(plan: ExpandedPlan, analysis: Analysis, study: string, estimate: StageOneEstimate): StudyResult {
+  const position = positions(estimate);
+  const terms = analysis.columns.filter((_, i) => position[i] !== null).map(({ term }) => term);
+  const vcovAt = (i: number, j: number): number => estimate.vcov[packedIndex(i, j)] ?? 0;
+  const counts = countsOf(plan, estimate.counts);
+  const notPooled = !analysis.pool.terms.some((term) => terms.includes(term));
+  const modifiers = analysis.columns.filter(({ role }) => role === 'modifier');
+  return {
+    study,
+    ...(notPooled
+      ? { status: 'excluded', reason: { code: 'not-estimable', message: 'none of the pooled terms can be estimated from this study' } }
+      : { status: 'included' }),
+    ...counts,
+    estimates: terms.map((term, i) => ({ term, estimate: estimate.estimates[i] ?? 0, se: Math.sqrt(vcovAt(i, i)) })),
+    vcov: terms.map((_, i) => terms.map((__, j) => vcovAt(i, j))),
+    log_likelihood: { null: estimate.logLikelihoodNull, fitted: estimate.logLikelihood },
+    ...(estimate.modifierMeans.length === 0
+      ? {}
+      : { modifier_means: modifiers.map(({ term }, i) => ({ term, mean: estimate.modifierMeans[i] ?? 0 })) }),
+    warnings: studyWarnings(analysis, study, estimate),
+  };
+}
+
+function countsOf(plan: ExpandedPlan, counts: Counts | undefined): Pick<StudyResult, 'participants' | 'events' | 'left_out_by_reason'> {
+  if (counts === undefined) return { participants: null };
+  const arms = armNames(plan);
+  const by = (values: readonly number[]): Record<string, number> => Object.fromEntries(arms.map((arm, i) => [arm, values[i] ?? 0]));
+  return {
+    participants: { ...by(counts.participants), left_out: counts.missingTreatment + counts.missingOutcome + counts.missingCovariate },
+    left_out_by_reason: {
+      missing_treatment: counts.missingTreatment,
+      missing_outcome: counts.missingOutcome,
+      missing_covariate: counts.missingCovariate,
+      not_in_population: counts.notInPopulation,
+      other_treatment: counts.otherTreatment,
+    },
+    ...(plan.outcome.kind === 'continuous' ? {} : { events: by(counts.events) }),
+  };
+}
+
+function armNames(plan: ExpandedPlan): readonly string[] {
+  if (plan.treatment === null) return ['total'];
+  const { active } = plan.treatment;
+  return ['control', ...(active.length === 1 ? ['active'] : active.map(String))];
+}
+
+function studyWarnings(analysis: Analysis, study: string, estimate: StageOneEstimate): readonly Warning[] {
+  const dropped = analysis.columns.flatMap(({ term }, i) =>
+    estimate.estimable[i] === true
+      ? []
+      : [{ code: 'term-not-estimable', message: `${term} cannot be estimated from this study (a level without participants, or a combination of other terms); the study contributes the rest`, study, term }],
+  );
+  const scaled = estimate.badlyScaled.map((i) => ({
+    code: 'badly-scaled',
+    message: `${analysis.columns[i]?.term ?? ''} was rescaled at the site to fit; the estimate is on the plan's scale`,
+    study,
+    term: analysis.columns[i]?.term ?? '',
+  }));
+  return [...dropped, ...scaled];
+}

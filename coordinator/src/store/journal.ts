@@ -1,0 +1,138 @@
+/**
+ * The journal: every task before it is sent and every reply before it is used, in SQLite (WAL,
+ * synchronous=FULL). A run is a pure function of its journal, so a coordinator that was killed at any
+ * moment replays it and goes on where it stopped.
+ */
+import { DatabaseSync } from 'node:sqlite';
+
+import { ConcordatError } from '@concordat/shared/errors.ts';
+
+export interface RunRecord {
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+  readonly plan: string;
+  /** Encoded Roster. */
+  readonly roster: Uint8Array;
+  readonly started: string;
+  readonly finished: string | null;
+}
+
+export interface TaskRecord {
+  readonly round: number;
+  readonly study: string;
+  readonly analysis: string;
+  /** SHA-256 of the task's body. */
+  readonly digest: Uint8Array;
+  /** Encoded SignedMessage. */
+  readonly message: Uint8Array;
+  /** Encoded SignedMessage; null while there is none. */
+  readonly reply: Uint8Array | null;
+  /** Why there will be no usable reply: `unreachable`, or the code of what was wrong with it. */
+  readonly decision: string | null;
+}
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS runs (
+    id BLOB PRIMARY KEY, plan TEXT NOT NULL, roster BLOB NOT NULL, started TEXT NOT NULL, finished TEXT
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS rounds (
+    run BLOB NOT NULL, round INTEGER NOT NULL, opened TEXT NOT NULL, PRIMARY KEY (run, round)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS tasks (
+    run BLOB NOT NULL, round INTEGER NOT NULL, study TEXT NOT NULL, analysis TEXT NOT NULL,
+    digest BLOB NOT NULL UNIQUE, message BLOB NOT NULL, reply BLOB, decision TEXT,
+    PRIMARY KEY (run, round, study, analysis)
+  ) STRICT;`;
+
+const VERSION = 1;
+
+export class Journal {
+  readonly #db: DatabaseSync;
+
+  constructor(file: string) {
+    try {
+      this.#db = new DatabaseSync(file);
+      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
+      const { user_version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
+      if (user_version > VERSION) throw new Error(`version ${user_version}`);
+      this.#db.exec(SCHEMA);
+      this.#db.exec(`PRAGMA user_version = ${VERSION}`);
+    } catch (cause) {
+      throw new ConcordatError('store/corrupt', 'the journal cannot be opened', {
+        place: file,
+        remedy: 'check permissions and disk; if the file is damaged or of a newer version, restore it from a backup',
+        cause,
+      });
+    }
+  }
+
+  createRun(run: RunRecord): void {
+    this.#db
+      .prepare('INSERT INTO runs (id, plan, roster, started) VALUES (?, ?, ?, ?)')
+      .run(run.id, run.plan, run.roster, run.started);
+  }
+
+  /** The run that was started last and has no result yet. */
+  unfinishedRun(): RunRecord | null {
+    return (this.#db.prepare('SELECT * FROM runs WHERE finished IS NULL ORDER BY rowid DESC LIMIT 1').get() ??
+      null) as RunRecord | null;
+  }
+
+  /** Keeps the first time given. */
+  finishRun(id: Uint8Array, finished: string): string {
+    this.#db.prepare('UPDATE runs SET finished = coalesce(finished, ?) WHERE id = ?').run(finished, id);
+    return (this.#db.prepare('SELECT finished FROM runs WHERE id = ?').get(id) as { finished: string }).finished;
+  }
+
+  /** When the round was first opened; keeps the first time given. */
+  openRound(run: Uint8Array, round: number, opened: string): string {
+    this.#db.prepare('INSERT OR IGNORE INTO rounds (run, round, opened) VALUES (?, ?, ?)').run(run, round, opened);
+    const row = this.#db.prepare('SELECT opened FROM rounds WHERE run = ? AND round = ?').get(run, round);
+    return (row as { opened: string }).opened;
+  }
+
+  tasks(run: Uint8Array, round: number): readonly TaskRecord[] {
+    return this.#db
+      .prepare('SELECT round, study, analysis, digest, message, reply, decision FROM tasks WHERE run = ? AND round = ?')
+      .all(run, round) as unknown as readonly TaskRecord[];
+  }
+
+  addTasks(run: Uint8Array, tasks: readonly Omit<TaskRecord, 'reply' | 'decision'>[]): void {
+    const insert = this.#db.prepare('INSERT INTO tasks (run, round, study, analysis, digest, message) VALUES (?, ?, ?, ?, ?, ?)');
+    this.#transaction(() => {
+      for (const task of tasks) insert.run(run, task.round, task.study, task.analysis, task.digest, task.message);
+    });
+  }
+
+  /** True where the reply is new; false where the same bytes, or a decision, are there already. */
+  addReply(digest: Uint8Array, message: Uint8Array): boolean {
+    return (
+      this.#db
+        .prepare('UPDATE tasks SET reply = ? WHERE digest = ? AND reply IS NULL AND decision IS NULL')
+        .run(message, digest).changes === 1
+    );
+  }
+
+  /** Keeps a reply or decision that is there already. */
+  decide(digests: readonly Uint8Array[], decision: string): void {
+    const update = this.#db.prepare('UPDATE tasks SET decision = ? WHERE digest = ? AND reply IS NULL AND decision IS NULL');
+    this.#transaction(() => {
+      for (const digest of digests) update.run(decision, digest);
+    });
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #transaction(work: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}

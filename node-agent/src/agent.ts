@@ -1,0 +1,267 @@
+/**
+ * The agent: dials out, takes tasks, answers them through the gate. Its only memory is its log: killed at
+ * any moment it starts again, is asked again what it had not answered, and gives the same bytes for what
+ * it had.
+ */
+import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import {
+  CoordinatorMessage,
+  type FactorLevelsQuestion,
+  type PlanOffer,
+} from '@concordat/proto/concordat/v1/coordinator.ts';
+import { Rule, type PlanAccepted } from '@concordat/proto/concordat/v1/site.ts';
+import type { Policy } from '@concordat/shared/disclosure/policy.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { decode, encode } from '@concordat/shared/wire/codec.ts';
+import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { agreedLevels } from '@concordat/shared/wire/levels.ts';
+import { verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+
+import { faultOf } from './agreement/agreement.ts';
+import type { ExchangeClient } from './egress/client.ts';
+import { Gate, type Released, type Task } from './egress/gate.ts';
+import type { Draft } from './fit/draft.ts';
+import type { WorkerPool } from './fit/pool.ts';
+import type { StudySource } from './fit/study.ts';
+import type { Logger } from './logger.ts';
+
+export interface AgentOptions {
+  readonly study: string;
+  readonly identity: SigningIdentity;
+  /** The coordinator's public signing key, pinned. */
+  readonly coordinatorKey: Uint8Array;
+  readonly policy: Policy;
+  readonly policyDigest: Uint8Array;
+  /** Every threshold is off (`concordat local --policy open`). */
+  readonly openPolicy: boolean;
+  readonly source: StudySource;
+  readonly client: ExchangeClient;
+  readonly log: MessageLog;
+  readonly logger: Logger;
+  readonly workers: WorkerPool;
+}
+
+interface Received {
+  readonly message: CoordinatorMessage;
+  readonly task: Task;
+  readonly planText: string | null;
+}
+
+/** What runs is this plan with this roster, or nothing. */
+interface Accepted {
+  readonly plan: string;
+  readonly planDigest: Uint8Array;
+  readonly rosterDigest: Uint8Array;
+}
+
+const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: { kind: 'none' } };
+const DRAFT_DISAGREED: Draft = {
+  payload: { $case: 'refusal', value: { rule: Rule.RULE_AGREEMENT, threshold: 0 } },
+  evidence: { kind: 'none' },
+};
+
+/** Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 10 s. */
+export function backOff(n: number, random: number): number {
+  return Math.round(random * Math.min(10_000, 100 * 2 ** n));
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #gate: Gate;
+  /** Run (hex) → what was accepted there. */
+  readonly #accepted = new Map<string, Accepted>();
+  #connected = false;
+  #stopped = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#gate = new Gate(options);
+    this.#recall();
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#options.client.close();
+  }
+
+  /** Runs until stopped. Throws only what no retry can mend (no common protocol version). */
+  async run(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
+    let replies: readonly Released[] = [];
+    let failures = 0;
+    while (!this.#stopped) {
+      const answer = await this.#options.client.exchange(replies);
+      if (this.#stopped) return;
+      if (answer.status === 'failed') {
+        this.#connected = false;
+        if (failures === 0) this.#options.logger.warn({ event: 'exchange failed', study: this.#options.study, code: answer.failure });
+        await sleep(backOff(failures++, random()));
+        continue;
+      }
+      if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
+      failures = 0;
+      this.#connected = true;
+      replies = await this.answerAll(answer.tasks);
+    }
+  }
+
+  /** Answers one exchange's tasks. A task that is not what it claims to be is logged and gets no answer. */
+  async answerAll(tasks: readonly SignedMessage[]): Promise<readonly Released[]> {
+    const released: Released[] = [];
+    const questions: Received[] = [];
+    for (const signed of tasks) {
+      const received = this.#receive(signed);
+      if (received === null) continue;
+      const earlier = this.#gate.earlier(received.task.digest);
+      if (earlier !== null) released.push(earlier);
+      else if (received.message.payload?.$case === 'stageOneQuestion') questions.push(received);
+      else released.push(this.#gate.release(await this.#draft(received), received.task));
+    }
+    for (const group of byRun(questions)) released.push(...(await this.#answerStageOne(group)));
+    return released;
+  }
+
+  #receive(signed: SignedMessage): Received | null {
+    const { study, coordinatorKey, log, logger } = this.#options;
+    try {
+      verifyMessage(signed, coordinatorKey, 'the coordinator');
+      const message = decode(CoordinatorMessage, signed.body, 'a task');
+      const { header, payload } = message;
+      if (header?.study !== study || payload === undefined || header.run.length !== 16) {
+        throw new ConcordatError('wire/identity', 'a task is addressed to another site or incomplete');
+      }
+      const digest = sha256(signed.body);
+      const run = toHex(header.run);
+      if (!log.entries.some((entry) => entry.kind === 'received' && entry.task === toHex(digest))) {
+        log.append(
+          { kind: 'received', peer: 'coordinator', run, analysis: header.analysis, round: header.round, type: payload.$case, task: toHex(digest) },
+          encode(SignedMessage, signed, 'a task'),
+        );
+      }
+      logger.info({ event: 'task', study, run, analysis: header.analysis, round: header.round, type: payload.$case });
+      return this.#place(message, digest);
+    } catch (error) {
+      if (!(error instanceof ConcordatError)) throw error;
+      log.append({ kind: 'refused', peer: 'coordinator', detail: { code: error.code } });
+      logger.warn({ event: 'task not taken', study, code: error.code });
+      return null;
+    }
+  }
+
+  /** Finds the plan that a task runs under, and the analysis it names. */
+  #place(message: CoordinatorMessage, digest: Uint8Array): Received {
+    const { header, payload } = message;
+    if (header === undefined) throw new ConcordatError('wire/malformed', 'a task without a header');
+    const accepted = this.#accepted.get(toHex(header.run));
+    if (accepted !== undefined && !(sameBytes(accepted.planDigest, header.planDigest) && sameBytes(accepted.rosterDigest, header.rosterDigest))) {
+      throw new ConcordatError('wire/identity', 'a task names another plan or roster than the one accepted for its run', {
+        remedy: 'a changed plan or roster is a new run',
+      });
+    }
+    const text = accepted?.plan ?? null;
+    const base = { header, digest, plan: null, analysis: null, askedVariables: [] };
+    if (payload?.$case === 'factorLevelsQuestion') {
+      return { message, planText: text, task: { ...base, askedVariables: payload.value.variables, plan: planOf(text, {}) } };
+    }
+    if (payload?.$case === 'stageOneQuestion') {
+      const plan = planOf(text, agreedLevels(payload.value));
+      const analysis = plan?.analyses.find(({ id }) => id === header.analysis) ?? null;
+      return { message, planText: text, task: { ...base, plan, analysis } };
+    }
+    return { message, planText: text, task: base };
+  }
+
+  async #draft({ message, task, planText }: Received): Promise<Draft> {
+    switch (message.payload?.$case) {
+      case 'planOffer':
+        return this.#consider(message.payload.value, task);
+      case 'factorLevelsQuestion':
+        return planText === null ? DRAFT_DISAGREED : this.#levels(message.payload.value, planText);
+      case 'runClosed':
+        return DRAFT_LEFT;
+      default:
+        return DRAFT_DISAGREED;
+    }
+  }
+
+  #consider(offer: PlanOffer, task: Task): Draft {
+    const { study, identity, log, policyDigest, openPolicy } = this.#options;
+    const { header } = task;
+    const run = toHex(header.run);
+    const fault = faultOf(offer, { study, key: identity.publicKey, planDigest: header.planDigest, rosterDigest: header.rosterDigest });
+    if (fault !== null) {
+      log.append({ kind: 'refused', peer: 'coordinator', run, detail: { offer: fault } });
+      return DRAFT_DISAGREED;
+    }
+    try {
+      parsePlan(offer.plan, 'the plan');
+    } catch (error) {
+      if (!(error instanceof ConcordatError)) throw error;
+      log.append({ kind: 'refused', peer: 'coordinator', run, detail: { offer: error.code } });
+      return DRAFT_DISAGREED;
+    }
+    this.#accepted.set(run, { plan: offer.plan, planDigest: header.planDigest, rosterDigest: header.rosterDigest });
+    log.append({ kind: 'approved', run, detail: { plan: toHex(header.planDigest), policy: toHex(policyDigest), mode: 'automatic' } });
+    const value: PlanAccepted = { policyDigest, openPolicy };
+    return { payload: { $case: 'planAccepted', value }, evidence: { kind: 'none' } };
+  }
+
+  async #levels(question: FactorLevelsQuestion, plan: string): Promise<Draft> {
+    const { workers, source } = this.#options;
+    const { drafts, problems } = await workers.ask({ kind: 'levels', source, plan, variables: question.variables });
+    this.#tell(problems);
+    return drafts[0] ?? DRAFT_DISAGREED;
+  }
+
+  /** All analyses that are asked together are answered from one reading of the records. */
+  async #answerStageOne(group: readonly Received[]): Promise<readonly Released[]> {
+    const { workers, source } = this.#options;
+    const first = group[0];
+    const question = first?.message.payload;
+    if (first === undefined || question?.$case !== 'stageOneQuestion') return [];
+    if (first.planText === null) return group.map(({ task }) => this.#gate.release(DRAFT_DISAGREED, task));
+    const { drafts, problems } = await workers.ask({
+      kind: 'stage-one',
+      source,
+      plan: first.planText,
+      agreedLevels: agreedLevels(question.value),
+      analyses: group.map(({ task }) => task.header.analysis),
+    });
+    this.#tell(problems);
+    return group.map(({ task }, i) => this.#gate.release(drafts[i] ?? DRAFT_DISAGREED, task));
+  }
+
+  #tell(problems: readonly string[]): void {
+    for (const detail of problems) this.#options.logger.error({ event: 'records do not fit the plan', study: this.#options.study, detail });
+  }
+
+  /** Plans accepted before a restart, from the log: approved, and offered in a message that is still there. */
+  #recall(): void {
+    const { log, coordinatorKey } = this.#options;
+    const approved = new Set(log.entries.filter(({ kind }) => kind === 'approved').map(({ run }) => run));
+    for (const entry of log.entries) {
+      if (entry.kind !== 'received' || entry.type !== 'planOffer' || entry.body === undefined || !approved.has(entry.run)) continue;
+      const signed = decode(SignedMessage, log.body(entry.body), 'a logged message');
+      if (!sameBytes(signed.key, coordinatorKey)) continue;
+      const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
+      if (header === undefined || payload?.$case !== 'planOffer') continue;
+      const { planDigest, rosterDigest } = header;
+      this.#accepted.set(toHex(header.run), { plan: payload.value.plan, planDigest, rosterDigest });
+    }
+  }
+}
+
+function planOf(text: string | null, levels: Readonly<Record<string, readonly Code[]>>): ExpandedPlan | null {
+  return text === null ? null : expandPlan(parsePlan(text, 'the plan'), levels);
+}
+
+function byRun(questions: readonly Received[]): readonly (readonly Received[])[] {
+  return [...Map.groupBy(questions, ({ task }) => toHex(task.header.run)).values()];
+}

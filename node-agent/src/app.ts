@@ -1,0 +1,89 @@
+/** Builds an agent from its configuration; `run` is started by the command line. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+
+import { DEFAULT_POLICY, OPEN_POLICY, parsePolicy, type Policy } from '@concordat/shared/disclosure/policy.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { documentReader } from '@concordat/shared/plan/document.ts';
+import { fromHex, sha256 } from '@concordat/shared/wire/digest.ts';
+import { signingIdentity } from '@concordat/shared/wire/signing.ts';
+
+import { Agent } from './agent.ts';
+import { AgentConfigSchema, resolvePaths, type AgentConfig } from './config.ts';
+import { ExchangeClient } from './egress/client.ts';
+import type { WorkerPool } from './fit/pool.ts';
+import type { Logger } from './logger.ts';
+
+export interface AgentCapabilities {
+  readonly logger: Logger;
+  readonly workers: WorkerPool;
+  /** Only `concordat local` sets this: the policy named `open`, with every threshold off, may be used. */
+  readonly allowOpenPolicy: boolean;
+}
+
+const parseConfig = documentReader({
+  name: "agent's configuration",
+  schema: AgentConfigSchema,
+  syntaxCode: 'config/invalid',
+  schemaCode: 'config/invalid',
+});
+
+export function readAgentConfig(file: string): AgentConfig {
+  return resolvePaths(parseConfig(readText(file), file), file);
+}
+
+export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {
+  const identity = signingIdentity(readText(config.signing_key), config.signing_key);
+  const policy = readPolicy(config, capabilities.allowOpenPolicy);
+  const log = new MessageLog({
+    fs,
+    directory: config.log,
+    origin: `concordat/site/${encodeURIComponent(config.study)}`,
+    identity,
+    now: () => new Date(),
+    randomBytes: (n) => randomBytes(n),
+  });
+  log.append({ kind: 'start', detail: { policy: policy.name } });
+  return new Agent({
+    study: config.study,
+    identity,
+    coordinatorKey: fromHex(config.coordinator_key),
+    policy,
+    policyDigest: sha256(JSON.stringify(policy)),
+    openPolicy: isOpen(policy),
+    source: { data: config.data, map: config.map ?? null },
+    client: new ExchangeClient({
+      address: config.coordinator,
+      ca: config.tls.ca,
+      certificate: config.tls.certificate,
+      key: config.tls.key,
+    }),
+    log,
+    logger: capabilities.logger,
+    workers: capabilities.workers,
+  });
+}
+
+function readPolicy(config: AgentConfig, allowOpen: boolean): Policy {
+  const policy = config.policy === undefined ? DEFAULT_POLICY : parsePolicy(readText(config.policy), config.policy);
+  if (isOpen(policy) && !allowOpen) {
+    throw new ConcordatError('policy/invalid', 'the policy `open` switches every rule off; it is for `concordat local` alone', {
+      place: config.policy ?? 'policy',
+      remedy: 'use the shipped policy or one of your own',
+    });
+  }
+  return policy;
+}
+
+function isOpen(policy: Policy): boolean {
+  return JSON.stringify({ ...policy, name: '' }) === JSON.stringify({ ...OPEN_POLICY, name: '' });
+}
+
+function readText(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new ConcordatError('config/invalid', 'the file cannot be read', { place: file, remedy: 'check its path and permissions', cause });
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The agent's one call, over mutual TLS to the pinned coordinator. It sends only what the gate released.
+ * Every failure is reduced to a code: a status message of the other side is never repeated.
+ */
+import { readFileSync } from 'node:fs';
+
+import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import { ExchangeRequest, ExchangeResponse, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { decode, encode } from '@concordat/shared/wire/codec.ts';
+import {
+  EXCHANGE_PATH,
+  FRAME_LIMIT,
+  HOLD_MILLISECONDS,
+  PROTOCOL_NEWEST,
+  PROTOCOL_OLDEST,
+  versionMismatch,
+} from '@concordat/shared/wire/protocol.ts';
+
+import { Released } from './gate.ts';
+
+export interface ConnectionOptions {
+  /** host:port */
+  readonly address: string;
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export type ExchangeFailure = 'unreachable' | 'not-admitted' | 'rejected' | 'timed-out';
+
+export type ExchangeAnswer =
+  | { readonly status: 'ok'; readonly tasks: readonly SignedMessage[] }
+  | { readonly status: 'failed'; readonly failure: ExchangeFailure };
+
+/** Time past the coordinator's hold after which a call is given up, milliseconds. */
+const GRACE = 15_000;
+
+export class ExchangeClient {
+  readonly #client: Client;
+
+  constructor(options: ConnectionOptions) {
+    this.#client = new Client(
+      options.address,
+      credentials.createSsl(readFileSync(options.ca), readFileSync(options.key), readFileSync(options.certificate)),
+      {
+        'grpc.max_receive_message_length': FRAME_LIMIT,
+        'grpc.max_send_message_length': FRAME_LIMIT,
+        // grpc-js would fall back to a direct connection where it does not support the proxy's scheme.
+        'grpc.enable_http_proxy': 0,
+        'grpc.max_reconnect_backoff_ms': 5_000,
+        'grpc.initial_reconnect_backoff_ms': 100,
+      },
+    );
+  }
+
+  exchange(replies: readonly Released[]): Promise<ExchangeAnswer> {
+    for (const reply of replies) {
+      if (!Released.check(reply)) {
+        throw new ConcordatError('wire/not-releasable', 'only what the gate released can be sent');
+      }
+    }
+    const request = encode(
+      ExchangeRequest,
+      { protocolOldest: PROTOCOL_OLDEST, protocolNewest: PROTOCOL_NEWEST, replies: replies.map((reply) => reply.message) },
+      'an exchange',
+    );
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        EXCHANGE_PATH,
+        (bytes: Uint8Array) => Buffer.from(bytes),
+        (bytes) => new Uint8Array(bytes),
+        request,
+        new Metadata(),
+        { deadline: Date.now() + HOLD_MILLISECONDS + GRACE },
+        (error, bytes) => {
+          if (error !== null || bytes === undefined) return resolve({ status: 'failed', failure: failureOf(error) });
+          try {
+            resolve({ status: 'ok', tasks: tasksOf(bytes) });
+          } catch (cause) {
+            reject(cause as Error);
+          }
+        },
+      );
+    });
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+function tasksOf(bytes: Uint8Array): readonly SignedMessage[] {
+  const response = decode(ExchangeResponse, bytes, "the coordinator's answer");
+  if (response.protocol < PROTOCOL_OLDEST || response.protocol > PROTOCOL_NEWEST) {
+    throw versionMismatch(
+      { oldest: PROTOCOL_OLDEST, newest: PROTOCOL_NEWEST },
+      { oldest: response.protocolOldest, newest: response.protocolNewest },
+      'the coordinator',
+    );
+  }
+  return response.tasks;
+}
+
+function failureOf(error: ServiceError | null): ExchangeFailure {
+  switch (error?.code) {
+    case status.UNAUTHENTICATED:
+    case status.PERMISSION_DENIED:
+      return 'not-admitted';
+    case status.INVALID_ARGUMENT:
+    case status.RESOURCE_EXHAUSTED:
+    case status.UNIMPLEMENTED:
+      return 'rejected';
+    case status.DEADLINE_EXCEEDED:
+      return 'timed-out';
+    default:
+      return 'unreachable';
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The gate: the only way out. Every outbound message passes `release`: disclosure rules → allow-listed
+ * fields and lengths → sign → log and flush → a `Released`, the only thing that the sender takes.
+ *
+ * Default deny: a payload of a kind that is not listed here, a field that is not annotated, evidence that
+ * is missing, or a threshold that is not met, and nothing leaves but a refusal.
+ */
+import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import { Rule, SiteMessage, type FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
+import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { checkRelease, type Refusal } from '@concordat/shared/disclosure/rules.ts';
+import type { Policy } from '@concordat/shared/disclosure/policy.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { decode, encode } from '@concordat/shared/wire/codec.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+import { checkPayload } from '@concordat/shared/wire/lengths.ts';
+import { levelOf } from '@concordat/shared/wire/levels.ts';
+import { LEVEL_TEXT_LIMIT } from '@concordat/shared/wire/protocol.ts';
+import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
+import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+
+import type { Draft, LevelCounts, Payload } from '../fit/draft.ts';
+
+/** The task that is answered, and what its plan makes of it. */
+export interface Task {
+  readonly header: Header;
+  /** SHA-256 of the task's body. */
+  readonly digest: Uint8Array;
+  readonly plan: ExpandedPlan | null;
+  readonly analysis: Analysis | null;
+  readonly askedVariables: readonly string[];
+}
+
+const made = new WeakSet<Released>();
+
+/** A signed message that the gate let through and the log holds. Only the gate makes one. */
+export class Released {
+  readonly message: SignedMessage;
+  readonly task: string;
+  private readonly gate = true;
+
+  /** @internal */
+  static make(message: SignedMessage, task: string): Released {
+    const released = new Released(message, task);
+    made.add(released);
+    return released;
+  }
+
+  private constructor(message: SignedMessage, task: string) {
+    this.message = message;
+    this.task = task;
+  }
+
+  /** True for what this class made: a structural look-alike is not a Released. */
+  static check(value: Released): boolean {
+    return made.has(value) && value.gate;
+  }
+}
+
+export interface GateOptions {
+  readonly study: string;
+  readonly identity: SigningIdentity;
+  readonly policy: Policy;
+  readonly log: MessageLog;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+  /** Task digest (hex) → commitment of what was sent: the same question gets the same bytes. */
+  readonly #sent = new Map<string, string>();
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+    for (const entry of options.log.entries) {
+      if (entry.kind === 'sent' && entry.task !== undefined && entry.body !== undefined) this.#sent.set(entry.task, entry.body);
+    }
+  }
+
+  /** What was already released in answer to this task, byte for byte; null where nothing was. */
+  earlier(taskDigest: Uint8Array): Released | null {
+    const task = toHex(taskDigest);
+    const commitment = this.#sent.get(task);
+    if (commitment === undefined) return null;
+    return Released.make(decode(SignedMessage, this.#options.log.body(commitment), 'a logged message'), task);
+  }
+
+  release(draft: Draft, task: Task): Released {
+    const earlier = this.earlier(task.digest);
+    if (earlier !== null) return earlier;
+
+    const { log, identity, study } = this.#options;
+    const { payload, refusals } = this.#decide(draft);
+    const run = toHex(task.header.run);
+    const place = { peer: 'coordinator', run, analysis: task.header.analysis, round: task.header.round, task: toHex(task.digest) };
+    for (const refusal of refusals) {
+      log.append({
+        kind: 'refused',
+        ...place,
+        detail: { rule: refusal.rule, code: refusal.code, threshold: refusal.threshold, observed: refusal.observed },
+      });
+    }
+
+    const checkpoint = log.checkpoint();
+    const message: SiteMessage = {
+      header: {
+        study,
+        run: task.header.run,
+        analysis: task.header.analysis,
+        round: task.header.round,
+        planDigest: task.header.planDigest,
+        rosterDigest: task.header.rosterDigest,
+        attempt: task.header.attempt,
+        inReplyTo: task.digest,
+        checkpoint,
+      },
+      payload,
+    };
+    assertReleasable('SiteMessage', message);
+    if (task.plan !== null) checkPayload(payload, task.plan, task.analysis, task.askedVariables);
+    const signed = signMessage(identity, encode(SiteMessage, message, 'a reply'));
+    const entry = log.append({ kind: 'sent', ...place, type: payload.$case }, encode(SignedMessage, signed, 'a reply'));
+    if (entry.body !== undefined) this.#sent.set(toHex(task.digest), entry.body);
+    return Released.make(signed, toHex(task.digest));
+  }
+
+  #decide(draft: Draft): { payload: Payload; refusals: readonly Refusal[] } {
+    const { payload, evidence } = draft;
+    switch (payload.$case) {
+      case 'stageOneEstimate':
+      case 'stageOneFailure': {
+        if (evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
+        const refusals = checkRelease(evidence.facts, this.#options.policy);
+        return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
+      }
+      case 'factorLevels':
+        return evidence.kind === 'levels' ? this.#decideLevels(evidence.variables) : refuse([agreementRefusal]);
+      case 'planAccepted':
+      case 'refusal':
+      case 'dataProblem':
+      case 'runLeft':
+        return { payload, refusals: [] };
+    }
+  }
+
+  /** Only levels that enough participants have; none where the variable looks like an identifier or free text. */
+  #decideLevels(variables: readonly LevelCounts[]): { payload: Payload; refusals: readonly Refusal[] } {
+    const { levels: rule, smallest_cell } = this.#options.policy;
+    const refusals: Refusal[] = [];
+    const value: FactorLevels = { variables: [] };
+    for (const { variable, levels } of variables) {
+      const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
+      const tooMany = rule.maximum !== null && levels.length > rule.maximum;
+      if (!rule.release || tooMany || longText) {
+        refusals.push({ rule: 'factor-levels', code: 'RULE_FACTOR_LEVELS', threshold: rule.maximum ?? 0, observed: levels.length });
+      }
+      const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
+      value.variables.push({
+        variable,
+        levels: common.map(({ code }) => levelOf(code)),
+      });
+    }
+    return refusals.length > 0 ? refuse(refusals) : { payload: { $case: 'factorLevels', value }, refusals };
+  }
+}
+
+const agreementRefusal: Refusal = { rule: 'agreement', code: 'RULE_AGREEMENT', threshold: 0, observed: 0 };
+
+function refuse(refusals: readonly Refusal[]): { payload: Payload; refusals: readonly Refusal[] } {
+  const first = refusals[0] ?? agreementRefusal;
+  return {
+    payload: { $case: 'refusal', value: { rule: Rule[first.code], threshold: first.threshold } },
+    refusals,
+  };
+}
+

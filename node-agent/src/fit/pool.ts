@@ -1,0 +1,91 @@
+/**
+ * Worker threads that hold no state between questions; started when work arrives, stopped when idle, so
+ * that a waiting agent stays small and a fit never delays the agent's connection.
+ */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+
+import { problemDraft, type StudyAnswer, type StudyQuestion } from './study.ts';
+
+/** Milliseconds without work after which a worker is stopped. */
+const IDLE = 10_000;
+
+interface Job {
+  readonly question: StudyQuestion;
+  readonly resolve: (answer: StudyAnswer) => void;
+}
+
+interface Slot {
+  readonly worker: Worker;
+  job: Job | null;
+  idleTimer: NodeJS.Timeout | null;
+}
+
+export class WorkerPool {
+  readonly #slots = new Set<Slot>();
+  readonly #waiting: Job[] = [];
+  readonly #size: number;
+  #nextId = 0;
+
+  constructor(size: number = availableParallelism()) {
+    this.#size = size;
+  }
+
+  /** Never rejects: a worker that dies answers with an internal problem. */
+  ask(question: StudyQuestion): Promise<StudyAnswer> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ question, resolve });
+      this.#dispatch();
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#slots].map((slot) => this.#stop(slot)));
+  }
+
+  #dispatch(): void {
+    const job = this.#waiting[0];
+    if (job === undefined) return;
+    const slot = [...this.#slots].find((candidate) => candidate.job === null) ?? this.#start();
+    if (slot === null) return;
+    this.#waiting.shift();
+    if (slot.idleTimer !== null) clearTimeout(slot.idleTimer);
+    slot.job = job;
+    slot.worker.postMessage({ id: this.#nextId++, question: job.question });
+  }
+
+  #start(): Slot | null {
+    if (this.#slots.size >= this.#size) return null;
+    const worker = new Worker(new URL('./worker.ts', import.meta.url));
+    const slot: Slot = { worker, job: null, idleTimer: null };
+    this.#slots.add(slot);
+    worker.on('message', (message: { readonly value: StudyAnswer | null }) => {
+      this.#finish(slot, message.value ?? failed(slot.job?.question));
+      slot.idleTimer = setTimeout(() => void this.#stop(slot), IDLE).unref();
+      this.#dispatch();
+    });
+    const lost = (): void => {
+      this.#slots.delete(slot);
+      this.#finish(slot, failed(slot.job?.question));
+      this.#dispatch();
+    };
+    worker.on('error', lost);
+    worker.on('exit', lost);
+    return slot;
+  }
+
+  #finish(slot: Slot, answer: StudyAnswer): void {
+    slot.job?.resolve(answer);
+    slot.job = null;
+  }
+
+  async #stop(slot: Slot): Promise<void> {
+    this.#slots.delete(slot);
+    await slot.worker.terminate();
+  }
+}
+
+function failed(question: StudyQuestion | undefined): StudyAnswer {
+  const count = question?.kind === 'stage-one' ? question.analyses.length : 1;
+  return { drafts: Array.from({ length: count }, () => problemDraft(null)), problems: ['a worker thread failed'] };
+}

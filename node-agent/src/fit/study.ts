@@ -1,0 +1,176 @@
+/**
+ * Answers the questions of one run from the site's own records: reads, builds each analysis set, fits,
+ * and drafts what the gate may release. Runs in a worker thread.
+ */
+import { readFileSync } from 'node:fs';
+
+import { Diagnosis, Problem, type Counts } from '@concordat/proto/concordat/v1/site.ts';
+import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
+import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
+import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
+import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import { parseMap, type HarmonisationMap } from '@concordat/shared/plan/map.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { Analysis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+
+import { buildAnalysisSet, type AnalysisSet } from '../data/design.ts';
+import { factorLevels } from '../data/levels.ts';
+import type { Table } from '../data/read.ts';
+import { loadTable } from '../data/load.ts';
+import type { Draft } from './draft.ts';
+
+export interface StudySource {
+  readonly data: string;
+  readonly map: string | null;
+}
+
+export type StudyQuestion =
+  | { readonly kind: 'levels'; readonly source: StudySource; readonly plan: string; readonly variables: readonly string[] }
+  | {
+      readonly kind: 'stage-one';
+      readonly source: StudySource;
+      readonly plan: string;
+      readonly agreedLevels: Readonly<Record<string, readonly Code[]>>;
+      readonly analyses: readonly string[];
+    };
+
+export interface StudyAnswer {
+  /** One draft a question: one for the levels, or one an analysis in the order asked. */
+  readonly drafts: readonly Draft[];
+  /** For the custodian's own log: what went wrong, with place and remedy. */
+  readonly problems: readonly string[];
+}
+
+export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
+  const problems: string[] = [];
+  const attempt = async (work: () => Promise<Draft>): Promise<Draft> => {
+    try {
+      return await work();
+    } catch (error) {
+      problems.push(error instanceof ConcordatError ? error.describe() : 'internal error');
+      return problemDraft(error);
+    }
+  };
+  if (question.kind === 'levels') {
+    return { drafts: [await attempt(() => answerLevels(question.source, question.plan, question.variables))], problems };
+  }
+  const plan = expandPlan(parsePlan(question.plan, 'the plan'), question.agreedLevels);
+  const whole = await attemptTable(question.source, plan, question.analyses);
+  const drafts: Draft[] = [];
+  for (const id of question.analyses) {
+    drafts.push(
+      await attempt(async () => {
+        const analysis = plan.analyses.find((candidate) => candidate.id === id);
+        if (analysis === undefined) throw new ConcordatError('plan/inconsistent', 'no such analysis');
+        return draftStageOne(plan, analysis, whole ?? (await loadFor(question.source, plan, [id])));
+      }),
+    );
+  }
+  return { drafts, problems };
+}
+
+/** Every analysis from one reading; null where that fails, and then each analysis reads only what it needs. */
+async function attemptTable(source: StudySource, plan: ExpandedPlan, analyses: readonly string[]): Promise<Table | null> {
+  if (analyses.length === 1) return null;
+  try {
+    return await loadFor(source, plan, analyses);
+  } catch {
+    return null;
+  }
+}
+
+function loadFor(source: StudySource, plan: ExpandedPlan, analyses: readonly string[]): Promise<Table> {
+  const wanted = { ...plan, analyses: plan.analyses.filter(({ id }) => analyses.includes(id)) };
+  return loadTable(source.data, wanted, readMap(source));
+}
+
+function readMap(source: StudySource): HarmonisationMap | null {
+  return source.map === null ? null : parseMap(readFileSync(source.map, 'utf8'), source.map);
+}
+
+async function answerLevels(source: StudySource, planText: string, variables: readonly string[]): Promise<Draft> {
+  const found = await factorLevels(source.data, parsePlan(planText, 'the plan'), variables, readMap(source));
+  return {
+    payload: { $case: 'factorLevels', value: { variables: [] } },
+    evidence: { kind: 'levels', variables: found },
+  };
+}
+
+function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Table): Draft {
+  const set = buildAnalysisSet(plan, analysis, table);
+  const outcome = fitStageOne(set.data, { family: analysis.family, ties: analysis.ties }, set.treatmentTerms);
+  const counts = countsOf(plan, set);
+  const evidence = { kind: 'analysis-set', facts: set.facts } as const;
+  if (outcome.status === 'not-estimable') {
+    const value = { diagnosis: DIAGNOSIS[outcome.diagnosis.code], terms: [...outcome.diagnosis.terms], counts };
+    return { payload: { $case: 'stageOneFailure', value }, evidence };
+  }
+  return {
+    payload: {
+      $case: 'stageOneEstimate',
+      value: {
+        counts,
+        estimable: [...outcome.estimable],
+        estimates: [...outcome.estimates],
+        vcov: [...outcome.vcov],
+        logLikelihoodNull: outcome.logLikelihood.null,
+        logLikelihood: outcome.logLikelihood.fitted,
+        residualVariance: outcome.residualVariance ?? 0,
+        modifierMeans: [...set.modifierMeans],
+        rounds: outcome.rounds,
+        badlyScaled: [...outcome.badlyScaled],
+      },
+    },
+    evidence,
+  };
+}
+
+function countsOf(plan: ExpandedPlan, set: AnalysisSet): Counts {
+  return {
+    participants: [...set.participants],
+    events: plan.outcome.kind === 'continuous' ? [] : [...(set.events ?? [])],
+    notInPopulation: set.leftOut.not_in_population,
+    otherTreatment: set.leftOut.other_treatment,
+    missingTreatment: set.leftOut.missing_treatment,
+    missingOutcome: set.leftOut.missing_outcome,
+    missingCovariate: set.leftOut.missing_covariate,
+  };
+}
+
+const DIAGNOSIS: Readonly<Record<DiagnosisCode, Diagnosis>> = {
+  'no-participants': Diagnosis.DIAGNOSIS_NO_PARTICIPANTS,
+  'single-arm': Diagnosis.DIAGNOSIS_SINGLE_ARM,
+  'no-events': Diagnosis.DIAGNOSIS_NO_EVENTS,
+  'all-events': Diagnosis.DIAGNOSIS_ALL_EVENTS,
+  'no-events-in-arm': Diagnosis.DIAGNOSIS_NO_EVENTS_IN_ARM,
+  'no-nonevents-in-arm': Diagnosis.DIAGNOSIS_NO_NONEVENTS_IN_ARM,
+  separation: Diagnosis.DIAGNOSIS_SEPARATION,
+  'monotone-likelihood': Diagnosis.DIAGNOSIS_MONOTONE_LIKELIHOOD,
+  'rank-deficient': Diagnosis.DIAGNOSIS_RANK_DEFICIENT,
+  'too-few-participants': Diagnosis.DIAGNOSIS_TOO_FEW_PARTICIPANTS,
+  'not-converged': Diagnosis.DIAGNOSIS_NOT_CONVERGED,
+  'no-variation': Diagnosis.DIAGNOSIS_NO_VARIATION,
+};
+
+const PROBLEM: Partial<Record<ErrorCode, Problem>> = {
+  'data/unreadable': Problem.PROBLEM_SOURCE_UNREADABLE,
+  'data/empty': Problem.PROBLEM_SOURCE_EMPTY,
+  'data/encoding': Problem.PROBLEM_ENCODING,
+  'data/duplicate-header': Problem.PROBLEM_DUPLICATE_HEADER,
+  'data/malformed': Problem.PROBLEM_MALFORMED,
+  'data/missing-column': Problem.PROBLEM_MISSING_COLUMN,
+  'data/not-numeric': Problem.PROBLEM_NOT_NUMERIC,
+  'data/impossible-code': Problem.PROBLEM_IMPOSSIBLE_CODE,
+  'data/too-large': Problem.PROBLEM_TOO_LARGE,
+  'map/invalid': Problem.PROBLEM_MAP_INVALID,
+};
+
+/** A closed code for the coordinator; the words stay at the site. */
+export function problemDraft(error: unknown): Draft {
+  const code = error instanceof ConcordatError ? error.code : null;
+  const problem =
+    code === null
+      ? Problem.PROBLEM_INTERNAL
+      : (PROBLEM[code] ?? (code.startsWith('plan/') ? Problem.PROBLEM_PLAN_NOT_UNDERSTOOD : Problem.PROBLEM_INTERNAL));
+  return { payload: { $case: 'dataProblem', value: { problem } }, evidence: { kind: 'none' } };
+}

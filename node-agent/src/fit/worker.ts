@@ -1,0 +1,12 @@
+/** Worker thread: one question in, one answer out. */
+import { parentPort } from 'node:worker_threads';
+
+import { answer, type StudyQuestion } from './study.ts';
+
+parentPort?.on('message', (message: { readonly id: number; readonly question: StudyQuestion }) => {
+  answer(message.question).then(
+    (value) => parentPort?.postMessage({ id: message.id, value }),
+    // Whatever went wrong here says nothing outside this thread but that it did.
+    () => parentPort?.postMessage({ id: message.id, value: null }),
+  );
+});

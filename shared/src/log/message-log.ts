@@ -1,0 +1,194 @@
+/**
+ * One side's append-only message log: `entries.jsonl` (one entry a line; the line's bytes are the Merkle
+ * leaf), `bodies/` (each message's exact bytes behind a random salt, named by its salted commitment, so
+ * that the entries alone reveal nothing and a body can be erased without breaking the log) and
+ * `checkpoint` (a C2SP signed note over size and root).
+ *
+ * Entry and body are flushed to disk before `append` returns; only then may a message be sent.
+ * The file system, clock and randomness are passed in.
+ */
+import type * as fs from 'node:fs';
+import { join } from 'node:path';
+
+import { ConcordatError } from '../errors.ts';
+import { sha256, toHex } from '../wire/digest.ts';
+import { signBytes, type SigningIdentity } from '../wire/signing.ts';
+import { MerkleTree } from './merkle.ts';
+
+export type EntryKind =
+  | 'start'
+  | 'stop'
+  | 'received'
+  | 'sent'
+  | 'refused'
+  | 'approved'
+  | 'decision'
+  | 'result'
+  | 'recovered';
+
+export interface LogEntry {
+  /** Position, from 0. */
+  readonly n: number;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly kind: EntryKind;
+  /** The other side: a study id, or `coordinator`. */
+  readonly peer?: string;
+  /** Hex. */
+  readonly run?: string;
+  readonly analysis?: string;
+  readonly round?: number;
+  /** Message type, e.g. StageOneEstimate. */
+  readonly type?: string;
+  /** Hex SHA-256 of the task's body: what is answered, or the task itself. */
+  readonly task?: string;
+  /** Hex SHA-256 of salt and body; also the body's file name. */
+  readonly body?: string;
+  /** Whatever else an auditor needs: digests, rule codes, versions; on a site's own log also the counts behind a refusal. */
+  readonly detail?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface LogOptions {
+  readonly fs: Pick<
+    typeof fs,
+    'mkdirSync' | 'openSync' | 'writeFileSync' | 'fsyncSync' | 'closeSync' | 'readFileSync' | 'existsSync' | 'ftruncateSync' | 'renameSync'
+  >;
+  readonly directory: string;
+  /** Name of the log in its checkpoints, e.g. `concordat/site/A`. */
+  readonly origin: string;
+  readonly identity: SigningIdentity;
+  readonly now: () => Date;
+  readonly randomBytes: (n: number) => Uint8Array;
+}
+
+const SALT_LENGTH = 16;
+
+export class MessageLog {
+  readonly #options: LogOptions;
+  readonly #tree = new MerkleTree();
+  readonly #entries: LogEntry[] = [];
+  readonly #file: number;
+  readonly #directoryHandle: number;
+
+  constructor(options: LogOptions) {
+    this.#options = options;
+    const { fs, directory } = options;
+    fs.mkdirSync(join(directory, 'bodies'), { recursive: true, mode: 0o700 });
+    const path = join(directory, 'entries.jsonl');
+    const kept = this.#load(path);
+    this.#file = fs.openSync(path, 'a', 0o600);
+    this.#directoryHandle = fs.openSync(join(directory, 'bodies'), 'r');
+    if (kept.torn > 0) {
+      // A crash in mid-write: the line was never complete, so nothing was ever sent on the strength of it.
+      fs.ftruncateSync(this.#file, kept.bytes);
+      this.append({ kind: 'recovered', detail: { torn_bytes: kept.torn } });
+    }
+  }
+
+  get entries(): readonly LogEntry[] {
+    return this.#entries;
+  }
+
+  checkpoint(): { size: number; root: Uint8Array } {
+    return { size: this.#tree.size, root: this.#tree.root() };
+  }
+
+  /** Writes body and entry, flushes both, and signs a new checkpoint. Returns the entry as logged. */
+  append(entry: Omit<LogEntry, 'n' | 'time' | 'body'>, body?: Uint8Array): LogEntry {
+    const { fs, now } = this.#options;
+    const complete: LogEntry = {
+      n: this.#tree.size,
+      time: now().toISOString(),
+      ...entry,
+      ...(body === undefined ? {} : { body: this.#putBody(body) }),
+    };
+    const line = JSON.stringify(complete);
+    fs.writeFileSync(this.#file, `${line}\n`);
+    fs.fsyncSync(this.#file);
+    this.#take(complete, line);
+    this.#writeCheckpoint();
+    return complete;
+  }
+
+  /** The exact bytes logged under a commitment. */
+  body(commitment: string): Uint8Array {
+    const stored = this.#options.fs.readFileSync(join(this.#options.directory, 'bodies', commitment));
+    if (toHex(sha256(stored)) !== commitment) {
+      throw new ConcordatError('log/corrupt', 'a logged body does not match its commitment', {
+        place: `bodies/${commitment}`,
+        remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
+      });
+    }
+    return new Uint8Array(stored.subarray(SALT_LENGTH));
+  }
+
+  close(): void {
+    this.#options.fs.closeSync(this.#file);
+    this.#options.fs.closeSync(this.#directoryHandle);
+  }
+
+  #load(path: string): { bytes: number; torn: number } {
+    const { fs } = this.#options;
+    if (!fs.existsSync(path)) return { bytes: 0, torn: 0 };
+    const content = fs.readFileSync(path);
+    const bytes = content.lastIndexOf(0x0a) + 1;
+    const lines = content.subarray(0, bytes).toString('utf8').split('\n');
+    lines.pop();
+    lines.forEach((line, i) => {
+      this.#take(parseEntry(line, i, path), line);
+    });
+    return { bytes, torn: content.length - bytes };
+  }
+
+  #take(entry: LogEntry, line: string): void {
+    this.#entries.push(entry);
+    this.#tree.append(Buffer.from(line));
+  }
+
+  #putBody(body: Uint8Array): string {
+    const { fs, directory, randomBytes } = this.#options;
+    const stored = Buffer.concat([randomBytes(SALT_LENGTH), body]);
+    const commitment = toHex(sha256(stored));
+    const file = fs.openSync(join(directory, 'bodies', commitment), 'w', 0o600);
+    fs.writeFileSync(file, stored);
+    fs.fsyncSync(file);
+    fs.closeSync(file);
+    fs.fsyncSync(this.#directoryHandle);
+    return commitment;
+  }
+
+  #writeCheckpoint(): void {
+    const { fs, directory, origin, identity } = this.#options;
+    const text = `${origin}\n${this.#tree.size}\n${base64(this.#tree.root())}\n`;
+    const note = signNote(text, origin, identity);
+    const temporary = join(directory, 'checkpoint.tmp');
+    const file = fs.openSync(temporary, 'w', 0o600);
+    fs.writeFileSync(file, note);
+    fs.closeSync(file);
+    fs.renameSync(temporary, join(directory, 'checkpoint'));
+  }
+}
+
+/** C2SP signed note: the text, an empty line, and `— name base64(key id ‖ signature)`; Ed25519 is type 1. */
+function signNote(text: string, name: string, identity: SigningIdentity): string {
+  const keyId = sha256(`${name}\n`, Uint8Array.of(1), identity.publicKey).subarray(0, 4);
+  const signature = signBytes(identity, '', Buffer.from(text));
+  return `${text}\n— ${name} ${base64(Buffer.concat([keyId, signature]))}\n`;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
+}
+
+function parseEntry(line: string, i: number, path: string): LogEntry {
+  try {
+    const entry = JSON.parse(line) as LogEntry;
+    if (entry.n === i) return entry;
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new ConcordatError('log/corrupt', 'the log holds a line that is not the entry due at its place', {
+    place: `${path}:${i + 1}`,
+    remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
+  });
+}
