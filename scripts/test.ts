@@ -6,6 +6,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { resolve } from 'node:path';
 
+/** Published data and R's results on them. */
+const REFERENCE_DATA = '../shared/reference';
+
 const SUITES: Readonly<Record<string, { include: string[]; exclude: string[] }>> = {
   fast: {
     include: ['{shared,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
@@ -17,11 +20,13 @@ const SUITES: Readonly<Record<string, { include: string[]; exclude: string[] }>>
 };
 
 const root = resolve(import.meta.dirname, '..');
+const withReference = existsSync(resolve(root, REFERENCE_DATA));
 const asked = process.argv.slice(2);
+if (asked.includes('reference') && !withReference) throw new Error(`suite reference needs ${REFERENCE_DATA}`);
 if (asked.length === 0) {
   asked.push('fast');
-  if (existsSync(resolve(root, '../shared/reference'))) asked.push('reference');
-  else console.log('Left out: test/reference, because ../shared/reference is not there.');
+  if (withReference) asked.push('reference');
+  else console.log(`Left out: test/reference, because ${REFERENCE_DATA} is not there.`);
 }
 
 const files = asked.flatMap((name) => {
