@@ -261,6 +261,9 @@ function schemaFinding(error: ErrorObject): Finding {
       const written = typeof error.data === 'string' ? error.data : '';
       return { path, message: `${found} is not one of ${oneOf(allowed, 'and')}`, remedy: suggestion(written, allowed) };
     }
+    case 'anyOf':
+    case 'pattern':
+      return { path, message: `${found} cannot stand here`, remedy: `here stands: ${expected}` };
     case 'const':
       return { path, message: `${found} cannot stand here`, remedy: `write \`${String(params['allowedValue'])}\`` };
     case 'discriminator': {

@@ -96,12 +96,14 @@ export interface EffectModifier {
 export interface Analysis {
   readonly id: string;
   readonly approach: 'two-stage' | 'one-stage';
+  /** Of an unsupported family: the supported one whose estimates are on the same scale. */
   readonly family: FamilyName;
   readonly ties: 'efron' | 'breslow';
   /** Variables whose combinations are the strata of a Cox model's baseline hazard. */
   readonly strata: readonly string[];
   /** Variable added to the linear predictor with coefficient 1; null where there is none. */
   readonly offset: string | null;
+  /** Empty where the analysis is unsupported. */
   readonly columns: readonly DesignColumn[];
   readonly effectModifier: EffectModifier | null;
   readonly pool: Pool;
@@ -118,6 +120,7 @@ export interface ExpandedPlan {
   readonly population: Expression | null;
   readonly populationText: string | null;
   readonly treatment: Treatment | null;
+  /** An ordinal or repeated outcome, whose analyses are all unsupported, stands here as its variable, continuous. */
   readonly outcome: Outcome;
   /** Levels of each factor, reference first: declared by the plan or agreed. */
   readonly levels: Readonly<Record<string, readonly Code[]>>;

@@ -1,0 +1,22 @@
+import { checkPlan } from './check.ts';
+import { documentReader } from './document.ts';
+import { PlanSchema, type WrittenPlan } from './schema.ts';
+
+const readPlan = documentReader({
+  name: 'plan',
+  schema: PlanSchema,
+  syntaxCode: 'plan/syntax',
+  schemaCode: 'plan/schema',
+  check: checkPlan,
+});
+
+/**
+ * Reads a plan's text; `place` names it in faults (its file's name).
+ *
+ * @throws ConcordatError listing every fault, with code `plan/syntax` where the text is not the YAML that a plan is
+ *   written in; otherwise the code that all faults share (`plan/expression`, `plan/term`, `plan/inconsistent`) or, where
+ *   they differ or the schema is broken, `plan/schema`
+ */
+export function parsePlan(text: string, place: string): WrittenPlan {
+  return readPlan(text, place);
+}
