@@ -147,18 +147,19 @@ export function symmetricEigenvalues(packed: Float64Array): Float64Array {
 /**
  * Rank of a Gram matrix A = X'X and the columns of X that the columns before them determine, in the order
  * of R's lm and glm: earlier columns are kept, later ones dropped. Column j is dependent when what is left
- * of it after projection on the kept columns has a squared length of at most `tolerance` × a_jj.
+ * of it after projection on the kept columns has a squared length of at most `tolerance` × a_jj, or × reference[j].
  */
 export function pivotedRank(
   a: Float64Array,
   tolerance: number,
+  reference?: Float64Array,
 ): { readonly rank: number; readonly dependent: readonly number[] } {
   const p = packedOrder(a);
   const rest = Float64Array.from(a);
   const dependent: number[] = [];
   for (let j = 0; j < p; j++) {
     const pivot = rest[packedIndex(j, j)]!;
-    if (!(pivot > tolerance * a[packedIndex(j, j)]!)) {
+    if (!(pivot > tolerance * (reference?.[j] ?? a[packedIndex(j, j)]!))) {
       dependent.push(j);
       continue;
     }

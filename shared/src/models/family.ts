@@ -1,0 +1,89 @@
+import { ConcordatError } from '../errors.ts';
+import type { FamilyName } from '../plan/types.ts';
+import { BLOCK, BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
+import type { DiagnosisCode, Evaluation, ModelOptions, Objective, Response, StudyData } from './types.ts';
+
+export interface NullModel {
+  /** Intercept only (GLMs, at the offset) or θ = 0 (Cox), R's constants included. */
+  readonly logLikelihood: number;
+  /** Maximum-likelihood intercept of the model without covariates; 0 in a family without intercept. */
+  readonly intercept: number;
+  /** Gaussian: total sum of squares / n. Elsewhere 1. */
+  readonly dispersion: number;
+}
+
+/** A model family: what it fits, as an objective that an optimiser or a sum over sites can use. */
+export interface Family {
+  readonly name: FamilyName;
+  /** What a treatment coefficient measures, as the result names it. */
+  readonly measure: string;
+  /** Whether a design has a column of ones. */
+  readonly intercept: boolean;
+  /** What it is called when the likelihood has no maximum. */
+  readonly divergence: DiagnosisCode;
+  /**
+   * The log-likelihood of one study as a function of its columns' coefficients, constants included (gaussian: at
+   * a known residual variance, constants left out). Sums over studies or over parts of a study are the pooled objective's.
+   */
+  objective(data: StudyData, options: ModelOptions, scaling: Scaling | null): Objective;
+  nullModel(data: StudyData, options: ModelOptions): NullModel;
+  /** Events of each row; null where the outcome is no event. */
+  events(response: Response): Float64Array | null;
+  /** Trials of each row: `null` where the number of events in a row has no upper limit or rows are single. */
+  trials(response: Response): Float64Array | null;
+  /** Whether a row can have a non-event, so that a whole arm of events diverges too. */
+  readonly nonevents: boolean;
+}
+
+/**
+ * One block of a generalised linear model: from `design.eta` fills `design.residual` with ∂ℓ/∂η and
+ * `design.weight` with −∂²ℓ/∂η², for rows `start` … `start + rows − 1`; returns their log-likelihood.
+ */
+export type GlmBlock = (design: BlockedDesign, start: number, rows: number) => number;
+
+/**
+ * ℓ(θ) = constant + Σᵢ ℓᵢ(ηᵢ), η = Xθ + offset; U = X'r; H = −X'WX, in one pass over the rows.
+ * `unitWeights`: W = I, so that H is computed once. Everything is divided by `dispersion`.
+ */
+export function glmObjective(
+  data: StudyData,
+  scaling: Scaling | null,
+  block: GlmBlock,
+  constant: number,
+  unitWeights = false,
+): Objective {
+  const design = new BlockedDesign(data, scaling);
+  const dispersion = scaling === null ? 1 : scaling.dispersion;
+  let information: Float64Array | null = null;
+  return {
+    parameters: design.p,
+    evaluate(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation): void {
+      const value = new CompensatedSum();
+      const fresh = order === 2 && information === null;
+      out.gradient.fill(0);
+      if (fresh) out.hessian.fill(0);
+      for (let start = 0; start < data.n; start += BLOCK) {
+        const rows = design.load(start, theta);
+        value.add(block(design, start, rows));
+        if (order > 0) design.addGradient(rows, out.gradient);
+        if (fresh) design.subtractInformation(rows, !unitWeights, out.hessian);
+      }
+      out.value = constant + value.total / dispersion;
+      if (dispersion !== 1) divide(out.gradient, dispersion);
+      if (order === 2 && information !== null) out.hessian.set(information);
+      else if (fresh) {
+        if (dispersion !== 1) divide(out.hessian, dispersion);
+        if (unitWeights) information = out.hessian.slice();
+      }
+    },
+  };
+}
+
+/** Refuses a response of another kind than the family's. */
+export function wrongResponse(family: FamilyName, response: Response): never {
+  throw new ConcordatError('numerics/invalid-input', `a ${family} model cannot have a ${response.kind} response`);
+}
+
+function divide(values: Float64Array, divisor: number): void {
+  for (let i = 0; i < values.length; i++) values[i]! /= divisor;
+}

@@ -1,0 +1,9 @@
+import type { FamilyName } from '../plan/types.ts';
+import { binomial } from './binomial.ts';
+import { cox } from './cox.ts';
+import type { Family } from './family.ts';
+import { gaussian } from './gaussian.ts';
+import { poisson } from './poisson.ts';
+
+/** Every model family, one line each. */
+export const families: Readonly<Record<FamilyName, Family>> = { gaussian, binomial, poisson, cox };

@@ -1,0 +1,242 @@
+import { ConcordatError } from '../errors.ts';
+import {
+  cholesky,
+  inverseFromCholesky,
+  packedIndex,
+  packedLength,
+  pivotedRank,
+  solveCholesky,
+} from '../linalg/symmetric.ts';
+import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
+import { diagnoseData } from './diagnose.ts';
+import type { Family } from './family.ts';
+import { logLikelihood } from './gaussian.ts';
+import { families } from './registry.ts';
+import { SAMPLE_ROWS, everyRow, standardise, strideFor, type Standardised } from './standardise.ts';
+import type { Diagnosis, DiagnosisCode, Fit, ModelOptions, StageOneOutcome, StudyData } from './types.ts';
+
+/**
+ * Squared length, of 1, of what the columns before it leave of a standardised column, weighted as in the
+ * information: below it the column is aliased. The normal equations then have no digits for it.
+ */
+const ALIASED = 1e-11;
+/** A residual standard deviation below this share of the total one, or of the fitted values, is rounding. */
+const EXACT_FIT = 1e-12;
+/** A smaller sample's fit need only be good enough to start from. */
+const START_TOLERANCE = 1e-8;
+/** From one sample to the next. */
+const SAMPLE_RATIO = 17;
+/** A coefficient moves with a diverging fit when its standardised step is at least this share of the largest. */
+const DIVERGING_SHARE = 0.1;
+
+/**
+ * Fits one study's model by maximum likelihood, as R's lm, glm and coxph would. `treatmentTerms` are the columns that
+ * carry the treatment (0/1 in each active arm, and interactions); the others may be dropped where this study cannot
+ * estimate them. What cannot be fitted is a typed diagnosis; no outcome holds a number that is not finite.
+ *
+ * The fit is in standardised columns z = (x − c)/s, and goes back by β = γ/s, β₀ = γ₀ − Σ γc/s.
+ */
+export function fitStageOne(
+  data: StudyData,
+  options: ModelOptions,
+  treatmentTerms: readonly number[],
+): StageOneOutcome {
+  const family = families[options.family];
+  const refused = diagnoseData(family, data, treatmentTerms);
+  if (refused !== null) return notEstimable(refused.code, refused.terms);
+
+  const whole = standardise(data, !family.intercept);
+  const dependent = aliasedTerms(family, data, options, whole);
+  const emptyOrIndependent = (term: number) => !dependent.has(term) || data.columns[term]!.every((x) => x === 0);
+  const aliasedTreatment = treatmentTerms.filter((term) => !emptyOrIndependent(term));
+  if (aliasedTreatment.length > 0) return notEstimable('rank-deficient', aliasedTreatment);
+  if (treatmentTerms.length > 0 && treatmentTerms.every((term) => dependent.has(term))) {
+    return notEstimable('rank-deficient', treatmentTerms);
+  }
+
+  const kept = data.columns.map((_, j) => j).filter((j) => !dependent.has(j));
+  if (kept.length === 0) return notEstimable('rank-deficient', [...dependent]);
+  if (!enoughRows(data, kept.length)) return notEstimable('too-few-participants', []);
+  const model: StudyData = {
+    ...data,
+    columns: kept.map((j) => data.columns[j]!),
+    terms: kept.map((j) => data.terms[j]!),
+  };
+  const nullModel = family.nullModel(model, options);
+  if (!(nullModel.dispersion > 0)) return notEstimable('no-variation', []);
+  const scaling: Standardised = {
+    centre: Float64Array.from(kept, (j) => whole.centre[j]!),
+    scale: Float64Array.from(kept, (j) => whole.scale[j]!),
+    dispersion: nullModel.dispersion,
+    intercept: kept.indexOf(whole.intercept),
+    badlyScaled: whole.badlyScaled.filter((j) => kept.includes(j)),
+  };
+
+  const fit = fitStandardised(family, model, options, scaling);
+  if (fit.status !== 'converged') {
+    // The columns are independent: information that is singular all the same has lost its weights to a divergence.
+    const diverged = fit.status === 'diverging' || fit.status === 'singular';
+    return diverged && family.divergence !== 'not-converged'
+      ? notEstimable(family.divergence, divergingTerms(fit, scaling).map((j) => kept[j]!))
+      : notEstimable('not-converged', []);
+  }
+  return outcome(data, family, kept, scaling, fit, nullModel.logLikelihood);
+}
+
+function notEstimable(code: DiagnosisCode, terms: readonly number[]): StageOneOutcome {
+  const diagnosis: Diagnosis = { code, terms };
+  return { status: 'not-estimable', diagnosis };
+}
+
+/** Newton's method, started from the fit to a smaller sample of the rows where there are many. */
+function fitStandardised(
+  family: Family,
+  data: StudyData,
+  options: ModelOptions,
+  scaling: Standardised,
+  tolerance?: number,
+): Fit {
+  let start: Float64Array | null = null;
+  if (data.n >= SAMPLE_ROWS * SAMPLE_RATIO && family.name !== 'gaussian') {
+    const sample = everyRow(data, SAMPLE_RATIO);
+    const rough = fitStandardised(family, sample, options, scaling, START_TOLERANCE);
+    if (rough.status === 'converged') start = rough.theta;
+  }
+  start ??= startingValues(family, data, options, scaling);
+  const settings = tolerance === undefined ? {} : { tolerance };
+  return drive(newton(start, settings), family.objective(data, options, scaling));
+}
+
+function startingValues(
+  family: Family,
+  data: StudyData,
+  options: ModelOptions,
+  scaling: Standardised,
+): Float64Array {
+  const start = new Float64Array(data.columns.length);
+  if (scaling.intercept >= 0) start[scaling.intercept] = family.nullModel(data, options).intercept;
+  return start;
+}
+
+/**
+ * Columns that the columns before them determine, as seen by the information at the starting values: on a sample of the
+ * rows first, since what is independent there is independent.
+ */
+function aliasedTerms(
+  family: Family,
+  data: StudyData,
+  options: ModelOptions,
+  scaling: Standardised,
+): ReadonlySet<number> {
+  const stride = strideFor(data.n);
+  const dependent = aliasedOn(family, stride === 1 ? data : everyRow(data, stride), options, scaling);
+  return stride > 1 && dependent.size > 0 ? aliasedOn(family, data, options, scaling) : dependent;
+}
+
+function aliasedOn(
+  family: Family,
+  data: StudyData,
+  options: ModelOptions,
+  scaling: Standardised,
+): ReadonlySet<number> {
+  const p = data.columns.length;
+  const at = emptyEvaluation(p);
+  family.objective(data, options, scaling).evaluate(startingValues(family, data, options, scaling), 2, at);
+  const information = at.hessian.map((value) => -value);
+  // A covariate that is constant in each baseline stratum leaves rounding errors, to be measured against the events.
+  const events = family.intercept ? null : family.events(data.response);
+  const reference =
+    events === null ? undefined : new Float64Array(p).fill(events.reduce((sum, event) => sum + event, 0));
+  return new Set(pivotedRank(information, ALIASED, reference).dependent);
+}
+
+/** More rows than coefficients; rows that stand for several observations may be as many as the coefficients. */
+function enoughRows(data: StudyData, q: number): boolean {
+  const { response, n } = data;
+  const aggregated = response.kind === 'count' || (response.kind === 'binary' && response.trials !== null);
+  return aggregated ? n >= q : n > q;
+}
+
+/** Non-intercept columns that the last Newton step still moves. */
+function divergingTerms(fit: Fit, scaling: Standardised): number[] {
+  let direction = fit.theta;
+  try {
+    direction = solveCholesky(cholesky(fit.evaluation.hessian.map((value) => -value)), fit.evaluation.gradient);
+  } catch (error) {
+    if (!(error instanceof ConcordatError)) throw error;
+  }
+  const sizes = Array.from(direction, (value, j) => (j === scaling.intercept ? 0 : Math.abs(value)));
+  const largest = Math.max(...sizes);
+  return sizes.flatMap((size, j) => (size > 0 && size >= DIVERGING_SHARE * largest ? [j] : []));
+}
+
+function outcome(
+  data: StudyData,
+  family: Family,
+  kept: readonly number[],
+  scaling: Standardised,
+  fit: Fit,
+  nullLogLikelihood: number,
+): StageOneOutcome {
+  const q = kept.length;
+  let fitted = fit.evaluation.value;
+  let residualVariance: number | null = null;
+  // The information is in units of 1/dispersion; the covariance wants the estimated residual variance.
+  let factor = 1;
+  if (family.name === 'gaussian') {
+    const rss = -2 * fit.evaluation.value * scaling.dispersion;
+    const size = EXACT_FIT * Math.sqrt(scaling.dispersion) + Number.EPSILON * Math.abs(fit.theta[scaling.intercept] ?? 0);
+    if (rss <= data.n * size * size) return notEstimable('no-variation', []);
+    residualVariance = rss / (data.n - q);
+    factor = residualVariance / scaling.dispersion;
+    fitted = logLikelihood(rss, data.n);
+  }
+  const covariance = inverseFromCholesky(cholesky(fit.evaluation.hessian.map((value) => -value)));
+  const { estimates, vcov } = original(fit.theta, covariance, scaling, factor);
+  const numbers = [...estimates, ...vcov, fitted, nullLogLikelihood];
+  if (!numbers.every(Number.isFinite)) return notEstimable('not-converged', []);
+  return {
+    status: 'fitted',
+    estimable: data.columns.map((_, j) => kept.includes(j)),
+    estimates,
+    vcov,
+    logLikelihood: { null: nullLogLikelihood, fitted },
+    residualVariance,
+    rounds: fit.rounds,
+    badlyScaled: scaling.badlyScaled,
+  };
+}
+
+/** From standardised to the original columns: β = Tγ, V = T Vγ T', T the identity over s but for the intercept's row −c/s. */
+function original(
+  gamma: Float64Array,
+  covariance: Float64Array,
+  { centre, scale, intercept }: Standardised,
+  factor: number,
+): { estimates: Float64Array; vcov: Float64Array } {
+  const q = gamma.length;
+  const estimates = gamma.map((value, j) => value / scale[j]!);
+  // Row i of T: at most all of the intercept's entries, one elsewhere.
+  const weight = (i: number, j: number) =>
+    i === j ? 1 / scale[j]! : i === intercept ? -centre[j]! / scale[j]! : 0;
+  if (intercept >= 0) {
+    for (let j = 0; j < q; j++) {
+      if (j !== intercept) estimates[intercept]! += weight(intercept, j) * gamma[j]!;
+    }
+  }
+  const vcov = new Float64Array(packedLength(q));
+  for (let i = 0; i < q; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = 0;
+      for (let k = 0; k < q; k++) {
+        if (k !== i && i !== intercept) continue;
+        for (let m = 0; m < q; m++) {
+          if (m !== j && j !== intercept) continue;
+          sum += weight(i, k) * weight(j, m) * covariance[packedIndex(k, m)]!;
+        }
+      }
+      vcov[packedIndex(i, j)] = factor * sum;
+    }
+  }
+  return { estimates, vcov };
+}
