@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { DuckDBTypeId, type DuckDBConnection } from '@duckdb/node-api';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { literal, readFault, withDatabase, type ReadOptions } from './database.ts';
-import { readHeader } from './header.ts';
+import { readHeader, type Header } from './header.ts';
 import { missingColumns, type Column, type Table } from './table.ts';
 
 export type { Table } from './table.ts';
@@ -15,6 +15,8 @@ export interface Source {
   readonly columns: readonly string[];
   read(names: readonly string[]): Promise<Table>;
 }
+
+type TextColumn = Column & { kind: 'text' };
 
 interface SourceColumns {
   readonly names: readonly string[];
@@ -66,19 +68,13 @@ export async function withSource<T>(
   await checkFile(path, format);
   const header = format === 'csv' ? await readHeader(path) : null;
   return withDatabase({ files: [path] }, options, async (connection) => {
-    try {
-      const columns =
-        header === null
-          ? await describe(connection, path, format!)
-          : {
-              names: header.names,
-              types: header.names.map(() => DuckDBTypeId.VARCHAR),
-              relation: csvRelation(path, header.delimiter, header.names.length),
-            };
-      return await work({ columns: columns.names, read: (names) => readAll(connection, columns, names, path) });
-    } catch (error) {
-      throw readFault(error, path);
-    }
+    const located = <R>(reading: Promise<R>): Promise<R> =>
+      reading.catch((error: unknown) => {
+        throw readFault(error, path);
+      });
+    const columns =
+      header === null ? await located(describe(connection, path, format as Exclude<Format, 'csv'>)) : csvColumns(path, header);
+    return work({ columns: columns.names, read: (names) => located(readAll(connection, columns, names, path)) });
   });
 }
 
@@ -87,19 +83,12 @@ export function readColumns(path: string, names: readonly string[], options: Rea
   return withSource(path, options, (source) => source.read(names));
 }
 
-/** A table expression over a CSV file, every column as text. */
-export function csvRelation(path: string, delimiter: string, width: number): string {
-  const types = Array.from({ length: width }, (_, i) => `'c${i}':'VARCHAR'`).join(',');
-  return `read_csv(${literal(path)}, auto_detect=false, header=true, delim=${literal(delimiter)}, quote='"', escape='"',
-    nullstr=['','NA'], columns={${types}}, strict_mode=true, hive_partitioning=false, buffer_size=8388608)`;
-}
-
 /** A table expression over a Parquet or JSON file, with the file's own column names. */
 export function relationOf(path: string, format: Exclude<Format, 'csv'>): string {
   if (format === 'parquet') return `read_parquet(${literal(path)}, hive_partitioning=false)`;
   const layout = format === 'json' ? 'array' : 'newline_delimited';
-  return `read_json(${literal(path)}, format='${layout}', records=true, sample_size=-1, convert_strings_to_integers=false,
-    dateformat='', timestampformat='', hive_partitioning=false)`;
+  return `read_json(${literal(path)}, format='${layout}', records=true, sample_size=-1,
+    convert_strings_to_integers=false, hive_partitioning=false)`;
 }
 
 async function checkFile(path: string, format: Format | null): Promise<void> {
@@ -117,8 +106,24 @@ async function checkFile(path: string, format: Format | null): Promise<void> {
   if (found.size === 0) throw fail('data/empty', 'the file is empty', 'export the data again');
 }
 
-async function describe(connection: DuckDBConnection, path: string, format: Format): Promise<SourceColumns> {
-  const relation = relationOf(path, format as Exclude<Format, 'csv'>);
+/** Every column as text, under names of our own: the file's never become SQL. */
+function csvColumns(path: string, { names, delimiter }: Header): SourceColumns {
+  const types = names.map((_, i) => `'c${i}':'VARCHAR'`).join(',');
+  return {
+    names,
+    types: names.map(() => DuckDBTypeId.VARCHAR),
+    relation: `read_csv(${literal(path)}, auto_detect=false, header=true, delim=${literal(delimiter)}, quote='"', escape='"',
+      nullstr=['','NA'], columns={${types}}, strict_mode=true, hive_partitioning=false, buffer_size=8388608,
+      max_line_size=2097152)`,
+  };
+}
+
+async function describe(
+  connection: DuckDBConnection,
+  path: string,
+  format: Exclude<Format, 'csv'>,
+): Promise<SourceColumns> {
+  const relation = relationOf(path, format);
   const result = await connection.run(`SELECT * FROM ${relation} LIMIT 0`);
   const names = result.columnNames();
   return {
@@ -153,17 +158,20 @@ async function readAll(
     throw new ConcordatError('data/empty', 'the file has no rows', { place: path, remedy: 'export the data again' });
   }
   const columns = new Map<string, Column>();
+  const texts: { name: string; index: number }[] = [];
   for (const [k, { name, index }] of wanted.entries()) {
     const values = numbers.values[k]!;
-    const firstText = values.indexOf(Infinity);
+    const firstText = values.findIndex((value) => Math.abs(value) === Infinity);
     if (firstText === -1) columns.set(name, { kind: 'numeric', values });
     else if (NUMERIC.has(source.types[index]!)) {
       throw new ConcordatError('data/not-numeric', `column "${name}" holds an infinite value`, {
         place: `${path}, column "${name}", row ${firstText + 1}`,
         remedy: 'leave the value missing, or correct it',
       });
-    } else columns.set(name, asLogical(await readText(connection, source, index, numbers.rows)));
+    } else texts.push({ name, index });
   }
+  const read = await readTexts(connection, source, texts.map(({ index }) => index), numbers.rows);
+  texts.forEach(({ name }, k) => columns.set(name, asLogical(read[k]!)));
   return { rows: numbers.rows, columns, available: source.names };
 }
 
@@ -173,12 +181,15 @@ function textOf(index: number): string {
 }
 
 function numberOf(index: number, type: DuckDBTypeId): string {
-  // A cast would take 1_000 for a thousand.
-  const number = NUMERIC.has(type)
-    ? `CAST(c${index} AS DOUBLE)`
-    : `CASE WHEN contains(c${index}, '_') THEN NULL ELSE TRY_CAST(CAST(c${index} AS VARCHAR) AS DOUBLE) END`;
-  const missing = NUMERIC.has(type) ? `c${index} IS NULL OR isnan(${number})` : `${textOf(index)} IS NULL`;
-  return `CASE WHEN ${missing} THEN 'nan'::DOUBLE WHEN isfinite(${number}) THEN ${number} ELSE 'inf'::DOUBLE END`;
+  const [cell, text] = [`c${index}`, `CAST(c${index} AS VARCHAR)`];
+  if (NUMERIC.has(type)) {
+    const number = `CAST(${cell} AS DOUBLE)`;
+    return `CASE WHEN ${cell} IS NULL OR isnan(${number}) THEN 'nan'::DOUBLE ELSE ${number} END`;
+  }
+  // A cast alone would take 1_000 for a thousand.
+  const number = `CASE WHEN contains(${text}, '_') THEN NULL ELSE TRY_CAST(${text} AS DOUBLE) END`;
+  return `CASE WHEN ${cell} IS NULL THEN 'nan'::DOUBLE WHEN isfinite(${number}) THEN ${number}
+    WHEN ${textOf(index)} IS NULL THEN 'nan'::DOUBLE ELSE 'inf'::DOUBLE END`;
 }
 
 async function readNumbers(
@@ -208,30 +219,33 @@ async function readNumbers(
   return { rows, values };
 }
 
-async function readText(
+async function readTexts(
   connection: DuckDBConnection,
   source: SourceColumns,
-  index: number,
+  indices: readonly number[],
   rows: number,
-): Promise<Column & { kind: 'text' }> {
-  const result = await connection.stream(`SELECT ${textOf(index)} FROM ${source.relation}`);
-  const codes = new Int32Array(rows);
-  const byLabel = new Map<string, number>();
+): Promise<TextColumn[]> {
+  if (indices.length === 0) return [];
+  const result = await connection.stream(`SELECT ${indices.map(textOf).join(', ')} FROM ${source.relation}`);
+  const columns = indices.map(() => ({ codes: new Int32Array(rows), byLabel: new Map<string, number>() }));
   let row = 0;
   for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
-    const vector = chunk.getColumnVector(0);
-    for (let i = 0; i < chunk.rowCount; i++) {
-      const label = vector.getItem(i) as string | null;
-      let code = label === null ? -1 : byLabel.get(label);
-      if (code === undefined) byLabel.set(label!, (code = byLabel.size));
-      codes[row++] = code;
+    for (const [k, { codes, byLabel }] of columns.entries()) {
+      const vector = chunk.getColumnVector(k);
+      for (let i = 0; i < chunk.rowCount; i++) {
+        const label = vector.getItem(i) as string | null;
+        let code = label === null ? -1 : byLabel.get(label);
+        if (code === undefined) byLabel.set(label!, (code = byLabel.size));
+        codes[row + i] = code;
+      }
     }
+    row += chunk.rowCount;
   }
-  return { kind: 'text', codes, labels: [...byLabel.keys()] };
+  return columns.map(({ codes, byLabel }) => ({ kind: 'text', codes, labels: [...byLabel.keys()] }));
 }
 
 /** R and Python write logical values as TRUE, True or true; plans write them 0 and 1. */
-function asLogical(column: Column & { kind: 'text' }): Column {
+function asLogical(column: TextColumn): Column {
   const values = column.labels.map((label) => (/^true$/i.test(label) ? 1 : /^false$/i.test(label) ? 0 : NaN));
   if (values.some(Number.isNaN)) return column;
   return { kind: 'numeric', values: Float64Array.from(column.codes, (code) => values[code] ?? NaN) };
