@@ -7,7 +7,7 @@ import type { WrittenAnalysis, WrittenOutcome, WrittenPlan } from './schema.ts';
 import { oneOf, suggestion } from './suggest.ts';
 import { knotsFault, parseTerm } from './terms.ts';
 
-/** The parts of the plan around an analysis; unknown where the schema refused them. */
+/** The parts of the plan around an analysis; unknown where they are refused themselves. */
 export interface Surroundings {
   readonly outcome: WrittenOutcome | null;
   readonly treatment: NonNullable<WrittenPlan['treatment']> | null | 'unknown';
@@ -104,8 +104,10 @@ function covariateFindings(analysis: WrittenAnalysis, around: Surroundings): Fin
     try {
       const term = parseTerm(text, '');
       const key = JSON.stringify(term);
-      const remedy = 'remove it; `effect_modifier` makes its product with a covariate';
-      for (const { variable } of term) refuseTaken(path, variable, remedy);
+      for (const { variable } of term) {
+        const product = taken.get(variable) === 'the treatment' ? '; `effect_modifier` makes its product with a covariate' : '';
+        refuseTaken(path, variable, `remove it${product}`);
+      }
       if (written.has(key)) findings.push(inconsistent(path, `the term \`${text}\` is written twice`, 'keep one of them'));
       written.set(key, text);
     } catch (error) {

@@ -3,9 +3,9 @@ import { sameCode } from './codes.ts';
 import { activeArms, analysisFactors, repeatedCodes } from './columns.ts';
 import { analysisFindings } from './check-analysis.ts';
 import type { Finding, Path } from './document.ts';
-import { parseExpression, variablesOf } from './expression.ts';
+import { parseExpression } from './expression.ts';
 import { outcomeVariables } from './outcome.ts';
-import type { WrittenOutcome, WrittenPlan } from './schema.ts';
+import { PlanSchema, type WrittenOutcome, type WrittenPlan } from './schema.ts';
 
 /**
  * Rules between the keys of a plan that its schema accepts. Parts that the schema refused are not looked at, so that
@@ -41,7 +41,16 @@ export function checkPlan(plan: WrittenPlan, sound: (path: Path) => boolean): Fi
     }
   }
 
+  // An unknown key may be the treatment's: what follows from its absence is then not said.
+  const misspelt = plan.treatment === undefined && Object.keys(plan).some((key) => !Object.hasOwn(PlanSchema.properties, key));
   const analyses = Array.isArray(plan.analyses) ? plan.analyses : [];
+  const ambiguous = treatment !== undefined && repeatedCodes(activeArms(treatment)).length > 0;
+  const clear = sound(['levels']) && Object.values(plan.levels ?? {}).every((levels) => repeatedCodes(levels).length === 0);
+  const context = {
+    outcome,
+    treatment: sound(['treatment']) && !misspelt && !ambiguous ? (plan.treatment ?? null) : 'unknown',
+    levels: clear ? (plan.levels ?? {}) : null,
+  } as const;
   const usable = analyses.filter((_, i) => sound(['analyses', i]));
   analyses.forEach((analysis, i) => {
     if (!sound(['analyses', i])) return;
@@ -49,11 +58,6 @@ export function checkPlan(plan: WrittenPlan, sound: (path: Path) => boolean): Fi
     if (analyses.slice(0, i).some((other, j) => sound(['analyses', j]) && other.id.toLowerCase() === id)) {
       report(['analyses', i, 'id'], `the id \`${analysis.id}\` is used twice`, 'give each analysis its own id, different in more than case');
     }
-    const context = {
-      outcome,
-      treatment: sound(['treatment']) ? (plan.treatment ?? null) : 'unknown',
-      levels: sound(['levels']) ? (plan.levels ?? {}) : null,
-    } as const;
     for (const finding of analysisFindings(analysis, context)) {
       findings.push({ ...finding, path: ['analyses', i, ...finding.path] });
     }
@@ -102,7 +106,7 @@ function outcomeFindings(outcome: WrittenOutcome): Finding[] {
 
 function populationFindings(text: string): Finding[] {
   try {
-    variablesOf(parseExpression(text, 'population'));
+    parseExpression(text, 'population');
     return [];
   } catch (error) {
     if (!(error instanceof ConcordatError)) throw error;

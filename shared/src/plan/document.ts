@@ -2,7 +2,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import type { Static, TSchema } from 'typebox';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
 import { ConcordatError, type ErrorCode, type Fault } from '../errors.ts';
-import { oneOf, suggestion } from './suggest.ts';
+import { nearest, oneOf, suggestion } from './suggest.ts';
 
 /**
  * Reading a document that a person wrote (plan, policy, harmonisation map): YAML 1.2 restricted to what JSON can
@@ -37,6 +37,8 @@ export interface DocumentKind<S extends TSchema> {
 const MAXIMUM_BYTES = 256 * 1024;
 const MAXIMUM_DEPTH = 16;
 const MAXIMUM_FAULTS = 100;
+/** What is looked at of a document that is wrong throughout, so that its refusal takes no long time. */
+const MAXIMUM_ERRORS = 1000;
 
 const ajv = new Ajv2020({ strict: true, allErrors: true, verbose: true, allowUnionTypes: true, discriminator: true });
 
@@ -63,13 +65,14 @@ export function documentReader<S extends TSchema>(
   return (text, place) => {
     const { document, lines } = readYaml(text, place, kind);
     const value: unknown = document.toJS({ maxAliasCount: 0 });
-    const findings: Finding[] = validate(value) ? [] : schemaFindings(validate.errors ?? []);
-    const broken = findings.map((finding) => pathText(finding.path));
+    const errors = validate(value) ? [] : (validate.errors ?? []).slice(0, MAXIMUM_ERRORS);
+    const findings = schemaFindings(errors);
+    const broken = errors.map((error) => pathText(schemaFinding(error).path));
     const sound = (path: Path): boolean => {
       const part = pathText(path);
       return !broken.some((text) => text === part || text.startsWith(`${part}.`) || text.startsWith(`${part}[`));
     };
-    if (kind.check !== undefined && isMap(document.contents)) {
+    if (kind.check !== undefined && isMap(document.contents) && errors.length < MAXIMUM_ERRORS) {
       findings.push(...kind.check(value as Static<S>, sound));
     }
     if (findings.length > 0) {
@@ -94,7 +97,9 @@ export function documentReader<S extends TSchema>(
 
 function faultError(code: ErrorCode, name: string, place: string, faults: readonly Fault[]): ConcordatError {
   const shown = faults.slice(0, MAXIMUM_FAULTS);
-  const list = shown.map((fault) => `  ${fault.place}: ${fault.message}\n    remedy: ${fault.remedy}`);
+  const list = shown.map(
+    (fault) => `  ${fault.place}: ${fault.message.replaceAll('\n', '\n    ')}\n    remedy: ${fault.remedy}`,
+  );
   const more = faults.length > shown.length ? [`  … and ${faults.length - shown.length} more`] : [];
   const count = faults.length === 1 ? `1 fault` : `${faults.length} faults`;
   return new ConcordatError(code, [`${count} in the ${name}:`, ...list, ...more].join('\n'), { place, faults });
@@ -107,17 +112,12 @@ function readYaml(
   kind: { readonly name: string; readonly syntaxCode: ErrorCode },
 ): { document: Document.Parsed; lines: LineCounter } {
   const lines = new LineCounter();
-  const faults: Fault[] = [];
+  const faults: { readonly offset: number; readonly message: string; readonly remedy: string }[] = [];
   const report = (offset: number, message: string, remedy: string): void => {
-    const { line, col } = lines.linePos(offset);
-    faults.push({ place: `${place}:${line}:${col}`, message, remedy });
-  };
-  const refuse = (): never => {
-    throw faultError(kind.syntaxCode, kind.name, place, faults);
+    faults.push({ offset, message, remedy });
   };
   const refuseWhole = (message: string, remedy: string): never => {
-    faults.push({ place, message, remedy });
-    return refuse();
+    throw faultError(kind.syntaxCode, kind.name, place, [{ place, message, remedy }]);
   };
 
   if (new TextEncoder().encode(text).length > MAXIMUM_BYTES) {
@@ -131,21 +131,27 @@ function readYaml(
   const options = { lineCounter: lines, stringKeys: true, resolveKnownTags: false, prettyErrors: false, uniqueKeys: false };
   const document = parseDocument(text, options);
   for (const fault of [...document.errors, ...document.warnings]) {
-    const flow = /^.*\brcs\(.*$/m.exec(text.slice(0, fault.pos[0]).split('\n').at(-1) ?? '');
-    report(
-      fault.pos[0],
-      fault.message.replace(/\.$/, ''),
-      fault.code === 'MULTIPLE_DOCS'
-        ? 'one document a file: remove `---` and what follows'
-        : flow !== null
-          ? 'put the term in quotes: "rcs(x, [k1, k2, k3])"'
-          : 'mend the YAML here: indent with spaces, and quote text that holds `: `, `#`, `[` or `{`',
-    );
+    const breaksOff = text.slice(text.lastIndexOf('\n', fault.pos[0] - 1) + 1, fault.pos[0]).includes('rcs(');
+    if (fault.code === 'MULTIPLE_DOCS') report(fault.pos[0], 'a second document', 'remove `---` and what follows');
+    else {
+      const remedy = breaksOff
+        ? 'put the term in quotes: "rcs(x, [k1, k2, k3])"'
+        : 'mend the YAML here: indent with spaces, and quote text that holds `: `, `#`, `[` or `{`';
+      report(fault.pos[0], fault.message.replace(/\.$/, ''), remedy);
+    }
   }
   const version = document.directives.yaml;
   if (version.explicit && version.version !== '1.2') report(0, 'not YAML 1.2', 'remove the %YAML line');
   inspect(document, report);
-  if (faults.length > 0) refuse();
+  if (faults.length > 0) {
+    const located = faults
+      .toSorted((a, b) => a.offset - b.offset)
+      .map(({ offset, message, remedy }) => {
+        const { line, col } = lines.linePos(offset);
+        return { place: `${place}:${line}:${col}`, message, remedy };
+      });
+    throw faultError(kind.syntaxCode, kind.name, place, located);
+  }
   if (document.contents === null) refuseWhole('the file is empty', `write a ${kind.name} in it`);
   return { document, lines };
 }
@@ -160,7 +166,10 @@ function inspect(document: Document.Parsed, report: (offset: number, message: st
       }
       if (isAlias(node)) report(offset, 'an alias (`*name`)', 'write the value out again');
       else if (node.anchor !== undefined) report(offset, 'an anchor (`&name`)', 'remove it');
-      if (node.tag !== undefined) report(offset, `a tag (\`${node.tag}\`)`, 'remove it; quote what is text');
+      if (node.tag !== undefined) {
+        const tag = node.tag.replace('tag:yaml.org,2002:', '!!');
+        report(offset, `a tag (\`${tag}\`)`, 'remove it; quote what is text');
+      }
       if (isScalar(node) && typeof node.value === 'number') {
         const { value, source } = node;
         if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value) && /^[-+]?\d+$/.test(source ?? ''))) {
@@ -224,7 +233,16 @@ interface Described {
 function schemaFindings(errors: readonly ErrorObject[]): Finding[] {
   // The branches of an `anyOf` fail each for its own reason: what is wanted is said once, by its description.
   const unions = errors.filter((error) => error.keyword === 'anyOf').map((error) => `${error.schemaPath}/`);
-  return errors.filter((error) => !unions.some((union) => error.schemaPath.startsWith(union))).map(schemaFinding);
+  const apart = errors.filter((error) => !unions.some((union) => error.schemaPath.startsWith(union)));
+  // A misspelt key is said once, not as unknown and as missing.
+  const misspelt = (missing: ErrorObject): boolean =>
+    apart.some(
+      (error) =>
+        error.keyword === 'additionalProperties' &&
+        error.instancePath === missing.instancePath &&
+        nearest(String(error.params['additionalProperty']), [String(missing.params['missingProperty'])]) !== null,
+    );
+  return apart.filter((error) => error.keyword !== 'required' || !misspelt(error)).map(schemaFinding);
 }
 
 function schemaFinding(error: ErrorObject): Finding {
@@ -240,14 +258,14 @@ function schemaFinding(error: ErrorObject): Finding {
       return {
         path: [...path, key],
         message: known.length === 0 ? `\`${key}\` is not a name that can stand here` : `unknown key \`${key}\``,
-        remedy: known.length === 0 ? `here stands: ${expected}` : suggestion(key, known),
+        remedy: known.length === 0 ? `expected: ${expected}` : suggestion(key, known),
       };
     }
     case 'required': {
       const key = String(params['missingProperty']);
       const meaning = schema.properties?.[key]?.description;
       return {
-        path,
+        path: [...path, key],
         message: `\`${key}\` is missing`,
         remedy: `add \`${key}:\`${meaning === undefined ? '' : ` (${meaning})`}`,
       };
@@ -263,7 +281,7 @@ function schemaFinding(error: ErrorObject): Finding {
     }
     case 'anyOf':
     case 'pattern':
-      return { path, message: `${found} cannot stand here`, remedy: `here stands: ${expected}` };
+      return { path, message: `${found} cannot stand here`, remedy: `expected: ${expected}` };
     case 'const':
       return { path, message: `${found} cannot stand here`, remedy: `write \`${String(params['allowedValue'])}\`` };
     case 'discriminator': {
@@ -280,7 +298,7 @@ function schemaFinding(error: ErrorObject): Finding {
     case 'type':
       return { path, message: `${found} cannot stand here`, remedy: typeRemedy(error, expected) };
     default:
-      return { path, message: `${found} ${error.message ?? 'is not valid'}`, remedy: `here stands: ${expected}` };
+      return { path, message: `${found} ${error.message ?? 'is not valid'}`, remedy: `expected: ${expected}` };
   }
 }
 
@@ -293,7 +311,7 @@ function discriminatorValues(schema: unknown): string[] {
 
 function typeRemedy(error: ErrorObject, expected: string): string {
   const types = [(error.params as { readonly type: string | readonly string[] }).type].flat();
-  const here = `here stands: ${expected}`;
+  const here = `expected: ${expected}`;
   if (error.data === null) return `${here} (nothing is written after the colon)`;
   if (types.includes('string') && typeof error.data === 'number') return `put it in quotes; ${here}`;
   if (types.includes('number') && typeof error.data === 'boolean') return `write 0 or 1; ${here}`;

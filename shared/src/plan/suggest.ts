@@ -20,7 +20,7 @@ function distance(a: string, b: string): number {
 
 const fold = (text: string): string => text.toLowerCase().replaceAll(/[\s_-]/g, '');
 
-/** The one of `known` that `written` was probably meant to be, or null: near in spelling, or an unfinished word. */
+/** The one of `known` that `written` was probably meant to be, or null: near in spelling, or the beginning of the other. */
 export function nearest(written: string, known: readonly string[]): string | null {
   const word = fold(written).slice(0, 64);
   const ranked = known
@@ -28,7 +28,8 @@ export function nearest(written: string, known: readonly string[]): string | nul
     .toSorted((a, b) => a.away - b.away);
   const best = ranked[0];
   if (best !== undefined && best.away <= Math.max(1, Math.floor(best.name.length / 3))) return best.name;
-  return known.find((name) => word.length >= 3 && fold(name).startsWith(word)) ?? null;
+  const begins = (long: string, short: string): boolean => short.length >= 3 && long.startsWith(short);
+  return known.find((name) => begins(fold(name), word) || begins(word, fold(name))) ?? null;
 }
 
 /** `a`, `b` or `c`. */
