@@ -24,7 +24,7 @@ function niceStep(span: number, most: number): number {
 }
 
 function plainTicks(low: number, high: number): Axis['ticks'] {
-  const step = niceStep(high - low, 6);
+  const step = niceStep(high - low, MAXIMUM_TICKS - 1);
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {

@@ -5,7 +5,7 @@ import { forestPlot, type ForestInput, type ForestRow } from './forest.ts';
 import { levelPercent, plural } from './format.ts';
 import { estimateWithInterval, heterogeneityLine, modelPhrase, whyNotPooled } from './phrases.ts';
 import { missingNote } from './reasons.ts';
-import { effectName, isSplinePart, readMeasure, termKind, termLabel } from './terms.ts';
+import { capitalise, effectName, isSplinePart, readMeasure, termKind, termLabel } from './terms.ts';
 import {
   analysisViews,
   armCell,
@@ -31,19 +31,29 @@ function safeName(text: string): string {
 }
 
 /** Words for the two sides of the line of no effect; the plan does not say which side is better. */
-function directions(term: string, planned: Analysis, plan: ExpandedPlan): readonly [string, string] | null {
+function directions(
+  term: string,
+  planned: Analysis,
+  plan: ExpandedPlan,
+  measure: string,
+): readonly [string, string] | null {
   const column = planned.columns.find((candidate) => candidate.term === term);
   if (column === undefined || column.role === 'intercept') return null;
   const [less, more] = hasEvents(plan) ? ['Fewer events', 'More events'] : ['Lower', 'Higher'];
   const bases = column.product.filter((basis) => basis.kind === 'linear' || basis.kind === 'level');
   const covariate = bases
-    .map((basis) => (basis.kind === 'level' ? `${basis.variable} ${basis.level}` : `higher ${basis.variable}`))
+    .map((basis) =>
+      basis.kind === 'level' ? `${basis.variable} ${basis.level}` : `higher ${basis.variable}`,
+    )
     .join(' and ');
   if (column.role === 'treatment') {
-    const active = termLabel(term, planned, plan).replace(/ v control$/, '').toLowerCase();
+    const active = termLabel(term, planned, plan)
+      .replace(/ v control$/, '')
+      .toLowerCase();
     return [`${less} with ${active}`, `${more} with ${active}`];
   }
-  if (column.role === 'within') return [`Effect lower with ${covariate}`, `Effect higher with ${covariate}`];
+  if (column.role === 'within')
+    return [`${measure} lower with ${covariate}`, `${measure} higher with ${covariate}`];
   return [`${less} with ${covariate}`, `${more} with ${covariate}`];
 }
 
@@ -64,7 +74,8 @@ function forestRow(
   const own =
     study.status === 'included' ? study.estimates?.find((entry) => entry.term === pooled.term) : undefined;
   if (own === undefined) {
-    const note = study.status === 'included' ? 'This term is not estimable in this study' : missingNote(study);
+    const note =
+      study.status === 'included' ? 'This term is not estimable in this study' : missingNote(study);
     return { study: study.study, cells, estimate: null, se: null, weight: null, size: null, note };
   }
   const weight = weighted ? (study.weight ?? null) : null;
@@ -92,7 +103,7 @@ function forestInput(
   const columns =
     arm === undefined || allArms.length <= 2
       ? allArms
-      : allArms.filter(({ key }) => key === String(arm) || key === String(plan.treatment?.control));
+      : allArms.filter(({ key }) => key === String(arm) || key === 'control');
   const rows = outcome.studies
     .map((study) => forestRow(study, pooled, columns, plan, !together, heterogeneity?.tau2 ?? null))
     .toSorted((a, b) => Number(a.estimate === null) - Number(b.estimate === null));
@@ -122,7 +133,7 @@ function forestInput(
     level: pool.level,
     z: normalQuantile((1 + pool.level) / 2),
     noEffectLine: kind !== 'intercept',
-    directions: directions(pooled.term, planned, plan),
+    directions: directions(pooled.term, planned, plan, capitalise(measure.name)),
     footnotes: footnotes(outcome, planned, pooled, drawn, together),
   };
 }

@@ -80,7 +80,13 @@ function text(x: number, y: number, content: string, style: TextStyle = {}): Mar
   }${content}</text>`;
 }
 
-function line(x1: number, y1: number, x2: number, y2: number, kind: 'ink' | 'rule' | 'dashed' | 'accent'): Markup {
+function line(
+  x1: number,
+  y1: number,
+  x2: number,
+  y2: number,
+  kind: 'ink' | 'rule' | 'dashed' | 'accent',
+): Markup {
   const looks = {
     ink: markup`class="ink-line" stroke="#1f2328" stroke-width="1.4"`,
     rule: markup`class="rule" stroke="#8c959f" stroke-width="1"`,
@@ -91,7 +97,14 @@ function line(x1: number, y1: number, x2: number, y2: number, kind: 'ink' | 'rul
 }
 
 /** An interval drawn inside the axis; an arrowhead says that it goes on beyond. */
-function intervalLine(low: number, high: number, y: number, axis: Axis, at: Position, kind: 'ink' | 'accent'): Markup {
+function intervalLine(
+  low: number,
+  high: number,
+  y: number,
+  axis: Axis,
+  at: Position,
+  kind: 'ink' | 'accent',
+): Markup {
   const from = at(Math.max(low, axis.low));
   const to = at(Math.min(high, axis.high));
   const fill = kind === 'ink' ? markup`class="ink" fill="#1f2328"` : markup`class="accent" fill="#9a3412"`;
@@ -148,7 +161,10 @@ export function forestPlot(input: ForestInput): string {
     const interval = intervals[index];
     if (interval === null || interval === undefined) return null;
     const weight = input.rows[index]?.weight ?? null;
-    return { ...numbers(interval, input, decimals), weight: weight === null ? NONE : `${weight.toFixed(1)}%` };
+    return {
+      ...numbers(interval, input, decimals),
+      weight: weight === null ? NONE : `${weight.toFixed(1)}%`,
+    };
   };
   const rowNumbers = input.rows.map((_, index) => numbersOf(index));
   const pooledNumbers =
@@ -171,7 +187,11 @@ export function forestPlot(input: ForestInput): string {
       widest(input.rows.map((row) => row.cells[column] ?? '')),
     ),
   );
-  const estimateWidth = widest([...rowNumbers.map((row) => row?.estimate ?? ''), pooledNumbers?.estimate ?? ''], FONT, true);
+  const estimateWidth = widest(
+    [...rowNumbers.map((row) => row?.estimate ?? ''), pooledNumbers?.estimate ?? ''],
+    FONT,
+    true,
+  );
   const ciWidth = widest(
     [...rowNumbers.map((row) => row?.ci ?? ''), pooledNumbers?.ci ?? '', predictionNumbers ?? ''],
     FONT,
@@ -179,7 +199,7 @@ export function forestPlot(input: ForestInput): string {
   );
   const numberWidth = Math.min(Math.max(estimateWidth + 6 + ciWidth, 120), 400);
   const effectLines = [
-    ...wrap(input.effect, Math.max(numberWidth, 150), FONT * 1.1),
+    ...wrap(input.effect, Math.max(numberWidth, 190), FONT * 1.1),
     `[${levelPercent(input.level)} CI]`,
   ];
   const rightWidth = Math.max(numberWidth, widest(effectLines, FONT, true));
@@ -209,7 +229,9 @@ export function forestPlot(input: ForestInput): string {
     parts.push(text(end, headY, input.unit, { anchor: 'end', size: SMALL, muted: true }));
   }
   for (const [index, content] of effectLines.entries()) {
-    parts.push(text(ciEnd, headY - 16 * (effectLines.length - 1 - index), content, { anchor: 'end', bold: true }));
+    parts.push(
+      text(ciEnd, headY - 16 * (effectLines.length - 1 - index), content, { anchor: 'end', bold: true }),
+    );
   }
   if (hasWeights) parts.push(text(weightEnd, headY, 'Weight', { anchor: 'end', bold: true }));
   parts.push(line(MARGIN, top, width - MARGIN, top, 'rule'));
@@ -224,10 +246,17 @@ export function forestPlot(input: ForestInput): string {
 
   // Studies without an estimate come last: the vertical lines stop above their words and go on below.
   const drawnBottom = top + 6 + drawn.length * ROW;
-  const verticals: [number, number][] = drawn.length === lastRow ? [[top, plotBottom]] : [[top, drawnBottom], [summaryTop, plotBottom]];
+  const verticals: [number, number][] =
+    drawn.length === lastRow
+      ? [[top, plotBottom]]
+      : [
+          [top, drawnBottom],
+          [summaryTop, plotBottom],
+        ];
   for (const [from, to] of verticals) {
     if (input.noEffectLine) parts.push(line(at(0), from, at(0), to, 'rule'));
-    if (pooled !== null) parts.push(line(at(pooled.estimate), from, at(pooled.estimate), Math.min(to, pooledY), 'dashed'));
+    if (pooled !== null)
+      parts.push(line(at(pooled.estimate), from, at(pooled.estimate), Math.min(to, pooledY), 'dashed'));
   }
 
   // Studies.
@@ -237,7 +266,9 @@ export function forestPlot(input: ForestInput): string {
     const interval = intervals[index] ?? null;
     const shown = rowNumbers[index] ?? null;
     const missing = interval === null;
-    parts.push(text(MARGIN, y + baseline, fit(row.study, nameWidth, FONT), { full: row.study, muted: missing }));
+    parts.push(
+      text(MARGIN, y + baseline, fit(row.study, nameWidth, FONT), { full: row.study, muted: missing }),
+    );
     for (const [column, cell] of row.cells.entries()) {
       parts.push(text(countEnds[column] ?? 0, y + baseline, cell, { anchor: 'end', muted: missing }));
     }
@@ -274,7 +305,9 @@ export function forestPlot(input: ForestInput): string {
     );
     parts.push(text(MARGIN, pooledY + baseline, pooled.label, { bold: true }));
     parts.push(text(ciEnd, pooledY + baseline, pooledNumbers.ci, { anchor: 'end', bold: true }));
-    parts.push(text(ciEnd - ciWidth - 6, pooledY + baseline, pooledNumbers.estimate, { anchor: 'end', bold: true }));
+    parts.push(
+      text(ciEnd - ciWidth - 6, pooledY + baseline, pooledNumbers.estimate, { anchor: 'end', bold: true }),
+    );
     if (hasWeights) parts.push(text(weightEnd, pooledY + baseline, '100%', { anchor: 'end', bold: true }));
     if (pooled.prediction !== null && predictionNumbers !== null) {
       parts.push(intervalLine(pooled.prediction[0], pooled.prediction[1], predictionY, axis, at, 'accent'));
@@ -295,7 +328,13 @@ export function forestPlot(input: ForestInput): string {
   }
   let y = plotBottom + 36;
   const scale = input.isRatio ? `${input.effect} (log scale)` : input.effect;
-  parts.push(text((plotLeft + plotRight) / 2, y, fit(scale, width - plotLeft, SMALL), { anchor: 'middle', size: SMALL, muted: true }));
+  parts.push(
+    text((plotLeft + plotRight) / 2, y, fit(scale, width - plotLeft, SMALL), {
+      anchor: 'middle',
+      size: SMALL,
+      muted: true,
+    }),
+  );
   if (input.directions !== null) {
     y += 18;
     const [lower, higher] = input.directions;
@@ -306,11 +345,14 @@ export function forestPlot(input: ForestInput): string {
   y += 10;
   const isCut = drawn.some(({ low, high }) => low < axis.low || high > axis.high);
   const cut = isCut ? ['Arrowheads: the interval goes on beyond the axis.'] : [];
-  for (const content of [...input.footnotes, ...cut].flatMap((note) => wrap(note, width - 2 * MARGIN, SMALL))) {
+  for (const content of [...input.footnotes, ...cut].flatMap((note) =>
+    wrap(note, width - 2 * MARGIN, SMALL),
+  )) {
     y += 17;
     parts.push(text(MARGIN, y, content, { size: SMALL, muted: true }));
   }
   const height = Math.ceil(y + MARGIN);
 
-  return markup`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${input.id}-title ${input.id}-desc" class="forest" font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif" style="font-variant-numeric:tabular-nums"><title id="${input.id}-title">${input.title}</title><desc id="${input.id}-desc">${input.description}</desc><rect width="${width}" height="${height}" class="paper" fill="#ffffff"/>${parts}</svg>`.text;
+  return markup`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${input.id}-title ${input.id}-desc" class="forest" font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif" style="font-variant-numeric:tabular-nums"><title id="${input.id}-title">${input.title}</title><desc id="${input.id}-desc">${input.description}</desc><rect width="${width}" height="${height}" class="paper" fill="#ffffff"/>${parts}</svg>`
+    .text;
 }

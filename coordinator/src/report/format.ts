@@ -4,10 +4,10 @@ export const NONE = '–';
 const MINUS = '−';
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 
-/** Decimals after which a value with this standard error still has `significant` digits of it, from 0 to 8. */
-export function decimalsFor(se: number, significant: number): number {
-  if (!(se > 0) || !Number.isFinite(se)) return significant;
-  return Math.min(8, Math.max(0, significant - 1 - Math.floor(Math.log10(se))));
+/** Decimals after which a value with this standard error still has `digits` digits of it, from 0 to 8. */
+export function decimalsFor(se: number, digits: number): number {
+  if (!(se > 0) || !Number.isFinite(se)) return digits;
+  return Math.min(8, Math.max(0, digits - 1 - Math.floor(Math.log10(se))));
 }
 
 /** `10⁻⁵`. */

@@ -1,4 +1,4 @@
-import type { AnalysisResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
+import type { TwoStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, DesignColumn, ExpandedPlan, Outcome } from '@concordat/shared/plan/types.ts';
 import { levelPercent } from './format.ts';
 import { ciPhrase, TAU2_NAMES } from './phrases.ts';
@@ -90,8 +90,7 @@ function stageOne(planned: Analysis, plan: ExpandedPlan): string {
 }
 
 function analysisSet(plan: ExpandedPlan): string {
-  const population =
-    plan.populationText === null ? 'All rows' : `Rows with ${plan.populationText}`;
+  const population = plan.populationText === null ? 'All rows' : `Rows with ${plan.populationText}`;
   const arms = plan.treatment === null ? '' : ' in one of these arms';
   return `${population}${arms} that are complete for the analysis were used; nothing was imputed.`;
 }
@@ -132,14 +131,19 @@ function stageTwo(outcome: TwoStageResult, planned: Analysis): string[] {
     );
   }
   sentences.push(
-    `Pooled ${levelPercent(pool.level)} confidence intervals: ${ciPhrase(pool.ci, df)}. Study intervals: standard normal quantile.`,
+    `Pooled ${levelPercent(pool.level)} confidence intervals: ${ciPhrase(pool.ci, df, outcome.joint !== null)}. Study intervals: standard normal quantile.`,
   );
   if (pool.tau2 !== 'FE') {
-    sentences.push('The interval of τ² is by the Q-profile method; I² and H² are computed from τ² as in metafor.');
+    sentences.push(
+      'The interval of τ² is by the Q-profile method; I² and H² are computed from τ² and the typical within-study variance, as in metafor.',
+    );
   }
   if (pool.prediction && pool.tau2 !== 'FE') {
-    const quantile = df === null ? 'the standard normal quantile' : 'the t quantile with the same degrees of freedom';
-    sentences.push(`Prediction interval: estimate ± q × √(SE² + τ²), with q ${quantile}.`);
+    const quantile =
+      df === null ? 'the standard normal quantile' : 'the t quantile with the same degrees of freedom';
+    sentences.push(
+      `Prediction interval: estimate ± q × √(SE² + τ²), with q ${quantile}${outcome.joint === null ? '' : ' and τ² the term’s variance in that matrix'}.`,
+    );
   }
   return sentences;
 }
@@ -164,11 +168,10 @@ function released(planned: Analysis, plan: ExpandedPlan): string {
 /** The methods of one analysis as sentences: exactly what was computed, by the names a methods section uses. */
 export function methodsParagraph(
   planned: Analysis,
-  outcome: AnalysisResult,
+  outcome: TwoStageResult,
   plan: ExpandedPlan,
   software: string,
 ): string {
-  if (outcome.approach === 'one-stage') return 'A one-stage analysis was planned; this version does not compute it.';
   return [
     stageOne(planned, plan),
     analysisSet(plan),

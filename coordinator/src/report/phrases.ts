@@ -14,16 +14,12 @@ export const TAU2_NAMES: Readonly<Record<Exclude<Tau2Method, 'FE'>, string>> = {
   HS: 'Hunter–Schmidt (HS)',
 };
 
-/** The pooled interval's method. */
-export function ciPhrase(ci: CiMethod, df: number | null): string {
-  switch (ci) {
-    case 'normal':
-      return 'Wald, standard normal quantile';
-    case 'HKSJ':
-      return `Hartung–Knapp–Sidik–Jonkman, ${tPhrase(df)}, not truncated`;
-    case 'HKSJ-adhoc':
-      return `Hartung–Knapp–Sidik–Jonkman, ${tPhrase(df)}, never narrower than the ordinary interval (ad hoc)`;
-  }
+/** The pooled interval's method; `joint` where several terms share one scale factor (Jackson and Riley 2014). */
+export function ciPhrase(ci: CiMethod, df: number | null, joint: boolean): string {
+  if (ci === 'normal') return 'Wald, standard normal quantile';
+  const name = `Hartung–Knapp–Sidik–Jonkman${joint ? ' in its multivariate form (Jackson and Riley 2014)' : ''}`;
+  const truncation = ci === 'HKSJ' ? 'not truncated' : 'never narrower than without the adjustment (ad hoc)';
+  return `${name}, ${tPhrase(df)}, ${truncation}`;
 }
 
 function tPhrase(df: number | null): string {
@@ -49,7 +45,8 @@ export function intervalText(
   isRatio: boolean,
 ): string {
   if (interval === null) return NONE;
-  const show = (value: number): string => (isRatio ? ratio(Math.exp(value), decimals) : fixed(value, decimals));
+  const show = (value: number): string =>
+    isRatio ? ratio(Math.exp(value), decimals) : fixed(value, decimals);
   return `${show(interval[0])} to ${show(interval[1])}`;
 }
 
@@ -67,7 +64,11 @@ export function estimateWithInterval(term: PooledTerm, isRatio: boolean, level: 
 }
 
 /** The line under a forest plot. */
-export function heterogeneityLine(heterogeneity: Heterogeneity | null, level: number, studies: number): string {
+export function heterogeneityLine(
+  heterogeneity: Heterogeneity | null,
+  level: number,
+  studies: number,
+): string {
   if (heterogeneity === null || heterogeneity.tau2 === null) {
     const why = studies === 1 ? 'one study cannot show any' : 'not computed, see the warnings';
     return `Heterogeneity: τ² ${NONE}, I² ${NONE}, Q ${NONE} (${why})`;

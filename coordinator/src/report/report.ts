@@ -1,14 +1,21 @@
-import type { AnalysisResult, PooledTerm, SiteResult, TwoStageResult, Warning } from '@concordat/shared/plan/result-types.ts';
+import type {
+  AnalysisResult,
+  SiteResult,
+  TwoStageResult,
+  Warning,
+} from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { figures, type Figure } from './figures.ts';
 import { count, plural } from './format.ts';
 import { markup, Markup } from './markup.ts';
 import { methodsParagraph } from './methods.ts';
 import { estimateWithInterval, intervalText, decimalsOf, whyNotPooled } from './phrases.ts';
-import { remedyFor } from './reasons.ts';
+import { asSentence, remedyFor } from './reasons.ts';
+import { studyTable } from './study-table.ts';
 import { STYLE } from './style.ts';
-import { heterogeneityTable, pooledTable, studyTable } from './tables.ts';
-import { capitalise, effectName, readMeasure, termKind, termLabel } from './terms.ts';
+import { cell, head, rowHead, table } from './table.ts';
+import { heterogeneityTable, jointTable, pooledTable } from './tables.ts';
+import { capitalise, effectName, isInteraction, readMeasure, termLabel } from './terms.ts';
 import { analysisViews, hasEvents, includedStudies, pooledTerms, total, type ReportInput } from './view.ts';
 
 const STATUS: Readonly<Record<AnalysisResult['status'], string>> = {
@@ -19,6 +26,7 @@ const STATUS: Readonly<Record<AnalysisResult['status'], string>> = {
 
 const SITE_STATUS: Readonly<Record<SiteResult['status'], string>> = {
   answered: 'Answered',
+  excluded: 'Excluded',
   refused: 'Refused',
   unreachable: 'Unreachable',
 };
@@ -55,14 +63,27 @@ function sitesSection(input: ReportInput): Markup {
     const inAnalyses = views.filter(({ outcome }) =>
       outcome.studies.some((study) => study.study === site.study && study.status === 'included'),
     ).length;
-    const why = site.reason === undefined ? null : markup`${site.reason.message} ${remedyFor(site.reason)} <code>${site.reason.code}</code>`;
-    return markup`<tr><th scope="row">${site.study}</th><td><span class="status ${site.status}">${
+    const why =
+      site.reason === undefined
+        ? null
+        : markup`${asSentence(site.reason.message)} ${remedyFor(site.reason)} <code>${site.reason.code}</code>`;
+    return markup`<tr>${rowHead(site.study)}<td><span class="status ${site.status}">${
       SITE_STATUS[site.status]
-    }</span></td><td class="number">${inAnalyses} of ${views.length}</td><td class="text">${why}</td></tr>`;
+    }</span></td>${cell(`${inAnalyses} of ${views.length}`)}<td class="text">${why}</td></tr>`;
   });
-  return markup`<section aria-labelledby="sites"><h2 id="sites">Sites</h2><p>${plural(sites.length, 'site was', 'sites were')} invited; ${
-    missing === 0 ? 'all answered.' : `${answered} answered and ${missing} did not take part.`
-  }</p><div class="scroll" role="region" aria-label="Sites" tabindex="0"><table><caption>Who took part</caption><thead><tr><th scope="col">Site</th><th scope="col">Answer</th><th scope="col" class="number">Included in analyses</th><th scope="col">Why it did not take part</th></tr></thead><tbody>${rows}</tbody></table></div></section>`;
+  const heads = [
+    head('Site', 'text'),
+    head('Answer', 'text'),
+    head('Included in analyses'),
+    head('Why it did not contribute', 'text'),
+  ];
+  return markup`<section aria-labelledby="sites"><h2 id="sites">Sites</h2><p>${plural(
+    sites.length,
+    'site was',
+    'sites were',
+  )} invited; ${
+    missing === 0 ? 'all answered.' : `${answered} answered and ${missing} did not contribute.`
+  }</p>${table('Who took part', heads, rows)}</section>`;
 }
 
 /** Participants, events and studies of the pooled estimate; parts that a site did not release are left unsaid. */
@@ -86,7 +107,7 @@ function leadSentence(outcome: TwoStageResult, planned: Analysis, plan: Expanded
   const measure = readMeasure(outcome.measure);
   const [first] = pooledTerms(outcome, planned);
   if (first === undefined || first.estimate === null) {
-    return markup`<p class="lead">${whyNotPooled(outcome)}</p>`;
+    return markup`<p class="lead">${asSentence(whyNotPooled(outcome))}</p>`;
   }
   const value = estimateWithInterval(first, measure.isRatio, planned.pool.level);
   const prediction =
@@ -104,28 +125,33 @@ function modifierSection(
 ): Markup | null {
   const modifier = planned.effectModifier;
   if (modifier === null) return null;
-  const all: PooledTerm[] = [...outcome.pooled, ...outcome.contrasts];
-  const terms = all.filter(({ term }) => {
-    const kind = termKind(term, planned);
-    return kind === 'within' || kind === 'across' || kind === 'merged' || (kind === 'contrast' && term.includes('.within'));
-  });
+  const terms = [...outcome.pooled, ...outcome.contrasts].filter(({ term }) => isInteraction(term, planned));
   const sentence = modifier.separate
-    ? 'Read the within-trial row: it compares participants of the same trial, so randomisation protects it. The across-trial row compares trials that differ in other ways than this one (ecological bias); where the two differ, that is a reason to distrust it, not to average them.'
+    ? 'Read the within-trial row: it compares participants of the same trial, so randomisation protects it. The across-trial row compares trials with one another, which differ in more than this covariate (ecological bias). Where the two disagree, do not average them.'
     : 'This is one merged term. It mixes comparisons within trials, which randomisation protects, with comparisons between trials, which it does not (ecological bias).';
-  return markup`<h3>Effect modification by ${modifier.variable}</h3><p>${sentence}</p>${
-    terms.length === 0 ? null : pooledTable(`Interaction of treatment with ${modifier.variable}`, terms, outcome, planned, plan)
-  }${figureList(drawn)}`;
+  return markup`<h3>Effect modification by ${modifier.variable}</h3><p>${sentence}</p>${pooledTable(
+    `Interaction of treatment with ${modifier.variable}${modifier.form === 'linear' ? ', per unit' : ''}`,
+    terms,
+    outcome,
+    planned,
+    plan,
+  )}${figureList(drawn)}`;
 }
 
 function figureList(drawn: readonly Figure[]): Markup[] {
   // The figures are made by this program from escaped parts; they are the one place that skips escaping.
-  return drawn.map(({ svg, name }) => markup`<figure tabindex="0" aria-label="Forest plot ${name}">${new Markup(svg)}</figure>`);
+  return drawn.map(
+    ({ svg, name }) =>
+      markup`<figure tabindex="0" aria-label="Forest plot ${name}">${new Markup(svg)}</figure>`,
+  );
 }
 
 function warningList(outcome: AnalysisResult): Markup | null {
   const all: Warning[] = [
     ...outcome.warnings,
-    ...outcome.studies.flatMap((study) => (study.warnings ?? []).map((warning) => ({ ...warning, study: study.study }))),
+    ...outcome.studies.flatMap((study) =>
+      (study.warnings ?? []).map((warning) => ({ ...warning, study: study.study })),
+    ),
   ];
   if (all.length === 0) return null;
   return markup`<h3>Warnings</h3><ul class="warnings">${all.map((warning) => {
@@ -135,7 +161,8 @@ function warningList(outcome: AnalysisResult): Markup | null {
 }
 
 const GENERAL_REMEDY: Readonly<Record<'failed' | 'refused', string>> = {
-  failed: 'Correct the plan or the data that the reason names, and run the plan again; the other analyses stand.',
+  failed:
+    'Correct the plan or the data that the reason names, and run the plan again; the other analyses stand.',
   refused:
     'Too many sites refused or did not answer. The studies below say why, one by one; a site’s thresholds change only in its own agreement.',
 };
@@ -144,9 +171,9 @@ function trouble(outcome: AnalysisResult): Markup | null {
   if (outcome.status === 'done') return null;
   const { reason } = outcome;
   const remedy = (reason === undefined ? null : remedyFor(reason)) ?? GENERAL_REMEDY[outcome.status];
-  return markup`<div class="trouble"><p><strong>${STATUS[outcome.status]}.</strong> ${
-    reason?.message ?? 'No reason was recorded.'
-  } ${reason === undefined ? null : markup`<code>${reason.code}</code>`}</p><p>What to do: ${remedy}</p></div>`;
+  return markup`<div class="trouble"><p><strong>${STATUS[outcome.status]}.</strong> ${asSentence(
+    reason?.message ?? 'no reason was recorded',
+  )} ${reason === undefined ? null : markup`<code>${reason.code}</code>`}</p><p>What to do: ${remedy}</p></div>`;
 }
 
 function analysisSection(
@@ -157,21 +184,22 @@ function analysisSection(
 ): Markup {
   const { plan, result } = input;
   const own = drawn.filter((figure) => figure.analysis === planned.id);
-  const isInteraction = (figure: Figure): boolean =>
-    ['within', 'merged'].includes(termKind(figure.term, planned));
+  const interactions = own.filter((figure) => isInteraction(figure.term, planned));
   const done = outcome.status === 'done' && outcome.approach === 'two-stage';
   const body = done
-    ? markup`${leadSentence(outcome, planned, plan)}${figureList(own.filter((figure) => !isInteraction(figure)))}${pooledTable(
+    ? markup`${leadSentence(outcome, planned, plan)}${figureList(own.filter((figure) => !interactions.includes(figure)))}${pooledTable(
         'Pooled estimates',
-        outcome.pooled,
+        outcome.pooled.filter(({ term }) => !isInteraction(term, planned)),
         outcome,
         planned,
         plan,
-      )}${
-        outcome.contrasts.length === 0 || planned.effectModifier !== null
-          ? null
-          : pooledTable('Differences between arms', outcome.contrasts, outcome, planned, plan)
-      }${modifierSection(outcome, planned, plan, own.filter(isInteraction))}${heterogeneityTable(outcome, planned, plan)}`
+      )}${pooledTable(
+        'Differences between arms',
+        outcome.contrasts.filter(({ term }) => !isInteraction(term, planned)),
+        outcome,
+        planned,
+        plan,
+      )}${modifierSection(outcome, planned, plan, interactions)}${heterogeneityTable(outcome, planned, plan)}${jointTable(outcome, planned, plan)}`
     : trouble(outcome);
   const measure = readMeasure(outcome.measure);
   const scale = measure.isRatio ? `${measure.name} (estimated as ${outcome.measure})` : measure.name;
@@ -179,7 +207,11 @@ function analysisSection(
     planned.approach === 'two-stage' ? 'Two-stage' : 'One-stage'
   }, ${scale}: <span class="status ${outcome.status}">${STATUS[outcome.status].toLowerCase()}</span></p>${body}${
     outcome.studies.length === 0 ? null : studyTable(outcome, planned, plan)
-  }${warningList(outcome)}<h3>Methods</h3><p>${methodsParagraph(planned, outcome, plan, result.run.software)}</p></section>`;
+  }${warningList(outcome)}${
+    planned.unsupported === null && outcome.approach === 'two-stage'
+      ? markup`<h3>Methods</h3><p>${methodsParagraph(planned, outcome, plan, result.run.software)}</p>`
+      : null
+  }</section>`;
 }
 
 /**

@@ -38,18 +38,18 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .lead { font-size: 1.08rem; }
 .scroll { overflow-x: auto; margin: .75rem 0 .25rem; }
 .scroll:focus-visible, figure:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-table { border-collapse: collapse; font-size: .88rem; line-height: 1.4; min-width: 100%; }
+table { border-collapse: collapse; border-bottom: 1.5px solid var(--ink); font-size: .88rem; line-height: 1.4; min-width: 100%; }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
 thead th { border-top: 1.5px solid var(--ink); border-bottom: 1px solid var(--ink); vertical-align: bottom; }
-tbody tr:last-child > * { border-bottom: 1.5px solid var(--ink); }
 tbody tr + tr > * { border-top: 1px solid var(--rule); }
-th, td { padding: .38rem .75rem; text-align: left; vertical-align: top; }
-th:first-child, td:first-child { padding-left: 0; }
-th:last-child, td:last-child { padding-right: 0; }
+th, td { padding: .38rem .6rem; text-align: left; vertical-align: top; }
+tr:not(.second) > :first-child { padding-left: 0; }
+tr:not(.second) > :last-child { padding-right: 0; }
+td.scale { white-space: nowrap; }
 tbody th { font-weight: 500; min-width: 10rem; max-width: 18rem; overflow-wrap: break-word; }
-th.group { text-align: center; border-bottom: 1px solid var(--rule); }
-thead tr:nth-child(2) th { border-top: 0; }
-td.text { min-width: 12rem; }
+tbody th code { overflow-wrap: normal; }
+tbody tr.second > td { border-top: 0; padding-top: 0; color: var(--muted); }
+td.text { min-width: 11rem; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 th.number { white-space: normal; }
 .notes { font-size: .82rem; color: var(--muted); max-width: none; }
@@ -58,8 +58,8 @@ th.number { white-space: normal; }
 .status.excluded, .status.refused, .status.unreachable, .status.failed { color: var(--bad); }
 .trouble { border-left: 4px solid var(--bad); background: var(--panel); padding: .6rem 1rem; margin: .75rem 0; }
 .warnings { padding-left: 1.2rem; }
-figure { margin: 1rem 0; overflow-x: auto; }
-svg.forest { display: block; max-width: 100%; min-width: 46rem; height: auto; }
+figure { margin: 1rem -.7rem; overflow-x: auto; }
+svg.forest { display: block; max-width: 100%; height: auto; }
 .forest .paper { fill: var(--paper); }
 .forest .ink, .forest .diamond { fill: var(--ink); }
 .forest .muted { fill: var(--muted); }
@@ -69,8 +69,14 @@ svg.forest { display: block; max-width: 100%; min-width: 46rem; height: auto; }
 .forest .accent { fill: var(--prediction); }
 .forest .accent-line { stroke: var(--prediction); }
 footer { color: var(--muted); font-size: .85rem; border-top: 1px solid var(--rule); margin-top: 3rem; padding-block: 1rem 2rem; }
+@media (max-width: 62rem) {
+  svg.forest { max-width: none; }
+}
 @media (max-width: 40rem) {
-  body { font-size: 15px; }
+  table { border-collapse: separate; border-spacing: 0; }
+  tbody th, thead th:first-child { position: sticky; left: 0; background: var(--paper); }
+  caption { max-width: calc(100vw - 2.5rem); }
+  tbody th { min-width: 7rem; }
   h1 { font-size: 1.5rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; }
@@ -81,20 +87,22 @@ footer { color: var(--muted); font-size: .85rem; border-top: 1px solid var(--rul
     --paper: #fff; --panel: #fff; --ink: #000; --muted: #444; --rule: #bbb;
     --accent: #2f6690; --prediction: #9a3412; --good: #000; --bad: #000; --alarm: #000; --alarm-paper: #fff;
   }
-  body { font-size: 9.5pt; line-height: 1.4; }
+  :root { font-size: 9.5pt; }
+  body { font-size: 1rem; line-height: 1.4; }
   body > * { max-width: none; padding-inline: 0; }
-  .banner { border: 2px solid #000; padding: .5rem; }
+  .banner { border: 2px solid #000; margin-bottom: 1rem; padding: .5rem; }
   .skip, nav, details { display: none; }
   h1 { font-size: 17pt; margin-top: 0; }
   h2 { font-size: 13pt; }
   h2, h3, caption { break-after: avoid; }
   .scroll, figure { overflow: visible; }
+  figure { margin-inline: 0; }
   table { font-size: 7.6pt; }
   th, td { padding: 1.5pt 4pt; }
   tbody th { min-width: 0; }
   thead { display: table-header-group; }
   tr, .trouble, li { break-inside: avoid; }
   figure { break-inside: avoid; }
-  svg.forest { min-width: 0; width: auto; max-height: 255mm; }
+  svg.forest { max-width: 100%; width: auto; max-height: 255mm; }
 }
 `;

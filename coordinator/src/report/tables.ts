@@ -1,30 +1,24 @@
-import type { Heterogeneity, PooledTerm, StudyResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
+import type { Heterogeneity, PooledTerm, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { count, decimalsFor, degrees, fixed, levelPercent, NONE, percent, pValue, significant } from './format.ts';
+import {
+  decimalsFor,
+  degrees,
+  fixed,
+  levelPercent,
+  NONE,
+  percent,
+  pStatement,
+  pValue,
+  significant,
+} from './format.ts';
 import { markup, type Markup } from './markup.ts';
 import { decimalsOf, estimateText, intervalText } from './phrases.ts';
-import { remedyFor, shortReason, STATUS_WORDS } from './reasons.ts';
-import { effectName, readMeasure, termKind, termLabel } from './terms.ts';
-import { armCell, arms, hasEvents, type ReportInput } from './view.ts';
+import { cell, head, rowHead, table } from './table.ts';
+import { effectName, readMeasure, termLabel } from './terms.ts';
 
-/** A table that scrolls by itself where the screen is narrower than it is. */
-function table(caption: string, head: readonly Markup[], body: readonly Markup[], notes: Markup | null = null): Markup {
-  return markup`<div class="scroll" role="region" aria-label="${caption}" tabindex="0"><table><caption>${caption}</caption><thead><tr>${[
-    ...head,
-  ]}</tr></thead><tbody>${[...body]}</tbody></table></div>${notes}`;
-}
-
-function head(text: string, kind: 'text' | 'number' = 'number'): Markup {
-  return markup`<th scope="col" class="${kind}">${text}</th>`;
-}
-
-function cell(text: string): Markup {
-  return markup`<td class="number">${text}</td>`;
-}
-
-function rowHead(label: string, term: string | null = null): Markup {
-  const code = term === null || term === label ? null : markup`<br><code>${term}</code>`;
-  return markup`<th scope="row">${label}${code}</th>`;
+/** Three digits of the standard error; two where that would take more than three decimals. */
+function modelDecimals(se: number): number {
+  return Math.max(Math.min(decimalsFor(se, 3), 3), decimalsFor(se, 2));
 }
 
 function testText(term: PooledTerm): string {
@@ -33,59 +27,57 @@ function testText(term: PooledTerm): string {
   return `${name} = ${fixed(term.statistic, 2)}`;
 }
 
-function groupHead(text: string, columns: number): Markup {
-  return markup`<th scope="colgroup" colspan="${columns}" class="group">${text}</th>`;
-}
-
-/** Pooled terms on the model's scale and, for a ratio, exponentiated. */
+/** Pooled terms on the model's scale and, for a ratio, first exponentiated: then a term has two rows. */
 export function pooledTable(
   caption: string,
   terms: readonly PooledTerm[],
   outcome: TwoStageResult,
   planned: Analysis,
   plan: ExpandedPlan,
-): Markup {
-  const measure = readMeasure(outcome.measure);
+): Markup | null {
+  if (terms.length === 0) return null;
+  const { isRatio, name } = readMeasure(outcome.measure);
   const level = levelPercent(planned.pool.level);
   const hasPrediction = terms.some((term) => term.prediction !== null);
-  const names = [...new Set(terms.map((term) => effectName(term.term, planned, measure)))].join('; ');
-  const interval = [head(`${level} CI`), ...(hasPrediction ? [head(`${level} prediction interval`)] : [])];
-  const span = interval.length + 1;
+  const span = isRatio ? 2 : 1;
+  const numbers = (values: readonly (string | null)[]): Markup[] =>
+    values.filter((value) => value !== null).map(cell);
+  const both = (value: string): Markup => markup`<td class="number" rowspan="${span}">${value}</td>`;
   return table(
     caption,
     [
-      markup`<th scope="col" rowspan="2">Term</th>`,
-      ...(measure.isRatio ? [groupHead(names, span)] : []),
-      groupHead(measure.isRatio ? 'Logarithm' : names, span + 1),
-      markup`<th scope="col" rowspan="2" class="number">Test</th><th scope="col" rowspan="2" class="number">p</th></tr><tr>`,
-      ...(measure.isRatio ? [head('Estimate'), ...interval] : []),
+      head('Term', 'text'),
+      head('Scale', 'text'),
       head('Estimate'),
       head('SE'),
-      ...interval,
+      head(`${level} CI`),
+      ...(hasPrediction ? [head(`${level} prediction interval`)] : []),
+      head('Test'),
+      head('p'),
     ],
     terms.map((term) => {
+      const effect = effectName(term.term, planned, { isRatio, name });
       const decimals = decimalsOf(term, true);
-      const own = decimalsFor(term.se ?? 0.1, 3);
-      const columns = (show: readonly string[]): Markup[] =>
-        (hasPrediction ? show : show.slice(0, -1)).map(cell);
-      return markup`<tr>${[
-        rowHead(termLabel(term.term, planned, plan), term.term),
-        ...(measure.isRatio
-          ? columns([
-              estimateText(term.estimate, decimals, true),
-              intervalText(term.ci, decimals, true),
-              intervalText(term.prediction, decimals, true),
-            ])
-          : []),
-        ...columns([
-          fixed(term.estimate, own),
-          fixed(term.se, own),
-          intervalText(term.ci, own, false),
-          intervalText(term.prediction, own, false),
-        ]),
-        cell(testText(term)),
-        cell(pValue(term.p)),
-      ]}</tr>`;
+      const own = modelDecimals(term.se ?? 0.1);
+      const ratios = numbers([
+        estimateText(term.estimate, decimals, true),
+        '',
+        intervalText(term.ci, decimals, true),
+        hasPrediction ? intervalText(term.prediction, decimals, true) : null,
+      ]);
+      const logarithms = numbers([
+        fixed(term.estimate, own),
+        fixed(term.se, own),
+        intervalText(term.ci, own, false),
+        hasPrediction ? intervalText(term.prediction, own, false) : null,
+      ]);
+      const test = [both(testText(term)), both(pValue(term.p))];
+      const first = markup`<tr>${rowHead(termLabel(term.term, planned, plan), term.term, span)}<td class="scale">${effect}</td>${
+        isRatio ? ratios : logarithms
+      }${test}</tr>`;
+      return isRatio
+        ? markup`${first}<tr class="second"><td class="scale">Logarithm</td>${logarithms}</tr>`
+        : first;
     }),
   );
 }
@@ -149,70 +141,29 @@ export function heterogeneityTable(
   );
 }
 
-const LEFT_OUT_WORDS: Readonly<Record<string, string>> = {
-  missing_outcome: 'outcome missing',
-  missing_treatment: 'treatment missing',
-  missing_covariate: 'covariate missing',
-  not_in_population: 'outside the population',
-  other_treatment: 'another treatment',
-};
-
-/** `3: outcome missing 2, covariate missing 1`, and who was never in the analysis by design. */
-function leftOut(study: StudyResult): string {
-  const sum = study.participants?.['left_out'];
-  const reasons = Object.entries(study.left_out_by_reason ?? {})
-    .filter(([, rows]) => rows > 0)
-    .map(([reason, rows]) => `${LEFT_OUT_WORDS[reason] ?? reason} ${count(rows)}`);
-  const total = sum === undefined ? NONE : count(sum);
-  return reasons.length === 0 ? total : `${total} (${reasons.join(', ')})`;
-}
-
-/** One row a study: counts, what was left out, its own estimates, its weight, or why it is missing. */
-export function studyTable(outcome: ReportInput['result']['analyses'][string], planned: Analysis, plan: ExpandedPlan): Markup {
-  const columns = arms(plan);
-  const terms = planned.pool.terms;
-  const several = terms.length > 1;
-  const hasWeights = outcome.studies.some((study) => study.weight != null);
-  const estimates = outcome.studies.some((study) => study.estimates !== undefined);
-  const unit = hasEvents(plan) ? 'events/n' : 'n';
-  const rows = outcome.studies.map((study) => {
-    const own = terms.map((term) => study.estimates?.find((entry) => entry.term === term));
-    const shown = own.map((entry) => {
-      if (entry === undefined) return NONE;
-      const decimals = decimalsFor(entry.se, 3);
-      return `${fixed(entry.estimate, decimals)} (${fixed(entry.se, decimals)})`;
-    });
-    return markup`<tr>${[
-      rowHead(study.study),
-      ...columns.map((arm) => cell(armCell(study, arm, plan))),
-      markup`<td>${leftOut(study)}</td>`,
-      ...(estimates ? shown.map(cell) : []),
-      ...(hasWeights ? [cell(study.weight == null ? NONE : `${study.weight.toFixed(1)}%`)] : []),
-      markup`<td>${statusCell(study)}</td>`,
-    ]}</tr>`;
-  });
+/** The between-study covariance of terms pooled jointly, as standard deviations and correlations. */
+export function jointTable(outcome: TwoStageResult, planned: Analysis, plan: ExpandedPlan): Markup | null {
+  const { joint } = outcome;
+  if (joint === null || planned.pool.tau2 === 'FE') return null;
   return table(
-    'Studies',
+    'Between-study covariance of the terms pooled jointly',
     [
-      head('Study', 'text'),
-      ...columns.map((arm) => head(`${arm.head}, ${unit}`)),
-      head('Rows left out', 'text'),
-      ...(estimates
-        ? terms.map((term) =>
-            head(several || termKind(term, planned) !== 'treatment' ? `${termLabel(term, planned, plan)} (SE)` : 'Estimate (SE)'),
-          )
-        : []),
-      ...(hasWeights ? [head('Weight')] : []),
-      head('Status', 'text'),
+      head('Term', 'text'),
+      head('Variance'),
+      head('SD'),
+      ...joint.terms.map((term) => head(`Correlation with ${termLabel(term, planned, plan)}`)),
     ],
-    rows,
-    markup`<p class="notes">Estimates are on the model’s scale (${outcome.measure}). Rows left out: incomplete for this analysis, with those outside the population or on another treatment named beside them. ${NONE}: not released by the site or not computed.</p>`,
+    joint.terms.map((term, i) => {
+      const variance = joint.sigma[i]?.[i] ?? null;
+      return markup`<tr>${[
+        rowHead(termLabel(term, planned, plan), term),
+        cell(significant(variance, 4)),
+        cell(variance === null ? NONE : significant(Math.sqrt(variance), 3)),
+        ...joint.terms.map((_, j) => cell(i === j ? '1' : fixed(joint.correlations[i]?.[j], 2))),
+      ]}</tr>`;
+    }),
+    markup`<p class="notes">Q of all terms together: ${
+      joint.q === null ? NONE : `${fixed(joint.q, 2)} on ${degrees(joint.q_df)} df, ${pStatement(joint.q_p)}`
+    }; log-likelihood ${fixed(joint.log_likelihood, 3)}. A correlation with a variance of zero is not defined (${NONE}).</p>`,
   );
-}
-
-function statusCell(study: StudyResult): Markup {
-  const word = markup`<span class="status ${study.status}">${STATUS_WORDS[study.status]}</span>`;
-  if (study.reason === undefined) return word;
-  const remedy = remedyFor(study.reason);
-  return markup`${word}: ${shortReason(study.reason)}. ${remedy} <code>${study.reason.code}</code>`;
 }

@@ -80,6 +80,13 @@ export function termLabel(term: string, analysis: Analysis, plan: ExpandedPlan):
   return modifierName(column, plan) || term;
 }
 
+/** True for within-trial, across-trial and merged interactions, and for differences between them. */
+export function isInteraction(term: string, analysis: Analysis): boolean {
+  const kind = termKind(term, analysis);
+  if (kind === 'contrast') return isInteraction(term.split(' - ')[0] ?? '', analysis);
+  return kind === 'within' || kind === 'across' || kind === 'merged';
+}
+
 /** True where one coefficient has no meaning by itself: a part of a spline. */
 export function isSplinePart(term: string, analysis: Analysis): boolean {
   const base = term.replace(/\.across$/, '.within');
@@ -93,8 +100,7 @@ export function isSplinePart(term: string, analysis: Analysis): boolean {
  * rather than the contrast for an intercept.
  */
 export function effectName(term: string, analysis: Analysis, measure: Measure): string {
-  const kind = termKind(term, analysis);
-  if (kind === 'within' || kind === 'across' || kind === 'merged') {
+  if (isInteraction(term, analysis)) {
     if (!measure.isRatio) return `Difference in ${measure.name}`;
     return measure.name.endsWith('ratio') ? `Ratio of ${measure.name}s` : `Ratio (${measure.name})`;
   }

@@ -54,7 +54,7 @@ export function arms(plan: ExpandedPlan): Arm[] {
   }
   return [
     ...treatment.active.map((code) => ({ key: String(code), head: `Arm ${code}` })),
-    { key: String(treatment.control), head: 'Control' },
+    { key: 'control', head: 'Control' },
   ];
 }
 
@@ -91,7 +91,8 @@ export function total(
 
 /** The heterogeneity of one pooled term: the analysis's own, or from the pooling of that term by itself. */
 export function heterogeneityOf(outcome: TwoStageResult, term: string): Heterogeneity | null {
-  if (outcome.heterogeneity_term === term || outcome.heterogeneity_term === null) return outcome.heterogeneity;
+  if (outcome.heterogeneity_term === term || outcome.heterogeneity_term === null)
+    return outcome.heterogeneity;
   return outcome.separate.find((entry) => entry.term === term)?.heterogeneity ?? null;
 }
 
