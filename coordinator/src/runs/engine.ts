@@ -8,7 +8,8 @@ import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan, type WrittenPlan } from '@concordat/shared/plan/parse.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -55,6 +56,8 @@ export class RunEngine {
   readonly #planDigest: Uint8Array;
   /** Unanswered tasks of the open round, by digest (hex). */
   readonly #open = new Map<string, OpenTask>();
+  /** Milliseconds a round may take. */
+  readonly #timeLimit: number;
   #roundSize = 0;
   #roundNumber = 0;
   #expanded: ExpandedPlan | null = null;
@@ -65,6 +68,7 @@ export class RunEngine {
     this.#run = run;
     this.#written = parsePlan(run.plan, 'the plan');
     this.#planDigest = sha256(run.plan);
+    this.#timeLimit = expandPlan(this.#written).timeLimit * 1000;
   }
 
   async run(): Promise<RunOutcome> {
@@ -130,7 +134,7 @@ export class RunEngine {
     }
     progress({ event: 'round', round: round.round, name: round.name, tasks: records.length, answered: records.length - this.#open.size });
     desk.wake(new Set(records.map(({ study }) => study)));
-    await this.#wait(opened + (round.name === 'close' ? CLOSING_LIMIT : this.#written.time_limit * 1000));
+    await this.#wait(opened + (round.name === 'close' ? CLOSING_LIMIT : this.#timeLimit));
     return this.#answers(round);
   }
 
@@ -289,8 +293,9 @@ export class RunEngine {
 
   /** Expanded once a round: every task of a round brings the same levels. */
   #plan(levels: Parameters<typeof expandPlan>[1]): ExpandedPlan {
-    this.#expanded ??= expandPlan(this.#written, levels);
-    return this.#expanded;
+    const plan = this.#expanded ?? expandPlan(this.#written, levels);
+    this.#expanded = plan;
+    return plan;
   }
 }
 

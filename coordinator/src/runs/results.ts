@@ -2,9 +2,11 @@
 import type { Counts, StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
 import { families } from '@concordat/shared/models/registry.ts';
 import { packedIndex } from '@concordat/shared/linalg/symmetric.ts';
+import { armNames, modifierColumns } from '@concordat/shared/plan/design.ts';
 import type { AnalysisResult, Reason, StudyResult, TwoStageResult, Warning } from '@concordat/shared/plan/result-types.ts';
-import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { stageTwo, type StudyEstimates } from '@concordat/shared/pooling/stage-two.ts';
+import type { Analysis, ExpandedPlan, FamilyName } from '@concordat/shared/plan/types.ts';
+import { stageTwo } from '@concordat/shared/pooling/stage-two.ts';
+import type { StudyEstimates } from '@concordat/shared/pooling/study-estimates.ts';
 
 import { failureReason, missing, type SiteAnswer } from './answers.ts';
 
@@ -74,9 +76,18 @@ function tooFew(plan: ExpandedPlan, analysis: Analysis, studies: readonly StudyR
 }
 
 function measureOf(plan: ExpandedPlan, analysis: Analysis): string {
-  const { measure, coefficient } = families[analysis.family];
-  return plan.treatment === null ? coefficient : measure;
+  if (plan.treatment !== null) return families[analysis.family].measure;
+  const { level, slope } = UNTREATED[analysis.family];
+  return analysis.pool.terms.every((term) => term === '(intercept)') ? level : slope;
 }
+
+/** What is pooled where the plan names no treatment: the intercept alone, or a covariate's coefficient. */
+const UNTREATED: Readonly<Record<FamilyName, { readonly level: string; readonly slope: string }>> = {
+  gaussian: { level: 'mean', slope: 'regression coefficient' },
+  binomial: { level: 'log odds', slope: 'log odds ratio' },
+  poisson: { level: 'log rate', slope: 'log rate ratio' },
+  cox: { level: 'log hazard ratio', slope: 'log hazard ratio' },
+};
 
 function estimatesOf(analysis: Analysis, study: string, answer: SiteAnswer): StudyEstimates[] {
   if (answer.kind !== 'reply' || answer.payload.$case !== 'stageOneEstimate') return [];
@@ -98,7 +109,7 @@ function estimatesOf(analysis: Analysis, study: string, answer: SiteAnswer): Stu
       terms: pooled.map(({ term }) => term),
       estimates: Float64Array.from(pooled, ({ at }) => estimate.estimates[at] ?? 0),
       vcov: Float64Array.from(vcov),
-      modifierMeans: estimate.modifierMeans,
+      modifierMeans: modifierMeans(analysis, estimate),
     },
   ];
 }
@@ -125,7 +136,7 @@ function includedStudy(plan: ExpandedPlan, analysis: Analysis, study: string, es
   const vcovAt = (i: number, j: number): number => estimate.vcov[packedIndex(i, j)] ?? 0;
   const counts = countsOf(plan, estimate.counts);
   const notPooled = !analysis.pool.terms.some((term) => terms.includes(term));
-  const modifiers = analysis.columns.filter(({ role }) => role === 'modifier');
+  const means = modifierMeans(analysis, estimate);
   return {
     study,
     ...(notPooled
@@ -135,9 +146,7 @@ function includedStudy(plan: ExpandedPlan, analysis: Analysis, study: string, es
     estimates: terms.map((term, i) => ({ term, estimate: estimate.estimates[i] ?? 0, se: Math.sqrt(vcovAt(i, i)) })),
     vcov: terms.map((_, i) => terms.map((__, j) => vcovAt(i, j))),
     log_likelihood: { null: estimate.logLikelihoodNull, fitted: estimate.logLikelihood },
-    ...(estimate.modifierMeans.length === 0
-      ? {}
-      : { modifier_means: modifiers.map(({ term }, i) => ({ term, mean: estimate.modifierMeans[i] ?? 0 })) }),
+    ...(means === null ? {} : { modifier_means: means }),
     warnings: studyWarnings(analysis, study, estimate),
   };
 }
@@ -159,10 +168,9 @@ function countsOf(plan: ExpandedPlan, counts: Counts | undefined): Pick<StudyRes
   };
 }
 
-function armNames(plan: ExpandedPlan): readonly string[] {
-  if (plan.treatment === null) return ['total'];
-  const { active } = plan.treatment;
-  return ['control', ...(active.length === 1 ? ['active'] : active.map(String))];
+function modifierMeans(analysis: Analysis, { modifierMeans: means }: StageOneEstimate): StudyEstimates['modifierMeans'] {
+  if (means.length === 0) return null;
+  return modifierColumns(analysis).map(({ term }, i) => ({ term, mean: means[i] ?? 0 }));
 }
 
 function studyWarnings(analysis: Analysis, study: string, estimate: StageOneEstimate): readonly Warning[] {

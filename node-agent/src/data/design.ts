@@ -1,5 +1,6 @@
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
+import { armNames, modifierColumns } from '@concordat/shared/plan/design.ts';
 import { rcsBasis } from '@concordat/shared/models/rcs.ts';
 import type { StudyData } from '@concordat/shared/models/types.ts';
 import type { Analysis, Basis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
@@ -20,7 +21,7 @@ export interface AnalysisSet {
   /** Events of each arm; null for a continuous outcome. */
   readonly events: readonly number[] | null;
   readonly leftOut: LeftOut;
-  /** Mean, before centring, of each column whose role is `modifier`, in column order. */
+  /** Mean of each of the effect modifier's own columns; empty where there is none. */
   readonly modifierMeans: readonly number[];
   readonly facts: DisclosureFacts;
 }
@@ -47,7 +48,7 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
   const { weights, events } = outcome;
   const set: Rows = { plan, table, rows, arm, weights, factors: new Map() };
   const columns = analysis.columns.map(({ product }) => productColumn(product, set, true));
-  const modifiers = analysis.columns.filter(({ role }) => role === 'modifier');
+  const modifiers = modifierColumns(analysis);
   const arms = armNames(plan);
   const participants = sumByArm(weights, arm, arms.length, rows.length);
   return {
@@ -67,12 +68,6 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
       rows.length === 0 ? [] : modifiers.map(({ product }) => mean(productColumn(product, set, false), weights)),
     facts: disclosureFacts(plan, analysis, table, { rows, arm, weights, events, columns, factors: set.factors }),
   };
-}
-
-function armNames(plan: ExpandedPlan): string[] {
-  if (plan.treatment === null) return ['total'];
-  const { active } = plan.treatment;
-  return ['control', ...(active.length === 1 ? ['active'] : active.map(String))];
 }
 
 function productColumn(product: readonly Basis[], set: Rows, centring: boolean): Float64Array {

@@ -5,6 +5,7 @@
 import type { Counts, FactorLevels, SiteMessage, StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
 
 import { ConcordatError } from '../errors.ts';
+import { armNames, modifierColumns } from '../plan/design.ts';
 import type { Analysis, ExpandedPlan } from '../plan/types.ts';
 import { LEVEL_TEXT_LIMIT } from './protocol.ts';
 
@@ -46,10 +47,8 @@ function checkEstimate(estimate: StageOneEstimate, plan: ExpandedPlan, analysis:
   const q = estimate.estimable.filter(Boolean).length;
   if (estimate.estimates.length !== q) throw wrongLength('estimates', q);
   if (estimate.vcov.length !== (q * (q + 1)) / 2) throw wrongLength('vcov', (q * (q + 1)) / 2);
-  const means = analysis.columns.filter((column) => column.role === 'modifier').length;
-  if (estimate.modifierMeans.length > 0 && estimate.modifierMeans.length !== means) {
-    throw wrongLength('modifier_means', means);
-  }
+  const means = modifierColumns(analysis).length;
+  if (estimate.modifierMeans.length !== means) throw wrongLength('modifier_means', means);
   if (estimate.badlyScaled.length > p || estimate.badlyScaled.some((t) => t >= p)) throw wrongLength('badly_scaled', p);
   if (estimate.counts === undefined) throw wrongLength('counts', 1);
   checkCounts(estimate.counts, plan);
@@ -60,7 +59,7 @@ function checkEstimate(estimate: StageOneEstimate, plan: ExpandedPlan, analysis:
 }
 
 function checkCounts(counts: Counts, plan: ExpandedPlan): void {
-  const arms = plan.treatment === null ? 1 : 1 + plan.treatment.active.length;
+  const arms = armNames(plan).length;
   if (counts.participants.length !== arms) throw wrongLength('participants', arms);
   const events = plan.outcome.kind === 'continuous' ? 0 : arms;
   if (counts.events.length !== events) throw wrongLength('events', events);

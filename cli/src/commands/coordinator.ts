@@ -1,0 +1,32 @@
+import { runCoordinator } from '@concordat/coordinator/app.ts';
+import { parseCoordinatorConfig } from '@concordat/coordinator/config.ts';
+import { makeLogger } from '@concordat/coordinator/logger.ts';
+
+import { readText } from '../files.ts';
+import { exitStatus } from '../outcome.ts';
+import { progressPrinter } from '../progress.ts';
+import { SOFTWARE } from '../version.ts';
+
+export interface CoordinatorArguments {
+  readonly config: string;
+  readonly plan: string;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+export async function coordinator(options: CoordinatorArguments): Promise<0 | 3> {
+  const config = parseCoordinatorConfig(readText(options.config, 'config/invalid'), options.config);
+  const planText = readText(options.plan, 'plan/unreadable');
+  const print = progressPrinter({ json: options.json === true });
+  const result = await runCoordinator({
+    config,
+    planText,
+    planPlace: options.plan,
+    out: options.out,
+    software: SOFTWARE,
+    progress: print,
+    logger: makeLogger(2),
+  });
+  print({ event: 'result', out: options.out, result });
+  return exitStatus(result);
+}

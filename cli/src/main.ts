@@ -1,0 +1,112 @@
+/** The command line: parses arguments, runs a command, and turns its end into the contract's exit status. */
+import { Command, CommanderError, Option } from 'commander';
+
+import { ConcordatError } from '@concordat/shared/errors.ts';
+
+import { agent } from './commands/agent.ts';
+import { coordinator } from './commands/coordinator.ts';
+import { demo } from './commands/demo.ts';
+import { local } from './commands/local.ts';
+import { planCheck, planSchema } from './commands/plan.ts';
+import { VERSION } from './version.ts';
+
+/** 0 every analysis finished · 2 usage or an invalid plan, nothing was sent · 3 an analysis failed or was refused. */
+type ExitStatus = 0 | 2 | 3;
+
+const jsonOption = (): Option => new Option('--json', 'one JSON object a line on standard output, for machines');
+
+const program = new Command('concordat')
+  .description('Federated individual-participant-data meta-analysis: records stay at their institutions; only estimates,\nstandard errors and sufficient statistics leave, through one gate and into a log that anyone can check.')
+  .version(VERSION)
+  .showHelpAfterError('(concordat --help lists the commands)')
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Start here:
+  concordat demo                                       a ten-trial federation on this machine, in under a minute
+  concordat plan check plan.yaml                       is the plan valid, and what does it ask?
+  concordat local --plan plan.yaml --data DIR --out O  a whole federation on this machine from one file per trial
+
+Exit status: 0 every analysis finished; 2 usage or an invalid plan (nothing was sent); 3 at least one analysis failed
+or was refused by too many sites (result.json says which, and why).`,
+  );
+
+let status: ExitStatus = 0;
+const run =
+  <A extends unknown[]>(command: (...args: A) => Promise<ExitStatus> | ExitStatus) =>
+  async (...args: A): Promise<void> => {
+    status = await command(...args);
+  };
+
+program
+  .command('demo')
+  .description('generate ten hypertension trials, run the example plans over them, and say where to look')
+  .option('--out <folder>', 'where to write the data and the results', 'out/demo')
+  .addOption(jsonOption())
+  .action(run(demo));
+
+program
+  .command('local')
+  .description('run a whole federation on this machine: one coordinator and one agent per trial, over mutual TLS on loopback')
+  .requiredOption('--plan <file>', 'the analysis plan (YAML)')
+  .requiredOption('--data <folder>', 'one file per trial (<study>.csv, .tsv, .parquet, .json, .ndjson), or one ipd file with a `study` column')
+  .requiredOption('--out <folder>', 'where to write result.json, report.html, figures/ and log/')
+  .option('--policy <file>', 'disclosure policy that every agent enforces; `open` switches every rule off (public data only)')
+  .option('--map <folder>', 'harmonisation maps, one <study>.yaml each')
+  .addOption(jsonOption())
+  .addHelpText(
+    'after',
+    `
+Example:
+  concordat local --plan examples/hypertension/plan.yaml --data out/demo/data --out out/hypertension
+
+A run that was interrupted goes on where it stopped when the same command is given again.`,
+  )
+  .action(run(local));
+
+const plan = program.command('plan').description('check a plan, or print the schemas of the documents');
+plan
+  .command('check')
+  .description('validate a plan and say what it asks; every fault at once, with line and remedy')
+  .argument('<file>', 'the analysis plan (YAML)')
+  .addOption(jsonOption())
+  .action(run(planCheck));
+plan
+  .command('schema')
+  .description('print a JSON Schema')
+  .addOption(new Option('--of <document>', 'which document').choices(['plan', 'result', 'policy', 'map']).default('plan'))
+  .action(run(planSchema));
+
+program
+  .command('coordinator')
+  .description('run a plan over the configured sites: listens for their agents, combines what they release, and reports')
+  .requiredOption('--config <file>', 'coordinator.yaml: address, certificates, keys, sites')
+  .requiredOption('--plan <file>', 'the analysis plan (YAML)')
+  .requiredOption('--out <folder>', 'where to write result.json, report.html and figures/')
+  .addOption(jsonOption())
+  .action(run(coordinator));
+
+program
+  .command('agent')
+  .description("serve one trial's records to the coordinator, through this site's own disclosure policy and log")
+  .requiredOption('--config <file>', 'agent.yaml: coordinator, certificates, keys, data, policy, log')
+  .action(run(agent));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  status = report(error);
+}
+process.exitCode = status;
+
+function report(error: unknown): ExitStatus {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof ConcordatError) {
+    console.error(error.describe());
+    return error.code === 'process/failed' ? 3 : 2;
+  }
+  console.error('process/failed: an internal error; this is a defect of the software');
+  console.error(error);
+  return 3;
+}

@@ -1,0 +1,43 @@
+/** What a run found, in a few lines for a terminal. */
+import type { AnalysisResult, PooledTerm, Result } from '@concordat/shared/plan/result-types.ts';
+
+export function summary(result: Result, out: string): readonly string[] {
+  const missing = result.run.sites.filter(({ status }) => status !== 'answered');
+  return [
+    '',
+    ...Object.entries(result.analyses).flatMap(([id, analysis]) => analysisLines(id, analysis)),
+    ...missing.map(({ study, status, reason }) => `${study}: ${status}${reason === undefined ? '' : ` (${reason.message})`}`),
+    '',
+    `report   ${out}/report.html`,
+    `result   ${out}/result.json`,
+    `figures  ${out}/figures/`,
+    `logs     ${out}/log/`,
+  ];
+}
+
+function analysisLines(id: string, analysis: AnalysisResult): readonly string[] {
+  if (analysis.status !== 'done') return [`${id}: ${analysis.status}: ${analysis.reason?.message ?? 'no reason given'}`];
+  const pooled = analysis.approach === 'two-stage' ? analysis.pooled : [];
+  const used = analysis.studies.filter(({ status }) => status === 'included').length;
+  const others = analysis.studies
+    .filter(({ status }) => status !== 'included')
+    .map(({ study, status, reason }) => `    ${study} ${status}: ${reason?.message ?? ''}`);
+  const ratio = analysis.measure.startsWith('log ');
+  return [
+    `${id}: ${analysis.measure}, ${used} of ${analysis.studies.length} studies`,
+    ...pooled.map((term) => `    ${termLine(term, ratio ? analysis.measure.slice(4) : null)}`),
+    ...others,
+  ];
+}
+
+function termLine({ term, estimate, se, ci, p }: PooledTerm, ratio: string | null): string {
+  if (estimate === null || se === null) return `${term}: not computed`;
+  const interval = ci === null ? '' : ` [${short(ci[0])}, ${short(ci[1])}]`;
+  const exponentiated =
+    ratio === null || ci === null ? '' : `; ${ratio} ${short(Math.exp(estimate))} [${short(Math.exp(ci[0]))}, ${short(Math.exp(ci[1]))}]`;
+  return `${term}: ${short(estimate)} (SE ${short(se)})${interval}${p === null ? '' : `, p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}`}${exponentiated}`;
+}
+
+function short(value: number): string {
+  return Number(value.toPrecision(4)).toString();
+}

@@ -1,0 +1,195 @@
+/** One run of a plan over the configured sites: from the plan's text to the files in the output folder. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+
+import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { DEFAULT_POLICY, OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { planDigest } from '@concordat/shared/plan/digest.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import { validateResult } from '@concordat/shared/plan/result-schema.ts';
+import type { Result } from '@concordat/shared/plan/result-types.ts';
+import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { signingIdentity } from '@concordat/shared/wire/signing.ts';
+
+import type { CoordinatorConfig } from './config.ts';
+import { Desk } from './exchange/desk.ts';
+import { startExchangeServer } from './exchange/server.ts';
+import { healthServer } from './http/health.ts';
+import type { Logger } from './logger.ts';
+import { figures } from './report/figures.ts';
+import { renderReport } from './report/report.ts';
+import type { SiteState } from './runs/answers.ts';
+import { RunEngine, type Progress } from './runs/engine.ts';
+import type { RunOutcome } from './runs/program.ts';
+import { Journal, type RunRecord } from './store/journal.ts';
+
+export interface CoordinatorOptions {
+  readonly config: CoordinatorConfig;
+  readonly planText: string;
+  /** Where the plan came from, for messages. */
+  readonly planPlace: string;
+  /** Folder for result.json, report.html and figures/. */
+  readonly out: string;
+  readonly software: string;
+  readonly progress: (event: CoordinatorProgress) => void;
+  readonly logger: Logger;
+}
+
+export type CoordinatorProgress =
+  | Progress
+  | { readonly event: 'listening'; readonly port: number; readonly sites: number }
+  | { readonly event: 'site'; readonly study: string };
+
+/** The journal's own mark after the last round: when the result was first complete. */
+const FINISHED_ROUND = 1_000_000;
+
+export async function runCoordinator(options: CoordinatorOptions): Promise<Result> {
+  const { config, planText, planPlace, out, software, progress, logger } = options;
+  const plan = parsePlan(planText, planPlace);
+  const sites = chooseSites(config, plan.studies ?? 'all', planPlace);
+  const identity = signingIdentity(readText(config.signing_key), config.signing_key);
+  const now = (): Date => new Date();
+  const log = new MessageLog({
+    fs,
+    directory: config.log,
+    origin: 'concordat/coordinator',
+    identity,
+    now,
+    randomBytes: (n) => randomBytes(n),
+  });
+  const journal = new Journal(config.state);
+  const roster = Roster.encode({
+    sites: sites.map(({ study, key }) => ({ study, key: fromHex(key) })),
+    minimumStudies: plan.minimum_studies ?? 1,
+    masked: false,
+  }).finish();
+  const run = openRun(journal, planText, roster, planPlace, now);
+  log.append({ kind: 'start', run: toHex(run.id), detail: { software, plan: planDigest(Buffer.from(planText)), roster: toHex(sha256(roster)) } });
+
+  const desk = new Desk();
+  const contacts = new Map<string, string>();
+  const engine = new RunEngine({ journal, log, identity, keys: new Map(sites.map(({ study, key }) => [study, fromHex(key)])), desk, now, progress }, run);
+  const server = await startExchangeServer({
+    listen: config.listen,
+    ca: config.tls.ca,
+    certificate: config.tls.certificate,
+    key: config.tls.key,
+    studies: new Map(config.sites.map(({ study, certificate }) => [certificate, study])),
+    desk,
+    accept: (study, reply) => engine.accept(study, reply),
+    seen: (study) => {
+      if (!contacts.has(study)) progress({ event: 'site', study });
+      contacts.set(study, now().toISOString());
+    },
+    refused: (study, code) => {
+      logger('warn', { event: 'exchange refused', code, ...(study === null ? {} : { study }) });
+    },
+  });
+  const health = config.health === undefined ? null : healthServer(() => sites.map(({ study }) => ({ study, lastSeen: contacts.get(study) ?? null })));
+  try {
+    if (health !== null && config.health !== undefined) await health.listen(addressOf(config.health));
+    progress({ event: 'listening', port: server.port, sites: sites.length });
+    const outcome = await engine.run();
+    const finished = journal.openRound(run.id, FINISHED_ROUND, now().toISOString());
+    const result = assemble(run, planText, outcome, finished, software);
+    publish(out, result, outcome, planText);
+    log.append({ kind: 'result', run: toHex(run.id), detail: { result: toHex(sha256(resultText(result))) } });
+    journal.finishRun(run.id, finished);
+    return result;
+  } finally {
+    await server.stop();
+    await health?.close();
+    log.append({ kind: 'stop', run: toHex(run.id) });
+    log.close();
+    journal.close();
+  }
+}
+
+/** Goes on with an unfinished run of the same plan and roster; starts a new one otherwise. */
+function openRun(journal: Journal, planText: string, roster: Uint8Array, place: string, now: () => Date): RunRecord {
+  const unfinished = journal.unfinishedRun();
+  if (unfinished !== null) {
+    if (unfinished.plan === planText && toHex(unfinished.roster) === toHex(roster)) return unfinished;
+    throw new ConcordatError('run/conflict', 'the journal holds an unfinished run of another plan or roster', {
+      place,
+      remedy: 'finish that run with its own plan and sites, or give this one another state file',
+    });
+  }
+  const run = { id: new Uint8Array(randomBytes(16)), plan: planText, roster, started: now().toISOString(), finished: null };
+  journal.createRun(run);
+  return run;
+}
+
+function chooseSites(config: CoordinatorConfig, studies: 'all' | readonly string[], place: string): CoordinatorConfig['sites'] {
+  if (studies === 'all') return config.sites;
+  const unknown = studies.filter((study) => !config.sites.some((site) => site.study === study));
+  if (unknown.length > 0) {
+    throw new ConcordatError('plan/inconsistent', `no site has the ${unknown.length === 1 ? 'study' : 'studies'} ${unknown.join(', ')}`, {
+      place: `${place} studies`,
+      remedy: `the sites are: ${config.sites.map(({ study }) => study).join(', ')}`,
+    });
+  }
+  return config.sites.filter(({ study }) => studies.includes(study));
+}
+
+function assemble(run: RunRecord, planText: string, outcome: RunOutcome, finished: string, software: string): Result {
+  return {
+    result: 1,
+    plan: { id: outcome.plan.id, sha256: planDigest(Buffer.from(planText)) },
+    run: {
+      id: toHex(run.id),
+      started: run.started,
+      finished,
+      software,
+      policy: commonPolicy(outcome.sites),
+      sites: outcome.sites.map(({ policy: _policy, ...site }) => site),
+    },
+    analyses: outcome.analyses,
+  };
+}
+
+/** The policy in force where all sites that answered have the same; null where each has its own. */
+function commonPolicy(sites: readonly SiteState[]): Result['run']['policy'] {
+  const policies = sites.flatMap(({ policy }) => (policy === undefined ? [] : [policy]));
+  const first = policies[0];
+  if (first === undefined || policies.some(({ sha256: digest }) => digest !== first.sha256)) return null;
+  const known = [DEFAULT_POLICY, OPEN_POLICY].find((policy) => toHex(sha256(JSON.stringify(policy))) === first.sha256);
+  return { name: known?.name ?? 'custom', sha256: first.sha256, open: first.open };
+}
+
+function publish(out: string, result: Result, outcome: RunOutcome, planText: string): void {
+  validateResult(result);
+  const input = { result, plan: outcome.plan, planText };
+  const folder = join(out, 'figures');
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { recursive: true });
+  for (const { name, svg } of figures(input)) writeWhole(join(folder, name), svg);
+  writeWhole(join(out, 'report.html'), renderReport(input));
+  writeWhole(join(out, 'result.json'), resultText(result));
+}
+
+function resultText(result: Result): string {
+  return `${JSON.stringify(result, null, 2)}\n`;
+}
+
+/** A reader sees the old file or the new one, never a part. */
+function writeWhole(file: string, text: string): void {
+  fs.writeFileSync(`${file}.part`, text, { flush: true });
+  fs.renameSync(`${file}.part`, file);
+}
+
+function addressOf(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+}
+
+function readText(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new ConcordatError('config/invalid', 'the file cannot be read', { place: file, remedy: 'check its path and permissions', cause });
+  }
+}
