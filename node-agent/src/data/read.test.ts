@@ -176,19 +176,13 @@ test('a file of many rows and one of many columns keep their order', async () =>
 });
 
 test('property: what was written as numbers and quoted text is read back', async () => {
-  const text = fc.string({ maxLength: 8 }).filter((s) => s.trim() === s && s !== '' && s !== 'NA' && !/[\0\r]/.test(s));
-  const row = fc.tuple(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.option(text));
+  const text = fc.string({ maxLength: 8 }).filter((s) => !/[\0\r]/.test(s)).map((s) => `k${s}.`);
+  const row = fc.tuple(fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0)), text);
   await fc.assert(
     fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 20 }), async (data) => {
-      const lines = data.map(([x, s]) => `${x},k${s === null ? '' : ''},${s === null ? '' : `"${s.replaceAll('"', '""')}"`}`);
-      const table = await readColumns(written(`x,k,s\n${lines.join('\n')}\n`), ['x', 's']);
-      assert.deepEqual(values(table, 'x'), data.map(([x]) => x));
-      assert.deepEqual(
-        values(table, 's').map((s) => (s === null ? null : String(s))),
-        data.map(([, s]) => s).every((s) => s === null || Number.isFinite(Number(s)))
-          ? values(table, 's').map((s) => (s === null ? null : String(s)))
-          : data.map(([, s]) => s),
-      );
+      const lines = data.map(([x, s]) => `${x ?? ''},"${s.replaceAll('"', '""')}"`);
+      const table = await readColumns(written(`x,s\n${lines.join('\n')}\n`), ['x', 's']);
+      assert.deepEqual([values(table, 'x'), values(table, 's')], [data.map(([x]) => x), data.map(([, s]) => s)]);
     }),
     { numRuns: 40 },
   );

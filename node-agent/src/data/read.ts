@@ -4,7 +4,7 @@ import { DuckDBTypeId, type DuckDBConnection } from '@duckdb/node-api';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { literal, readFault, withDatabase, type ReadOptions } from './database.ts';
 import { readHeader, type Header } from './header.ts';
-import { missingColumns, type Column, type Table } from './table.ts';
+import { columnOfLabels, missingColumns, type Column, type Table } from './table.ts';
 
 export type { Table } from './table.ts';
 
@@ -15,8 +15,6 @@ export interface Source {
   readonly columns: readonly string[];
   read(names: readonly string[]): Promise<Table>;
 }
-
-type TextColumn = Column & { kind: 'text' };
 
 interface SourceColumns {
   readonly names: readonly string[];
@@ -171,7 +169,7 @@ async function readAll(
     } else texts.push({ name, index });
   }
   const read = await readTexts(connection, source, texts.map(({ index }) => index), numbers.rows);
-  texts.forEach(({ name }, k) => columns.set(name, asLogical(read[k]!)));
+  texts.forEach(({ name }, k) => columns.set(name, read[k]!));
   return { rows: numbers.rows, columns, available: source.names };
 }
 
@@ -224,7 +222,7 @@ async function readTexts(
   source: SourceColumns,
   indices: readonly number[],
   rows: number,
-): Promise<TextColumn[]> {
+): Promise<Column[]> {
   if (indices.length === 0) return [];
   const result = await connection.stream(`SELECT ${indices.map(textOf).join(', ')} FROM ${source.relation}`);
   const columns = indices.map(() => ({ codes: new Int32Array(rows), byLabel: new Map<string, number>() }));
@@ -241,12 +239,11 @@ async function readTexts(
     }
     row += chunk.rowCount;
   }
-  return columns.map(({ codes, byLabel }) => ({ kind: 'text', codes, labels: [...byLabel.keys()] }));
+  return columns.map(({ codes, byLabel }) => asCodes(codes, [...byLabel.keys()]));
 }
 
 /** R and Python write logical values as TRUE, True or true; plans write them 0 and 1. */
-function asLogical(column: TextColumn): Column {
-  const values = column.labels.map((label) => (/^true$/i.test(label) ? 1 : /^false$/i.test(label) ? 0 : NaN));
-  if (values.some(Number.isNaN)) return column;
-  return { kind: 'numeric', values: Float64Array.from(column.codes, (code) => values[code] ?? NaN) };
+function asCodes(codes: Int32Array, labels: readonly string[]): Column {
+  const logical = labels.every((label) => /^(true|false)$/i.test(label));
+  return columnOfLabels(codes, logical ? labels.map((label) => (/^t/i.test(label) ? 1 : 0)) : labels);
 }

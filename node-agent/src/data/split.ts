@@ -12,7 +12,7 @@ import { codeAt, columnOf, missingColumns } from './table.ts';
 const STUDY = 'study';
 const [LF, CR, QUOTE] = [0x0a, 0x0d, 0x22];
 /** Bytes held before they are written. */
-const PENDING = 1 << 22;
+const PENDING = 1 << 20;
 /** Longest record, in bytes; as DuckDB's. */
 const LONGEST = 1 << 21;
 
@@ -188,7 +188,7 @@ function* completeRecords(
     const end = Math.min(buffer.length, byte === CR && buffer[i + 1] === LF ? i + 2 : i + 1);
     if (i > start) {
       const text = to === -1 ? '' : buffer.toString('utf8', from, to);
-      yield { bytes: Buffer.from(buffer.subarray(start, end)), field: text };
+      yield { bytes: buffer.subarray(start, end), field: text };
     }
     [start, fieldStart, field, from, to] = [end, end, 0, 0, -1];
     quoted = false;

@@ -90,10 +90,19 @@ export function matchCodes(column: Column, codes: readonly Code[]): Int32Array {
   return Int32Array.from(column.values, (value) => (Number.isNaN(value) ? -1 : (byNumber.get(value) ?? -2)));
 }
 
-/** A column from each row's index into `labels` (−1 missing): numeric where every label that occurs is a number. */
+/**
+ * A column from each row's index into `labels` (−1 missing): numeric where every label that occurs is a number. Labels that
+ * are the same code become one.
+ */
 export function columnOfLabels(codes: Int32Array, labels: readonly Code[]): Column {
   const occurs = new Set(codes);
-  const numbers = labels.map((label) => codeNumber(label));
-  if (labels.some((_, i) => occurs.has(i) && numbers[i] === null)) return { kind: 'text', codes, labels: labels.map(String) };
-  return { kind: 'numeric', values: Float64Array.from(codes, (code) => numbers[code] ?? NaN) };
+  const numbers = labels.map(codeNumber);
+  if (!labels.some((_, i) => occurs.has(i) && numbers[i] === null)) {
+    return { kind: 'numeric', values: Float64Array.from(codes, (code) => numbers[code] ?? NaN) };
+  }
+  const keys = labels.map(codeKey);
+  const distinct = [...new Set(keys)];
+  const position = new Map(distinct.map((key, i) => [key, i]));
+  const merged = keys.map((key) => position.get(key)!);
+  return { kind: 'text', codes: codes.map((code) => (code === -1 ? -1 : merged[code]!)), labels: distinct };
 }
