@@ -2,4 +2,5 @@
 import { writeFileSync } from 'node:fs';
 import { publishedSchemas } from '../src/plan/published.ts';
 
-for (const { file, text } of publishedSchemas()) writeFileSync(new URL(`../schema/${file}`, import.meta.url), text);
+for (const { file, text } of publishedSchemas())
+  writeFileSync(new URL(`../schema/${file}`, import.meta.url), text);

@@ -13,7 +13,8 @@ test('the shipped files hold the shipped policies', () => {
 });
 
 test('what a policy does not name keeps the shipped value', () => {
-  const text = 'policy: 1\nname: strict\nparticipants: {minimum: 50}\nleverage: null\nlevels: {release: false}\n';
+  const text =
+    'policy: 1\nname: strict\nparticipants: {minimum: 50}\nleverage: null\nlevels: {release: false}\n';
   assert.deepEqual(parsePolicy(text, 'strict.yaml'), {
     ...DEFAULT_POLICY,
     name: 'strict',
@@ -24,7 +25,8 @@ test('what a policy does not name keeps the shipped value', () => {
 });
 
 test('every fault is reported, with its line', () => {
-  const text = 'policy: 1\nname: x\nparticipant: {minimum: 50}\nleverage: 2\nsmallest_cell: 2.5\nrank: null\nlevels: {maximum: -1}\n';
+  const text =
+    'policy: 1\nname: x\nparticipant: {minimum: 50}\nleverage: 2\nsmallest_cell: 2.5\nrank: null\nlevels: {maximum: -1}\n';
   assert.throws(
     () => parsePolicy(text, 'p.yaml'),
     (error) => {
@@ -32,7 +34,13 @@ test('every fault is reported, with its line', () => {
       assert.equal(error.code, 'policy/invalid');
       assert.deepEqual(
         error.faults.map((fault) => fault.place),
-        ['p.yaml:3 participant', 'p.yaml:4 leverage', 'p.yaml:5 smallest_cell', 'p.yaml:6 rank', 'p.yaml:7 levels.maximum'],
+        [
+          'p.yaml:3 participant',
+          'p.yaml:4 leverage',
+          'p.yaml:5 smallest_cell',
+          'p.yaml:6 rank',
+          'p.yaml:7 levels.maximum',
+        ],
       );
       assert.equal(error.faults[0]!.remedy, 'did you mean `participants`?');
       return true;

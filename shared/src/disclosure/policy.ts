@@ -62,9 +62,17 @@ export const OPEN_POLICY: Policy = {
 const closed = { additionalProperties: false };
 
 /** A number above 0, or null; `limits` narrows it. */
-const threshold = (type: 'integer' | 'number', description: string, limits: Readonly<Record<string, number>>) =>
+const threshold = (
+  type: 'integer' | 'number',
+  description: string,
+  limits: Readonly<Record<string, number>>,
+) =>
   Type.Optional(
-    Type.Unsafe<number | null>({ type: [type, 'null'], ...limits, description: `${description}; \`null\` switches the rule off` }),
+    Type.Unsafe<number | null>({
+      type: [type, 'null'],
+      ...limits,
+      description: `${description}; \`null\` switches the rule off`,
+    }),
   );
 
 const count = (description: string) => threshold('integer', description, { minimum: 1 });
@@ -74,12 +82,18 @@ const rate = (description: string, maximum: number) =>
 export const PolicySchema = Type.Object(
   {
     policy: Type.Literal(1, { description: 'format version, 1' }),
-    name: Type.String({ minLength: 1, maxLength: 100, description: 'a name for people, in quotes where it looks like a number' }),
+    name: Type.String({
+      minLength: 1,
+      maxLength: 100,
+      description: 'a name for people, in quotes where it looks like a number',
+    }),
     participants: Type.Optional(
       Type.Object(
         {
           minimum: count(`least number of participants, default ${DEFAULT_POLICY.participants.minimum}`),
-          per_arm: count(`least number of participants per arm, default ${DEFAULT_POLICY.participants.per_arm}`),
+          per_arm: count(
+            `least number of participants per arm, default ${DEFAULT_POLICY.participants.per_arm}`,
+          ),
         },
         { ...closed, description: 'sizes: `minimum` and `per_arm`' },
       ),
@@ -88,7 +102,10 @@ export const PolicySchema = Type.Object(
       `most parameters per participant, default ${DEFAULT_POLICY.parameters_per_participant}`,
       1,
     ),
-    events_per_parameter: rate(`least events per parameter, default ${DEFAULT_POLICY.events_per_parameter}`, 1000),
+    events_per_parameter: rate(
+      `least events per parameter, default ${DEFAULT_POLICY.events_per_parameter}`,
+      1000,
+    ),
     smallest_cell: count(`least count of a cell that is not empty, default ${DEFAULT_POLICY.smallest_cell}`),
     leverage: rate(`bound on the largest hat value, default ${DEFAULT_POLICY.leverage}`, 1),
     rank: Type.Optional(
@@ -98,7 +115,9 @@ export const PolicySchema = Type.Object(
       Type.Object(
         {
           release: Type.Optional(
-            Type.Boolean({ description: 'true or false: levels of undeclared factors may leave, default true' }),
+            Type.Boolean({
+              description: 'true or false: levels of undeclared factors may leave, default true',
+            }),
           ),
           maximum: count(`most levels of one factor, default ${DEFAULT_POLICY.levels.maximum}`),
         },

@@ -16,7 +16,10 @@ test('the basis is Hmisc::rcspline.eval(x, knots = c(50, 65, 74, 85), inclx = TR
   for (const row of reference) {
     row.forEach((expected, index) => {
       const value = rcsBasis(row[0]!, knots, index);
-      assert.ok(Math.abs(value - expected) <= 1e-13 * Math.max(1, Math.abs(expected)), `${value} ${expected}`);
+      assert.ok(
+        Math.abs(value - expected) <= 1e-13 * Math.max(1, Math.abs(expected)),
+        `${value} ${expected}`,
+      );
     });
   }
 });
@@ -31,7 +34,11 @@ test('every cubic column is zero below the first knot and linear above the last'
       const last = knots[knots.length - 1]!;
       for (let index = 1; index <= knots.length - 2; index += 1) {
         assert.equal(rcsBasis(knots[0]! - step, knots, index), 0);
-        const [a, b, c] = [0, 1, 2].map((i) => rcsBasis(last + i * step, knots, index)) as [number, number, number];
+        const [a, b, c] = [0, 1, 2].map((i) => rcsBasis(last + i * step, knots, index)) as [
+          number,
+          number,
+          number,
+        ];
         const scale = Math.max(1, Math.abs(a), Math.abs(c));
         assert.ok(Math.abs(a - 2 * b + c) <= 1e-8 * scale);
       }
@@ -41,7 +48,8 @@ test('every cubic column is zero below the first knot and linear above the last'
 
 test('rescaling the variable and its knots rescales every column', () => {
   fc.assert(
-    fc.property(increasingKnots, fc.double({ min: -80, max: 80, noNaN: true }), (knots, x) => {
+    fc.property(increasingKnots, fc.integer({ min: -800, max: 800 }), (knots, tenths) => {
+      const x = tenths / 10;
       const scaled = knots.map((knot) => knot * 4);
       for (let index = 0; index <= knots.length - 2; index += 1) {
         assert.equal(rcsBasis(x * 4, scaled, index), 4 * rcsBasis(x, knots, index));

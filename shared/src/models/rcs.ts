@@ -26,8 +26,6 @@ export function rcsBasis(x: number, knots: readonly number[], index: number): nu
   const gap = last - penultimate;
   const range = last - first;
   const cubic =
-    cube(x - t) -
-    (cube(x - penultimate) * (last - t)) / gap +
-    (cube(x - last) * (penultimate - t)) / gap;
+    cube(x - t) - (cube(x - penultimate) * (last - t)) / gap + (cube(x - last) * (penultimate - t)) / gap;
   return cubic / (range * range);
 }

@@ -1,6 +1,6 @@
 import { ConcordatError } from '../errors.ts';
 import { analysisFactors, designColumns, type Levels } from './columns.ts';
-import type { Finding, Path } from './document.ts';
+import type { Finding, Path } from './findings.ts';
 import { EVERY_FAMILY, FAMILY_RULES, ONE_STAGE, type ModelKey } from './families.ts';
 import { outcomeVariables } from './outcome.ts';
 import type { WrittenAnalysis, WrittenOutcome, WrittenPlan } from './schema.ts';
@@ -48,7 +48,9 @@ function familyFindings({ model }: WrittenAnalysis, { outcome }: Surroundings): 
     );
   }
   if (link !== undefined && links.length > 0 && !links.includes(link)) {
-    findings.push(inconsistent(['model', 'link'], `\`${family}\` has no link \`${link}\``, `use ${oneOf(links)}`));
+    findings.push(
+      inconsistent(['model', 'link'], `\`${family}\` has no link \`${link}\``, `use ${oneOf(links)}`),
+    );
   }
   return findings;
 }
@@ -59,11 +61,18 @@ function modelFindings({ approach, model }: WrittenAnalysis, { treatment }: Surr
   for (const key of Object.keys(model) as ModelKey[]) {
     if (!allowed.includes(key)) {
       const families = Object.entries(FAMILY_RULES).filter(([, rules]) => rules.options.includes(key));
-      const remedy = `remove it: it belongs to ${oneOf(families.map(([name]) => name), 'and')}`;
+      const remedy = `remove it: it belongs to ${oneOf(
+        families.map(([name]) => name),
+        'and',
+      )}`;
       findings.push(inconsistent(['model', key], `\`${model.family}\` has no \`${key}\``, remedy));
     } else if (approach === 'two-stage' && ONE_STAGE.includes(key)) {
       findings.push(
-        inconsistent(['model', key], `\`${key}\` belongs to a one-stage analysis`, 'remove it, or write `approach: one-stage`'),
+        inconsistent(
+          ['model', key],
+          `\`${key}\` belongs to a one-stage analysis`,
+          'remove it, or write `approach: one-stage`',
+        ),
       );
     }
   }
@@ -74,7 +83,9 @@ function modelFindings({ approach, model }: WrittenAnalysis, { treatment }: Surr
   }
   if (model.baseline === 'stratified' && model.frailty !== undefined) {
     const remedy = 'write `baseline: shared`, or remove `frailty`';
-    findings.push(inconsistent(['model', 'frailty'], 'a frailty beside baselines stratified by study', remedy));
+    findings.push(
+      inconsistent(['model', 'frailty'], 'a frailty beside baselines stratified by study', remedy),
+    );
   }
   if (model.treatment_effect !== undefined && treatment === null) {
     const remedy = 'name the plan’s `treatment`, or remove this';
@@ -86,7 +97,8 @@ function modelFindings({ approach, model }: WrittenAnalysis, { treatment }: Surr
 /** Variables that covariates may not repeat, each with what it is. */
 function takenVariables({ outcome, treatment }: Surroundings): Map<string, string> {
   const taken = new Map<string, string>();
-  for (const variable of outcome === null ? [] : outcomeVariables(outcome)) taken.set(variable, 'part of the outcome');
+  for (const variable of outcome === null ? [] : outcomeVariables(outcome))
+    taken.set(variable, 'part of the outcome');
   if (treatment !== null && treatment !== 'unknown') taken.set(treatment.variable, 'the treatment');
   return taken;
 }
@@ -105,10 +117,14 @@ function covariateFindings(analysis: WrittenAnalysis, around: Surroundings): Fin
       const term = parseTerm(text, '');
       const key = JSON.stringify(term);
       for (const { variable } of term) {
-        const product = taken.get(variable) === 'the treatment' ? '; `effect_modifier` makes its product with a covariate' : '';
+        const product =
+          taken.get(variable) === 'the treatment'
+            ? '; `effect_modifier` makes its product with a covariate'
+            : '';
         refuseTaken(path, variable, `remove it${product}`);
       }
-      if (written.has(key)) findings.push(inconsistent(path, `the term \`${text}\` is written twice`, 'keep one of them'));
+      if (written.has(key))
+        findings.push(inconsistent(path, `the term \`${text}\` is written twice`, 'keep one of them'));
       written.set(key, text);
     } catch (error) {
       if (!(error instanceof ConcordatError)) throw error;
@@ -118,7 +134,11 @@ function covariateFindings(analysis: WrittenAnalysis, around: Surroundings): Fin
   (analysis.model.strata ?? []).forEach((variable, i) => {
     refuseTaken(['model', 'strata', i], variable, 'remove it: its strata would hold no information');
   });
-  if (analysis.model.offset !== undefined && around.outcome?.kind === 'count' && analysis.model.offset === around.outcome.exposure) {
+  if (
+    analysis.model.offset !== undefined &&
+    around.outcome?.kind === 'count' &&
+    analysis.model.offset === around.outcome.exposure
+  ) {
     const remedy = 'remove `offset`: the logarithm of the exposure is added already';
     findings.push(inconsistent(['model', 'offset'], 'the exposure is also the offset', remedy));
   } else if (analysis.model.offset !== undefined) {
@@ -130,12 +150,16 @@ function covariateFindings(analysis: WrittenAnalysis, around: Surroundings): Fin
     const path = ['effect_modifier'];
     refuseTaken([...path, 'variable'], modifier.variable, 'name a baseline covariate');
     if (around.treatment === null) {
-      findings.push(inconsistent(path, 'an effect modifier without a treatment', 'name the plan’s `treatment`'));
+      findings.push(
+        inconsistent(path, 'an effect modifier without a treatment', 'name the plan’s `treatment`'),
+      );
     }
     if (modifier.knots !== undefined) {
       const fault = modifier.form === 'rcs' ? knotsFault(modifier.knots) : '`knots` belong to `form: rcs`';
       if (fault !== null) {
-        findings.push(inconsistent([...path, 'knots'], fault, 'write `form: rcs` and `knots: [k1, k2, k3]`, increasing'));
+        findings.push(
+          inconsistent([...path, 'knots'], fault, 'write `form: rcs` and `knots: [k1, k2, k3]`, increasing'),
+        );
       }
     }
   }
@@ -146,7 +170,13 @@ function poolFindings({ approach, pool = {} }: WrittenAnalysis): Finding[] {
   if (approach === 'two-stage') return [];
   return Object.keys(pool)
     .filter((key) => key !== 'level')
-    .map((key) => inconsistent(['pool', key], `\`${key}\` belongs to a two-stage analysis`, 'remove it, or write `approach: two-stage`'));
+    .map((key) =>
+      inconsistent(
+        ['pool', key],
+        `\`${key}\` belongs to a two-stage analysis`,
+        'remove it, or write `approach: two-stage`',
+      ),
+    );
 }
 
 function columnFindings(
@@ -154,7 +184,9 @@ function columnFindings(
   treatment: NonNullable<WrittenPlan['treatment']> | null,
   levels: Levels,
 ): Finding[] {
-  const columns = designColumns(treatment === null ? {} : { treatment }, analysis, levels).map((column) => column.term);
+  const columns = designColumns(treatment === null ? {} : { treatment }, analysis, levels).map(
+    (column) => column.term,
+  );
   const findings: Finding[] = [];
   const twice = columns.find((term, i) => columns.indexOf(term) < i);
   if (twice !== undefined) {

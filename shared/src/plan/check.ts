@@ -2,7 +2,7 @@ import { ConcordatError } from '../errors.ts';
 import { sameCode } from './codes.ts';
 import { activeArms, analysisFactors, repeatedCodes } from './columns.ts';
 import { analysisFindings } from './check-analysis.ts';
-import type { Finding, Path } from './document.ts';
+import type { Finding, Path } from './findings.ts';
 import { parseExpression } from './expression.ts';
 import { outcomeVariables } from './outcome.ts';
 import { PlanSchema, type WrittenOutcome, type WrittenPlan } from './schema.ts';
@@ -19,10 +19,15 @@ export function checkPlan(plan: WrittenPlan, sound: (path: Path) => boolean): Fi
     findings.push({ path, message, remedy, code: 'plan/inconsistent' });
   };
 
-  if (sound(['population']) && plan.population !== undefined) findings.push(...populationFindings(plan.population));
+  if (sound(['population']) && plan.population !== undefined)
+    findings.push(...populationFindings(plan.population));
   if (sound(['studies']) && Array.isArray(plan.studies) && sound(['minimum_studies'])) {
     if ((plan.minimum_studies ?? 1) > plan.studies.length) {
-      report(['minimum_studies'], `only ${plan.studies.length} studies are named`, 'lower it, or name more studies');
+      report(
+        ['minimum_studies'],
+        `only ${plan.studies.length} studies are named`,
+        'lower it, or name more studies',
+      );
     }
   }
   if (treatment !== undefined) {
@@ -37,15 +42,23 @@ export function checkPlan(plan: WrittenPlan, sound: (path: Path) => boolean): Fi
   if (outcome !== null) {
     findings.push(...outcomeFindings(outcome));
     if (treatment !== undefined && outcomeVariables(outcome).includes(treatment.variable)) {
-      report(['treatment', 'variable'], 'the treatment is also the outcome', 'name the variable of the allocated arm');
+      report(
+        ['treatment', 'variable'],
+        'the treatment is also the outcome',
+        'name the variable of the allocated arm',
+      );
     }
   }
 
   // An unknown key may be the treatment's: what follows from its absence is then not said.
-  const misspelt = plan.treatment === undefined && Object.keys(plan).some((key) => !Object.hasOwn(PlanSchema.properties, key));
+  const misspelt =
+    plan.treatment === undefined &&
+    Object.keys(plan).some((key) => !Object.hasOwn(PlanSchema.properties, key));
   const analyses = Array.isArray(plan.analyses) ? plan.analyses : [];
   const ambiguous = treatment !== undefined && repeatedCodes(activeArms(treatment)).length > 0;
-  const clear = sound(['levels']) && Object.values(plan.levels ?? {}).every((levels) => repeatedCodes(levels).length === 0);
+  const clear =
+    sound(['levels']) &&
+    Object.values(plan.levels ?? {}).every((levels) => repeatedCodes(levels).length === 0);
   const context = {
     outcome,
     treatment: sound(['treatment']) && !misspelt && !ambiguous ? (plan.treatment ?? null) : 'unknown',
@@ -56,7 +69,11 @@ export function checkPlan(plan: WrittenPlan, sound: (path: Path) => boolean): Fi
     if (!sound(['analyses', i])) return;
     const id = analysis.id.toLowerCase();
     if (analyses.slice(0, i).some((other, j) => sound(['analyses', j]) && other.id.toLowerCase() === id)) {
-      report(['analyses', i, 'id'], `the id \`${analysis.id}\` is used twice`, 'give each analysis its own id, different in more than case');
+      report(
+        ['analyses', i, 'id'],
+        `the id \`${analysis.id}\` is used twice`,
+        'give each analysis its own id, different in more than case',
+      );
     }
     for (const finding of analysisFindings(analysis, context)) {
       findings.push({ ...finding, path: ['analyses', i, ...finding.path] });
@@ -64,7 +81,8 @@ export function checkPlan(plan: WrittenPlan, sound: (path: Path) => boolean): Fi
   });
 
   if (sound(['levels']) && plan.levels !== undefined) {
-    const termsRead = usable.length === analyses.length && !findings.some((finding) => finding.code === 'plan/term');
+    const termsRead =
+      usable.length === analyses.length && !findings.some((finding) => finding.code === 'plan/term');
     const factors = termsRead ? new Set(usable.flatMap(analysisFactors)) : null;
     for (const [variable, levels] of Object.entries(plan.levels)) {
       for (const level of repeatedCodes(levels)) {
@@ -90,17 +108,25 @@ function outcomeFindings(outcome: WrittenOutcome): Finding[] {
   if (outcome.kind === 'binary' && (outcome.variable === undefined) === (outcome.events === undefined)) {
     report(
       [],
-      outcome.variable === undefined ? 'a binary outcome without its variable' : 'a binary outcome in two forms',
+      outcome.variable === undefined
+        ? 'a binary outcome without its variable'
+        : 'a binary outcome in two forms',
       'write `variable` (and `event`) for one row a participant, or `events` and `trials` for grouped rows',
     );
   }
-  const codes = outcome.kind === 'ordinal' ? outcome.levels : outcome.kind === 'repeated' ? outcome.visits : [];
+  const codes =
+    outcome.kind === 'ordinal' ? outcome.levels : outcome.kind === 'repeated' ? outcome.visits : [];
   for (const code of repeatedCodes(codes)) {
-    report([outcome.kind === 'ordinal' ? 'levels' : 'visits'], `\`${code}\` is named twice`, 'name each once');
+    report(
+      [outcome.kind === 'ordinal' ? 'levels' : 'visits'],
+      `\`${code}\` is named twice`,
+      'name each once',
+    );
   }
   const variables = outcomeVariables(outcome);
   const twice = variables.find((variable, i) => variables.indexOf(variable) < i);
-  if (twice !== undefined) report([], `the outcome reads \`${twice}\` twice`, 'name a variable for each part');
+  if (twice !== undefined)
+    report([], `the outcome reads \`${twice}\` twice`, 'name a variable for each part');
   return findings;
 }
 

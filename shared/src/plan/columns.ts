@@ -42,7 +42,11 @@ function termColumns(term: Term, levels: Levels, centred = false): TermColumn[] 
  * modifier's columns are centred at the study's mean, so that `treatment` is the effect at that mean and the
  * interaction holds within-trial information only (Riley et al., Stat Med 2020;39:2115).
  */
-export function designColumns(plan: Pick<WrittenPlan, 'treatment'>, analysis: WrittenAnalysis, levels: Levels): DesignColumn[] {
+export function designColumns(
+  plan: Pick<WrittenPlan, 'treatment'>,
+  analysis: WrittenAnalysis,
+  levels: Levels,
+): DesignColumn[] {
   const separate = analysis.effect_modifier?.separate ?? true;
   const treatment = plan.treatment === undefined ? [] : treatmentColumns(plan.treatment);
   const adjust = adjustTerms(analysis).flatMap((term) => termColumns(term, levels));

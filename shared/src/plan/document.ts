@@ -1,25 +1,23 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { Static, TSchema } from 'typebox';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Document,
+  type Node,
+} from 'yaml';
 import { ConcordatError, type ErrorCode, type Fault } from '../errors.ts';
-import { nearest, oneOf, suggestion } from './suggest.ts';
+import { schemaFinding, schemaFindings, type Finding, type Path } from './findings.ts';
 
 /**
  * Reading a document that a person wrote (plan, policy, harmonisation map): YAML 1.2 restricted to what JSON can
  * hold, checked against a schema and then by the document's own rules; every fault is reported at once, with its line.
  */
-
-/** Keys and indices from the document's root. */
-export type Path = readonly (string | number)[];
-
-/** What is wrong, before its line is known. */
-export interface Finding {
-  readonly path: Path;
-  readonly message: string;
-  readonly remedy: string;
-  /** Where the kind of document tells kinds of fault apart. */
-  readonly code?: ErrorCode;
-}
 
 export interface DocumentKind<S extends TSchema> {
   /** What the reader calls it: `plan`. */
@@ -40,11 +38,24 @@ const MAXIMUM_FAULTS = 100;
 /** What is looked at of a document that is wrong throughout, so that its refusal takes no long time. */
 const MAXIMUM_ERRORS = 1000;
 
-const ajv = new Ajv2020({ strict: true, allErrors: true, verbose: true, allowUnionTypes: true, discriminator: true });
+const ajv = new Ajv2020({
+  strict: true,
+  allErrors: true,
+  verbose: true,
+  allowUnionTypes: true,
+  discriminator: true,
+});
 
-/** Compiles a TypeBox schema. The clone drops TypeBox's own hidden keys, which strict ajv refuses. */
-export function compileSchema<S extends TSchema>(schema: S): ValidateFunction<Static<S>> {
-  return ajv.compile<Static<S>>(JSON.parse(JSON.stringify(schema)) as object);
+/**
+ * A check of values against a TypeBox schema: every error, none where the value is valid. Compiled at the first use,
+ * for programs that start often. The clone drops TypeBox's own hidden keys, which strict ajv refuses.
+ */
+export function schemaCheck(schema: TSchema): (value: unknown) => readonly ErrorObject[] {
+  let compiled: ValidateFunction | null = null;
+  return (value) => {
+    compiled ??= ajv.compile(JSON.parse(JSON.stringify(schema)) as object);
+    return compiled(value) ? [] : (compiled.errors ?? []);
+  };
 }
 
 /** `analyses[0].model.family`; empty for the root. */
@@ -55,22 +66,22 @@ export function pathText(path: Path): string {
 }
 
 /**
- * A reader for one kind of document; the schema is compiled once.
+ * A reader for one kind of document.
  * The reader throws one ConcordatError, whose `faults` and message list everything that is wrong.
  */
 export function documentReader<S extends TSchema>(
   kind: DocumentKind<S>,
 ): (text: string, place: string) => Static<S> {
-  const validate = compileSchema(kind.schema);
+  const check = schemaCheck(kind.schema);
   return (text, place) => {
     const { document, lines } = readYaml(text, place, kind);
     const value: unknown = document.toJS({ maxAliasCount: 0 });
-    const errors = validate(value) ? [] : (validate.errors ?? []).slice(0, MAXIMUM_ERRORS);
+    const errors = check(value).slice(0, MAXIMUM_ERRORS);
     const findings = schemaFindings(errors);
     const broken = errors.map((error) => pathText(schemaFinding(error).path));
     const sound = (path: Path): boolean => {
       const part = pathText(path);
-      return !broken.some((text) => text === part || text.startsWith(`${part}.`) || text.startsWith(`${part}[`));
+      return !broken.some((at) => at === part || at.startsWith(`${part}.`) || at.startsWith(`${part}[`));
     };
     if (kind.check !== undefined && isMap(document.contents) && errors.length < MAXIMUM_ERRORS) {
       findings.push(...kind.check(value as Static<S>, sound));
@@ -102,7 +113,10 @@ function faultError(code: ErrorCode, name: string, place: string, faults: readon
   );
   const more = faults.length > shown.length ? [`  … and ${faults.length - shown.length} more`] : [];
   const count = faults.length === 1 ? `1 fault` : `${faults.length} faults`;
-  return new ConcordatError(code, [`${count} in the ${name}:`, ...list, ...more].join('\n'), { place, faults });
+  return new ConcordatError(code, [`${count} in the ${name}:`, ...list, ...more].join('\n'), {
+    place,
+    faults,
+  });
 }
 
 /** YAML 1.2, core schema, one document, without anchors, aliases, tags, merges, or numbers that JSON cannot hold. */
@@ -128,11 +142,18 @@ function readYaml(
     refuseWhole('nested too deeply', `no part of a ${kind.name} is nested more than ${MAXIMUM_DEPTH} levels`);
   }
   // Duplicate keys are looked for below: the library's own search takes quadratic time.
-  const options = { lineCounter: lines, stringKeys: true, resolveKnownTags: false, prettyErrors: false, uniqueKeys: false };
+  const options = {
+    lineCounter: lines,
+    stringKeys: true,
+    resolveKnownTags: false,
+    prettyErrors: false,
+    uniqueKeys: false,
+  };
   const document = parseDocument(text, options);
   for (const fault of [...document.errors, ...document.warnings]) {
     const breaksOff = text.slice(text.lastIndexOf('\n', fault.pos[0] - 1) + 1, fault.pos[0]).includes('rcs(');
-    if (fault.code === 'MULTIPLE_DOCS') report(fault.pos[0], 'a second document', 'remove `---` and what follows');
+    if (fault.code === 'MULTIPLE_DOCS')
+      report(fault.pos[0], 'a second document', 'remove `---` and what follows');
     else {
       const remedy = breaksOff
         ? 'put the term in quotes: "rcs(x, [k1, k2, k3])"'
@@ -156,7 +177,10 @@ function readYaml(
   return { document, lines };
 }
 
-function inspect(document: Document.Parsed, report: (offset: number, message: string, remedy: string) => void): void {
+function inspect(
+  document: Document.Parsed,
+  report: (offset: number, message: string, remedy: string) => void,
+): void {
   visit(document, {
     Node(_key, node, ancestors) {
       const offset = node.range?.[0] ?? 0;
@@ -172,8 +196,15 @@ function inspect(document: Document.Parsed, report: (offset: number, message: st
       }
       if (isScalar(node) && typeof node.value === 'number') {
         const { value, source } = node;
-        if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value) && /^[-+]?\d+$/.test(source ?? ''))) {
-          report(offset, `\`${source ?? value}\` is not a number that can be held exactly`, 'quote it if it is a code');
+        if (
+          !Number.isFinite(value) ||
+          (Number.isInteger(value) && !Number.isSafeInteger(value) && /^[-+]?\d+$/.test(source ?? ''))
+        ) {
+          report(
+            offset,
+            `\`${source ?? value}\` is not a number that can be held exactly`,
+            'quote it if it is a code',
+          );
         }
       }
       if (isMap(node)) {
@@ -223,114 +254,4 @@ function lineOf(document: Document.Parsed, lines: LineCounter, path: Path): numb
     } else break;
   }
   return lines.linePos(offset).line;
-}
-
-interface Described {
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Described>>;
-}
-
-function schemaFindings(errors: readonly ErrorObject[]): Finding[] {
-  // The branches of an `anyOf` fail each for its own reason: what is wanted is said once, by its description.
-  const unions = errors.filter((error) => error.keyword === 'anyOf').map((error) => `${error.schemaPath}/`);
-  const apart = errors.filter((error) => !unions.some((union) => error.schemaPath.startsWith(union)));
-  // A misspelt key is said once, not as unknown and as missing.
-  const misspelt = (missing: ErrorObject): boolean =>
-    apart.some(
-      (error) =>
-        error.keyword === 'additionalProperties' &&
-        error.instancePath === missing.instancePath &&
-        nearest(String(error.params['additionalProperty']), [String(missing.params['missingProperty'])]) !== null,
-    );
-  return apart.filter((error) => error.keyword !== 'required' || !misspelt(error)).map(schemaFinding);
-}
-
-function schemaFinding(error: ErrorObject): Finding {
-  const schema = (error.parentSchema ?? {}) as Described;
-  const params = error.params as Readonly<Record<string, unknown>>;
-  const path = pointerPath(error.instancePath);
-  const found = inWords(error.data);
-  const expected = schema.description ?? error.message ?? 'another value';
-  switch (error.keyword) {
-    case 'additionalProperties': {
-      const key = String(params['additionalProperty']);
-      const known = Object.keys(schema.properties ?? {});
-      return {
-        path: [...path, key],
-        message: known.length === 0 ? `\`${key}\` is not a name that can stand here` : `unknown key \`${key}\``,
-        remedy: known.length === 0 ? `expected: ${expected}` : suggestion(key, known),
-      };
-    }
-    case 'required': {
-      const key = String(params['missingProperty']);
-      const meaning = schema.properties?.[key]?.description;
-      return {
-        path: [...path, key],
-        message: `\`${key}\` is missing`,
-        remedy: `add \`${key}:\`${meaning === undefined ? '' : ` (${meaning})`}`,
-      };
-    }
-    case 'dependentRequired': {
-      const key = String(params['missingProperty']);
-      return { path, message: `\`${key}\` is missing beside \`${String(params['property'])}\``, remedy: `add \`${key}:\`` };
-    }
-    case 'enum': {
-      const allowed = (params['allowedValues'] as readonly unknown[]).map(String);
-      const written = typeof error.data === 'string' ? error.data : '';
-      return { path, message: `${found} is not one of ${oneOf(allowed, 'and')}`, remedy: suggestion(written, allowed) };
-    }
-    case 'anyOf':
-    case 'pattern':
-      return { path, message: `${found} cannot stand here`, remedy: `expected: ${expected}` };
-    case 'const':
-      return { path, message: `${found} cannot stand here`, remedy: `write \`${String(params['allowedValue'])}\`` };
-    case 'discriminator': {
-      const branches = (error.schema ?? {}) as { readonly propertyName?: string };
-      const tag = branches.propertyName ?? 'kind';
-      const known = discriminatorValues(error.parentSchema);
-      const written = params['tagValue'];
-      return {
-        path: written === undefined ? path : [...path, tag],
-        message: written === undefined ? `\`${tag}\` is missing` : `${inWords(written)} is not a ${tag}`,
-        remedy: typeof written === 'string' ? suggestion(written, known) : `add \`${tag}:\` ${oneOf(known)}`,
-      };
-    }
-    case 'type':
-      return { path, message: `${found} cannot stand here`, remedy: typeRemedy(error, expected) };
-    default:
-      return { path, message: `${found} ${error.message ?? 'is not valid'}`, remedy: `expected: ${expected}` };
-  }
-}
-
-function discriminatorValues(schema: unknown): string[] {
-  const { oneOf: branches = [] } = schema as {
-    readonly oneOf?: readonly { readonly properties: { readonly kind: { readonly const: string } } }[];
-  };
-  return branches.map((branch) => branch.properties.kind.const);
-}
-
-function typeRemedy(error: ErrorObject, expected: string): string {
-  const types = [(error.params as { readonly type: string | readonly string[] }).type].flat();
-  const here = `expected: ${expected}`;
-  if (error.data === null) return `${here} (nothing is written after the colon)`;
-  if (types.includes('string') && typeof error.data === 'number') return `put it in quotes; ${here}`;
-  if (types.includes('number') && typeof error.data === 'boolean') return `write 0 or 1; ${here}`;
-  return here;
-}
-
-function inWords(value: unknown): string {
-  if (value === null) return 'an empty value';
-  if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'a mapping';
-  const text = String(value);
-  return `\`${text.length > 60 ? `${text.slice(0, 60)}…` : text}\``;
-}
-
-/** RFC 6901; a step of digits is an index unless the schema says otherwise, which no schema here does for maps. */
-function pointerPath(pointer: string): Path {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
-    .map((step) => (/^\d+$/.test(step) ? Number(step) : step));
 }

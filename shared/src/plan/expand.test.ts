@@ -18,14 +18,27 @@ function expand(text: string, agreed: Readonly<Record<string, readonly Code[]>> 
 }
 
 const one = (family: keyof typeof OUTCOMES, model: string, rest = '', top = ONE_ARM, agreed = {}): Analysis =>
-  expand(`${top}${OUTCOMES[family]}analyses:\n  - {id: a, approach: two-stage, model: {family: ${family}${model}}${rest}}\n`, agreed)
-    .analyses[0]!;
+  expand(
+    `${top}${OUTCOMES[family]}analyses:\n  - {id: a, approach: two-stage, model: {family: ${family}${model}}${rest}}\n`,
+    agreed,
+  ).analyses[0]!;
 
 const terms = (analysis: Analysis): string[] => analysis.columns.map((column) => column.term);
 
 test('columns come in the order intercept, treatment, covariates, modifier, interaction', () => {
-  const analysis = one('gaussian', ', adjust: [y0, center(bmi)]', ', effect_modifier: {variable: age, form: linear}');
-  assert.deepEqual(terms(analysis), ['(intercept)', 'treatment', 'y0', 'center(bmi)', 'age', 'treatment:age.within']);
+  const analysis = one(
+    'gaussian',
+    ', adjust: [y0, center(bmi)]',
+    ', effect_modifier: {variable: age, form: linear}',
+  );
+  assert.deepEqual(terms(analysis), [
+    '(intercept)',
+    'treatment',
+    'y0',
+    'center(bmi)',
+    'age',
+    'treatment:age.within',
+  ]);
   assert.deepEqual(
     analysis.columns.map((column) => column.role),
     ['intercept', 'treatment', 'adjust', 'adjust', 'modifier', 'within'],
@@ -52,12 +65,24 @@ test('a Cox model has no intercept; defaults are filled in', () => {
     pool: { tau2: 'REML', ci: 'normal', level: 0.95, prediction: true, terms: ['treatment'] },
     unsupported: null,
   });
-  const plan = expand(`${ONE_ARM}${OUTCOMES.cox}analyses:\n  - {id: a, approach: two-stage, model: {family: cox}}\n`);
+  const plan = expand(
+    `${ONE_ARM}${OUTCOMES.cox}analyses:\n  - {id: a, approach: two-stage, model: {family: cox}}\n`,
+  );
   assert.deepEqual(
-    { title: plan.title, studies: plan.studies, minimumStudies: plan.minimumStudies, timeLimit: plan.timeLimit },
+    {
+      title: plan.title,
+      studies: plan.studies,
+      minimumStudies: plan.minimumStudies,
+      timeLimit: plan.timeLimit,
+    },
     { title: 'p', studies: 'all', minimumStudies: 1, timeLimit: 3600 },
   );
-  assert.equal(expand(`${OUTCOMES.binomial}${ONE_ARM}analyses:\n  - {id: a, approach: two-stage, model: {family: binomial}}\n`).outcome.kind, 'binary');
+  assert.equal(
+    expand(
+      `${OUTCOMES.binomial}${ONE_ARM}analyses:\n  - {id: a, approach: two-stage, model: {family: binomial}}\n`,
+    ).outcome.kind,
+    'binary',
+  );
 });
 
 test('several arms each have an effect and an interaction, pooled jointly', () => {
@@ -69,11 +94,19 @@ test('several arms each have an effect and an interaction, pooled jointly', () =
     'treatment[low]:age.within',
     'treatment[high]:age.within',
   ]);
-  assert.deepEqual(analysis.pool.terms, terms(analysis).filter((term) => term !== 'age'));
+  assert.deepEqual(
+    analysis.pool.terms,
+    terms(analysis).filter((term) => term !== 'age'),
+  );
 });
 
 test('a factor modifier has a centred column for each level but the reference', () => {
-  const analysis = one('binomial', '', ', effect_modifier: {variable: g, form: factor}', `${ONE_ARM}levels: {g: [b, a, c]}\n`);
+  const analysis = one(
+    'binomial',
+    '',
+    ', effect_modifier: {variable: g, form: factor}',
+    `${ONE_ARM}levels: {g: [b, a, c]}\n`,
+  );
   assert.deepEqual(terms(analysis), [
     '(intercept)',
     'treatment',
@@ -82,11 +115,20 @@ test('a factor modifier has a centred column for each level but the reference', 
     'treatment:factor(g)a.within',
     'treatment:factor(g)c.within',
   ]);
-  assert.deepEqual(analysis.columns[4]!.product[1], { kind: 'level', variable: 'g', level: 'a', centred: true });
+  assert.deepEqual(analysis.columns[4]!.product[1], {
+    kind: 'level',
+    variable: 'g',
+    level: 'a',
+    centred: true,
+  });
 });
 
 test('a spline modifier has as many columns as knots less one', () => {
-  const analysis = one('binomial', '', ', effect_modifier: {variable: age, form: rcs, knots: [50, 65, 74, 85]}');
+  const analysis = one(
+    'binomial',
+    '',
+    ', effect_modifier: {variable: age, form: rcs, knots: [50, 65, 74, 85]}',
+  );
   assert.deepEqual(terms(analysis).slice(2), [
     'rcs(age)1',
     'rcs(age)2',
@@ -114,15 +156,33 @@ test('one merged interaction is uncentred and has another name', () => {
 test('a main effect that the covariates span already is not repeated', () => {
   for (const adjust of ['age', 'center(age)', '"rcs(age, [50, 60, 70])"']) {
     const names = terms(one('cox', `, adjust: [${adjust}]`, ', effect_modifier: {variable: age}'));
-    assert.deepEqual(names.filter((name) => name === 'age' && adjust !== 'age'), []);
+    assert.deepEqual(
+      names.filter((name) => name === 'age' && adjust !== 'age'),
+      [],
+    );
     assert.equal(names.at(-1), 'treatment:age.within');
   }
-  const spline = one('cox', ', adjust: [age]', ', effect_modifier: {variable: age, form: rcs, knots: [50, 60, 70]}');
-  assert.deepEqual(terms(spline), ['treatment', 'age', 'rcs(age)2', 'treatment:rcs(age)1.within', 'treatment:rcs(age)2.within']);
+  const spline = one(
+    'cox',
+    ', adjust: [age]',
+    ', effect_modifier: {variable: age, form: rcs, knots: [50, 60, 70]}',
+  );
+  assert.deepEqual(terms(spline), [
+    'treatment',
+    'age',
+    'rcs(age)2',
+    'treatment:rcs(age)1.within',
+    'treatment:rcs(age)2.within',
+  ]);
 });
 
 test('products multiply every column of their parts, the first varying fastest', () => {
-  const analysis = one('cox', ', adjust: ["factor(g):factor(h)", "age:bmi"]', '', `${ONE_ARM}levels: {g: [1, 2, 3], h: [x, y, z]}\n`);
+  const analysis = one(
+    'cox',
+    ', adjust: ["factor(g):factor(h)", "age:bmi"]',
+    '',
+    `${ONE_ARM}levels: {g: [1, 2, 3], h: [x, y, z]}\n`,
+  );
   assert.deepEqual(terms(analysis), [
     'treatment',
     'factor(g)2:factor(h)y',
@@ -134,9 +194,15 @@ test('products multiply every column of their parts, the first varying fastest',
 });
 
 test('without a treatment, stage two pools the named terms', () => {
-  const analysis = one('binomial', ', adjust: [factor(period)]', ', pool: {term: [factor(period)2, factor(period)3]}', '', {
-    period: [1, 2, 3, 4],
-  });
+  const analysis = one(
+    'binomial',
+    ', adjust: [factor(period)]',
+    ', pool: {term: [factor(period)2, factor(period)3]}',
+    '',
+    {
+      period: [1, 2, 3, 4],
+    },
+  );
   assert.deepEqual(terms(analysis), ['(intercept)', 'factor(period)2', 'factor(period)3', 'factor(period)4']);
   assert.deepEqual(analysis.pool.terms, ['factor(period)2', 'factor(period)3']);
 });
@@ -160,8 +226,14 @@ analyses:
 
 test('what the agreed levels leave without its term is not computed, and says why', () => {
   const pooled = ', pool: {term: factor(h)c}';
-  assert.match(one('cox', ', adjust: [factor(h)]', pooled, ONE_ARM, { h: ['a', 'b'] }).unsupported!, /no level that makes the term `factor\(h\)c`/);
-  assert.match(one('cox', ', adjust: [factor(h)]', '', ONE_ARM, { h: ['a'] }).unsupported!, /fewer than two levels of `h`/);
+  assert.match(
+    one('cox', ', adjust: [factor(h)]', pooled, ONE_ARM, { h: ['a', 'b'] }).unsupported!,
+    /no level that makes the term `factor\(h\)c`/,
+  );
+  assert.match(
+    one('cox', ', adjust: [factor(h)]', '', ONE_ARM, { h: ['a'] }).unsupported!,
+    /fewer than two levels of `h`/,
+  );
   assert.equal(one('cox', ', adjust: [factor(h)]', pooled, ONE_ARM, { h: ['a', 'c'] }).unsupported, null);
 });
 
@@ -170,19 +242,43 @@ test('what this version cannot compute is named, with what to use instead, besid
     expand(`${ONE_ARM}outcome: ${outcome}\nanalyses:\n  - {id: a, approach: ${analysis}}\n`).analyses[0]!;
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['{kind: continuous, variable: y}', 'one-stage, model: {family: gaussian}', /`approach: two-stage`/],
-    ['{kind: continuous, variable: y}', 'two-stage, model: {family: gaussian, link: log}', /canonical `identity`/],
+    [
+      '{kind: continuous, variable: y}',
+      'two-stage, model: {family: gaussian, link: log}',
+      /canonical `identity`/,
+    ],
     ['{kind: count, variable: y}', 'two-stage, model: {family: negative-binomial}', /`poisson`/],
-    ['{kind: ordinal, variable: y, levels: [1, 2, 3]}', 'two-stage, model: {family: ordinal}', /binary outcome/],
-    ['{kind: repeated, variable: y, subject: i, visit: v, visits: [1, 2]}', 'two-stage, model: {family: gaussian}', /one visit/],
-    ['{kind: continuous, variable: y}', 'two-stage, model: {family: gaussian, adjust: ["rcs(x, 4)"]}', /`rcs\(x, \[k1, k2, k3\]\)`/],
-    ['{kind: continuous, variable: y}', 'two-stage, model: {family: gaussian}, effect_modifier: {variable: x, form: rcs}', /`rcs\(x, \[k1, k2, k3\]\)`/],
+    [
+      '{kind: ordinal, variable: y, levels: [1, 2, 3]}',
+      'two-stage, model: {family: ordinal}',
+      /binary outcome/,
+    ],
+    [
+      '{kind: repeated, variable: y, subject: i, visit: v, visits: [1, 2]}',
+      'two-stage, model: {family: gaussian}',
+      /one visit/,
+    ],
+    [
+      '{kind: continuous, variable: y}',
+      'two-stage, model: {family: gaussian, adjust: ["rcs(x, 4)"]}',
+      /`rcs\(x, \[k1, k2, k3\]\)`/,
+    ],
+    [
+      '{kind: continuous, variable: y}',
+      'two-stage, model: {family: gaussian}, effect_modifier: {variable: x, form: rcs}',
+      /`rcs\(x, \[k1, k2, k3\]\)`/,
+    ],
   ];
   for (const [outcome, analysis, reason] of cases) {
     const expanded = plan(outcome, analysis);
     assert.match(expanded.unsupported!, reason);
     assert.deepEqual(expanded.columns, []);
   }
-  assert.equal(plan('{kind: continuous, variable: y}', 'two-stage, model: {family: gaussian, link: identity}').unsupported, null);
+  assert.equal(
+    plan('{kind: continuous, variable: y}', 'two-stage, model: {family: gaussian, link: identity}')
+      .unsupported,
+    null,
+  );
   const both = plan('{kind: count, variable: y}', 'one-stage, model: {family: negative-binomial}');
   assert.match(both.unsupported!, /two-stage.*; .*poisson/);
 });

@@ -8,7 +8,9 @@ import type { Analysis, Code, DesignColumn, ExpandedPlan } from './types.ts';
 
 /** Factors of computable analyses whose levels the plan does not declare: the sites are asked for them first. */
 export function undeclaredFactors(plan: WrittenPlan): string[] {
-  const computed = plan.analyses.filter((analysis) => unsupportedReasons(analysis, plan.outcome).length === 0);
+  const computed = plan.analyses.filter(
+    (analysis) => unsupportedReasons(analysis, plan.outcome).length === 0,
+  );
   const factors = new Set(computed.flatMap(analysisFactors));
   return [...factors].filter((variable) => !Object.hasOwn(plan.levels ?? {}, variable));
 }
@@ -65,7 +67,11 @@ function expandAnalysis(plan: WrittenPlan, analysis: WrittenAnalysis, levels: Le
     effectModifier:
       modifier === undefined
         ? null
-        : { variable: modifier.variable, form: modifier.form ?? 'linear', separate: modifier.separate ?? true },
+        : {
+            variable: modifier.variable,
+            form: modifier.form ?? 'linear',
+            separate: modifier.separate ?? true,
+          },
     pool: {
       tau2: pool.tau2 ?? 'REML',
       ci: pool.ci ?? 'normal',
@@ -79,7 +85,9 @@ function expandAnalysis(plan: WrittenPlan, analysis: WrittenAnalysis, levels: Le
 
 /** The treatment's effects and their interactions with the modifier, pooled jointly. */
 const defaultTerms = (columns: readonly DesignColumn[]): string[] =>
-  columns.filter((column) => column.role === 'treatment' || column.role === 'within').map((column) => column.term);
+  columns
+    .filter((column) => column.role === 'treatment' || column.role === 'within')
+    .map((column) => column.term);
 
 /** Why agreed levels leave an analysis without what it was to estimate. */
 function levelReasons(
@@ -92,7 +100,10 @@ function levelReasons(
   if (factors.some((variable) => !Object.hasOwn(levels, variable))) return [];
   const constant = factors.filter((variable) => levels[variable]!.length < 2);
   if (constant.length > 0) {
-    return constant.map((variable) => `the studies hold fewer than two levels of \`${variable}\`; remove \`factor(${variable})\``);
+    return constant.map(
+      (variable) =>
+        `the studies hold fewer than two levels of \`${variable}\`; remove \`factor(${variable})\``,
+    );
   }
   const names = columns.map((column) => column.term);
   return terms

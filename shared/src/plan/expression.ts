@@ -52,7 +52,10 @@ const FOREIGN: readonly (readonly [RegExp, string])[] = [
   [/^=/, 'write `==`'],
   [/^(?:≤|≥|≠)/, 'write `<=`, `>=` or `!='],
   [/^%in%/, 'write `in ("1", "2")`'],
-  [/^["'“”‘’]/, 'text is closed by the same straight quote that opens it, on the same line; `\\` stands before a quote inside it'],
+  [
+    /^["'“”‘’]/,
+    'text is closed by the same straight quote that opens it, on the same line; `\\` stands before a quote inside it',
+  ],
   [/^[[\]{}]/, 'use round brackets: `in ("1", "2")`'],
   [/^[-+*/^%]/, 'arithmetic is not part of the language: prepare the variable before the analysis'],
   [/^[\d.]/, 'write a number such as 18 or 0.5, and text in quotes'],
@@ -77,7 +80,11 @@ class Parser {
     this.source = source;
     this.place = place;
     if (source.length > MAXIMUM_LENGTH) {
-      this.fail(0, 'the expression is too long', `at most ${MAXIMUM_LENGTH} characters; use \`in (…)\` for lists`);
+      this.fail(
+        0,
+        'the expression is too long',
+        `at most ${MAXIMUM_LENGTH} characters; use \`in (…)\` for lists`,
+      );
     }
     this.tokens = this.tokenise();
   }
@@ -102,16 +109,27 @@ class Parser {
     let at = 0;
     while (at < source.length) {
       TOKEN.lastIndex = at;
-      const groups = TOKEN.exec(source)?.groups;
-      if (groups === undefined) {
+      const groups = TOKEN.exec(source)?.groups ?? {};
+      const matched = Object.entries(groups).find(([, text]) => text !== undefined);
+      if (matched === undefined) {
         const rest = source.slice(at);
         const remedy = FOREIGN.find(([pattern]) => pattern.test(rest))?.[1];
-        this.fail(at, `\`${[...rest][0]}\` cannot stand here`, remedy ?? 'see the population expressions in docs/plan.md');
+        return this.fail(
+          at,
+          `\`${[...rest][0]}\` cannot stand here`,
+          remedy ?? 'see the population expressions in docs/plan.md',
+        );
       }
-      const [kind, text] = Object.entries(groups!).find(([, matched]) => matched !== undefined) as [string, string];
-      if (kind === 'number' && !Number.isFinite(Number(text))) this.fail(at, 'the number is too large', 'write a finite number');
+      const [kind, text] = matched;
+      if (kind === 'number' && !Number.isFinite(Number(text)))
+        this.fail(at, 'the number is too large', 'write a finite number');
       if (kind !== 'space') {
-        const value = kind === 'number' ? Number(text) + 0 : kind === 'text' ? text.slice(1, -1).replaceAll(/\\(.)/g, '$1') : text;
+        const value =
+          kind === 'number'
+            ? Number(text) + 0
+            : kind === 'text'
+              ? text.slice(1, -1).replaceAll(/\\(.)/g, '$1')
+              : text;
         tokens.push({ kind: kind as Token['kind'], text, value, at });
       }
       at += text.length;
@@ -209,7 +227,11 @@ class Parser {
 
   private comparison(variable: string, op: Comparison, literal: Token): Expression {
     if (literal.kind === 'text' && op !== '==' && op !== '!=') {
-      this.fail(literal.at, `\`${op}\` compares numbers`, 'write the number without quotes, or list codes: `in ("2", "3")`');
+      this.fail(
+        literal.at,
+        `\`${op}\` compares numbers`,
+        'write the number without quotes, or list codes: `in ("2", "3")`',
+      );
     }
     return { op, variable, value: literal.value };
   }
@@ -237,12 +259,18 @@ class Parser {
   private variable(token: Token): string {
     if (token.kind === 'word' && isVariableName(token.text)) {
       if (!KEYWORDS.includes(token.text.toLowerCase())) return token.text;
-      this.fail(token.at, `\`${token.text}\` is a word of the language`, 'words of the language are in lower case, and no variable\'s name');
+      this.fail(
+        token.at,
+        `\`${token.text}\` is a word of the language`,
+        "words of the language are in lower case, and no variable's name",
+      );
     }
     return this.fail(
       token.at,
       `a variable is missing before ${this.inWords(token)}`,
-      KEYWORDS.includes(token.text) ? 'a condition is missing here' : 'write e.g. `age >= 18 and not missing(sex)`',
+      KEYWORDS.includes(token.text)
+        ? 'a condition is missing here'
+        : 'write e.g. `age >= 18 and not missing(sex)`',
     );
   }
 
@@ -257,10 +285,16 @@ class Parser {
     const line = `${lead}${this.source.slice(at).split('\n')[0]}`;
     const column = [...lead].length + 1;
     const from = Math.max(0, column - 61);
-    const excerpt = [...line].slice(from, from + 100).join('').replaceAll(/\p{Cc}/gu, ' ');
+    const excerpt = [...line]
+      .slice(from, from + 100)
+      .join('')
+      .replaceAll(/\p{Cc}/gu, ' ');
     const where = before.length === 1 ? `column ${column}` : `line ${before.length}, column ${column}`;
     const shown = `  ${excerpt}\n  ${' '.repeat(column - 1 - from)}^`;
-    throw new ConcordatError('plan/expression', `${message} (${where})\n${shown}`, { place: this.place, remedy });
+    throw new ConcordatError('plan/expression', `${message} (${where})\n${shown}`, {
+      place: this.place,
+      remedy,
+    });
   }
 }
 

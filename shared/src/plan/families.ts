@@ -24,11 +24,23 @@ export const FAMILY_RULES: Readonly<Record<Family, FamilyRules>> = {
     links: ['identity', 'log', 'inverse'],
     options: ['link', 'intercept', 'residual', 'estimation'],
   },
-  binomial: { outcomes: ['binary'], links: ['logit', 'log', 'identity', 'probit', 'cloglog'], options: generalised },
+  binomial: {
+    outcomes: ['binary'],
+    links: ['logit', 'log', 'identity', 'probit', 'cloglog'],
+    options: generalised,
+  },
   poisson: { outcomes: ['count'], links: ['log', 'identity', 'sqrt'], options: generalised },
   'negative-binomial': { outcomes: ['count'], links: ['log', 'identity', 'sqrt'], options: generalised },
-  ordinal: { outcomes: ['ordinal'], links: ['logit', 'probit', 'cloglog'], options: [...generalised, 'thresholds'] },
-  cox: { outcomes: ['time-to-event'], links: [], options: ['ties', 'strata', 'baseline', 'frailty', 'quadrature'] },
+  ordinal: {
+    outcomes: ['ordinal'],
+    links: ['logit', 'probit', 'cloglog'],
+    options: [...generalised, 'thresholds'],
+  },
+  cox: {
+    outcomes: ['time-to-event'],
+    links: [],
+    options: ['ties', 'strata', 'baseline', 'frailty', 'quadrature'],
+  },
 };
 
 /** Options that only a one-stage analysis has. */
@@ -44,7 +56,13 @@ export const ONE_STAGE: readonly ModelKey[] = [
   'frailty',
 ];
 /** Options that every family has. */
-export const EVERY_FAMILY: readonly ModelKey[] = ['family', 'adjust', 'offset', 'treatment_effect', 'correlated'];
+export const EVERY_FAMILY: readonly ModelKey[] = [
+  'family',
+  'adjust',
+  'offset',
+  'treatment_effect',
+  'correlated',
+];
 
 /**
  * The family that computes, or, where this version has none, the one whose estimates are on the same scale
@@ -69,17 +87,23 @@ export function unsupportedReasons(analysis: WrittenAnalysis, outcome: WrittenOu
     reasons.push('one-stage analyses are not computed by this version; use `approach: two-stage`');
   }
   if (family === 'negative-binomial') {
-    reasons.push('the negative-binomial family is not computed by this version; use `poisson`, which assumes no overdispersion');
+    reasons.push(
+      'the negative-binomial family is not computed by this version; use `poisson`, which assumes no overdispersion',
+    );
   }
   if (outcome.kind === 'ordinal') {
-    reasons.push('ordinal outcomes are not computed by this version; use a binary outcome at one cut of the scale');
+    reasons.push(
+      'ordinal outcomes are not computed by this version; use a binary outcome at one cut of the scale',
+    );
   }
   if (outcome.kind === 'repeated') {
     reasons.push('repeated outcomes are not computed by this version; use a continuous outcome at one visit');
   }
   const canonical = FAMILY_RULES[family].links[0];
   if (link !== undefined && link !== canonical) {
-    reasons.push(`the link \`${link}\` is not computed by this version; use the canonical ${oneOf([canonical])}`);
+    reasons.push(
+      `the link \`${link}\` is not computed by this version; use the canonical ${oneOf([canonical])}`,
+    );
   }
   for (const variable of unnamedKnots(analysis)) {
     reasons.push(

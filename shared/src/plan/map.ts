@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { codeKey } from './codes.ts';
-import { documentReader, type Finding, type Path } from './document.ts';
+import { documentReader } from './document.ts';
+import type { Finding, Path } from './findings.ts';
 import { VARIABLE_PATTERN } from './names.ts';
 import type { Code } from './types.ts';
 
@@ -14,7 +15,11 @@ const codeType = { type: ['number', 'string'], maxLength: 200 };
 
 const Variable = Type.Object(
   {
-    from: Type.String({ minLength: 1, maxLength: 200, description: 'the column’s header in the study’s file' }),
+    from: Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: 'the column’s header in the study’s file',
+    }),
     values: Type.Optional(
       Type.Unsafe<Readonly<Record<string, Code>>>({
         type: 'object',
@@ -42,7 +47,11 @@ const Variable = Type.Object(
 export const MapSchema = Type.Object(
   {
     map: Type.Literal(1, { description: 'format version, 1' }),
-    study: Type.String({ minLength: 1, maxLength: 200, description: 'the study’s id, in quotes where it looks like a number' }),
+    study: Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: 'the study’s id, in quotes where it looks like a number',
+    }),
     variables: Type.Record(Type.String({ pattern: VARIABLE_PATTERN }), Variable, {
       additionalProperties: false,
       description: 'the plan’s name of a variable, and where it comes from',
@@ -59,18 +68,34 @@ function checkMap(map: HarmonisationMap, sound: (path: Path) => boolean): Findin
   for (const [target, { values, multiply, add, missing }] of Object.entries(map.variables)) {
     const path = ['variables', target];
     if (values !== undefined && (multiply !== undefined || add !== undefined)) {
-      findings.push({ path, message: '`values` beside `multiply` or `add`', remedy: 'recode, or rescale, not both' });
+      findings.push({
+        path,
+        message: '`values` beside `multiply` or `add`',
+        remedy: 'recode, or rescale, not both',
+      });
     }
     if (multiply === 0) {
-      findings.push({ path: [...path, 'multiply'], message: 'a factor of 0', remedy: 'write the factor between the units' });
+      findings.push({
+        path: [...path, 'multiply'],
+        message: 'a factor of 0',
+        remedy: 'write the factor between the units',
+      });
     }
     const keys = Object.keys(values ?? {}).map(codeKey);
     if (new Set(keys).size < keys.length) {
-      findings.push({ path: [...path, 'values'], message: 'one code is written in two ways', remedy: 'list each code once: `1` and `"1.0"` are the same' });
+      findings.push({
+        path: [...path, 'values'],
+        message: 'one code is written in two ways',
+        remedy: 'list each code once: `1` and `"1.0"` are the same',
+      });
     }
     for (const code of missing ?? []) {
       if (keys.includes(codeKey(code))) {
-        findings.push({ path: [...path, 'missing'], message: `\`${code}\` is also under \`values\``, remedy: 'list it under one of them' });
+        findings.push({
+          path: [...path, 'missing'],
+          message: `\`${code}\` is also under \`values\``,
+          remedy: 'list it under one of them',
+        });
       }
     }
   }

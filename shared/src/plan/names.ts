@@ -27,7 +27,8 @@ const reserved = `(?!(?:${RESERVED.join('|')})$)`;
 export const VARIABLE_PATTERN = `^${reserved}[\\p{L}_][\\p{L}\\p{N}_.]{0,63}$`;
 
 /** File names on Windows that open devices: ids become file names of figures and logs. */
-const devices = '(?!(?:[cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|(?:[cC][oO][mM]|[lL][pP][tT])[0-9])$)';
+const devices =
+  '(?!(?:[cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|(?:[cC][oO][mM]|[lL][pP][tT])[0-9])$)';
 
 /** The id of a plan or analysis: letters, digits and inner `.`, `_`, `-`; not digits alone; at most 64 characters. */
 export const ID_PATTERN = `^${reserved}${devices}(?![0-9]+$)[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`;

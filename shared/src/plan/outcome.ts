@@ -3,7 +3,8 @@ import type { Outcome } from './types.ts';
 
 /** Variables that an outcome reads. */
 export function outcomeVariables(outcome: WrittenOutcome): string[] {
-  const named = (names: readonly (string | undefined)[]): string[] => names.filter((name) => name !== undefined);
+  const named = (names: readonly (string | undefined)[]): string[] =>
+    names.filter((name) => name !== undefined);
   switch (outcome.kind) {
     case 'continuous':
     case 'ordinal':
@@ -36,6 +37,11 @@ export function expandOutcome(outcome: WrittenOutcome): Outcome {
     case 'count':
       return { kind: 'count', variable: outcome.variable, exposure: outcome.exposure ?? null };
     case 'time-to-event':
-      return { kind: 'time-to-event', time: outcome.time, event: outcome.event, entry: outcome.entry ?? null };
+      return {
+        kind: 'time-to-event',
+        time: outcome.time,
+        event: outcome.event,
+        entry: outcome.entry ?? null,
+      };
   }
 }

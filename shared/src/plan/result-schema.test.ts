@@ -6,7 +6,16 @@ import { publishedSchemas } from './published.ts';
 import { validateResult } from './result-schema.ts';
 import type { OneStageResult, PooledTerm, Result, TwoStageResult } from './result-types.ts';
 
-const pooled: PooledTerm = { term: 'treatment', estimate: -0.2, se: 0.1, ci: [-0.4, 0], statistic: -2, df: 4, p: 0.1, prediction: null };
+const pooled: PooledTerm = {
+  term: 'treatment',
+  estimate: -0.2,
+  se: 0.1,
+  ci: [-0.4, 0],
+  statistic: -2,
+  df: 4,
+  p: 0.1,
+  prediction: null,
+};
 const heterogeneity = { tau2: 0, tau2_se: null, tau2_ci: null, q: 1, q_df: 1, q_p: 0.3, i2: 0, h2: 1 };
 const reason = { code: 'unsupported', message: 'not computed by this version' };
 
@@ -102,7 +111,8 @@ test('a result of both approaches is valid, also after a way through JSON', () =
 });
 
 test('what is not finite, unknown, missing, or unexplained is refused', () => {
-  const analysis = (copy: Result): Record<string, unknown> => copy.analyses['cvd'] as unknown as Record<string, unknown>;
+  const analysis = (copy: Result): Record<string, unknown> =>
+    copy.analyses['cvd'] as unknown as Record<string, unknown>;
   assert.ok(!refused(() => undefined));
   assert.ok(refused((copy) => Object.assign(twoStageOf(copy).pooled[0]!, { estimate: NaN })));
   assert.ok(refused((copy) => Object.assign(twoStageOf(copy).pooled[0]!, { se: Infinity })));
@@ -121,5 +131,6 @@ test('the published JSON Schemas are those of the code (else run shared/scripts/
   const folder = new URL('../../schema/', import.meta.url);
   const published = publishedSchemas();
   assert.deepEqual(readdirSync(folder).toSorted(), published.map(({ file }) => file).toSorted());
-  for (const { file, text } of published) assert.equal(readFileSync(new URL(file, folder), 'utf8'), text, file);
+  for (const { file, text } of published)
+    assert.equal(readFileSync(new URL(file, folder), 'utf8'), text, file);
 });

@@ -1,13 +1,14 @@
 import Type from 'typebox';
 import { ConcordatError } from '../errors.ts';
-import { compileSchema } from './document.ts';
+import { schemaCheck } from './document.ts';
 import type { Result } from './result-types.ts';
 
 /** The published result, format 1; `result-types.ts` says what each field means. Numbers are finite or null. */
 
 const closed = { additionalProperties: false };
 const number = Type.Number();
-const nullable = (type: 'number' | 'integer' = 'number') => Type.Unsafe<number | null>({ type: [type, 'null'] });
+const nullable = (type: 'number' | 'integer' = 'number') =>
+  Type.Unsafe<number | null>({ type: [type, 'null'] });
 const probability = Type.Unsafe<number | null>({ type: ['number', 'null'], minimum: 0, maximum: 1 });
 const nonNegative = Type.Unsafe<number | null>({ type: ['number', 'null'], minimum: 0 });
 const nullOr = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -111,7 +112,9 @@ const TwoStage = Type.Object(
     heterogeneity: nullOr(Heterogeneity),
     heterogeneity_term: nullOr(text),
     joint: nullOr(JointPool),
-    separate: Type.Array(Type.Object({ term: text, pooled: PooledTerm, heterogeneity: Heterogeneity }, closed)),
+    separate: Type.Array(
+      Type.Object({ term: text, pooled: PooledTerm, heterogeneity: Heterogeneity }, closed),
+    ),
     contrasts: Type.Array(PooledTerm),
   },
   { ...closed, ...reasonUnlessDone },
@@ -129,7 +132,13 @@ const OneStage = Type.Object(
     log_likelihood: nullable(),
     convergence: nullOr(
       Type.Object(
-        { converged: Type.Boolean(), rounds: count, gradient_norm: nonNegative, bytes_up: count, bytes_down: count },
+        {
+          converged: Type.Boolean(),
+          rounds: count,
+          gradient_norm: nonNegative,
+          bytes_up: count,
+          bytes_down: count,
+        },
         closed,
       ),
     ),
@@ -137,7 +146,9 @@ const OneStage = Type.Object(
   { ...closed, ...reasonUnlessDone },
 );
 
-const time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(?:\\.\\d+)?(?:Z|[+-]\\d{2}:\\d{2})$' });
+const time = Type.String({
+  pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(?:\\.\\d+)?(?:Z|[+-]\\d{2}:\\d{2})$',
+});
 const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 export const ResultSchema = Type.Object(
@@ -176,17 +187,22 @@ export const ResultSchema = Type.Object(
   { ...closed, description: 'Result of a run, format 1' },
 );
 
-const validate = compileSchema(ResultSchema);
+const check = schemaCheck(ResultSchema);
 
 /**
  * Asserts that `value` is a result of format 1. JSON has no NaN or Infinity, and neither does this: both are refused.
  * @throws ConcordatError `store/corrupt`, naming every field that is wrong
  */
 export function validateResult(value: unknown): asserts value is Result {
-  if (validate(value)) return;
-  const fields = (validate.errors ?? []).map((error) => `  ${error.instancePath || '/'} ${error.message ?? ''}`);
-  throw new ConcordatError('store/corrupt', ['the result does not have the published format:', ...fields].join('\n'), {
-    place: 'result',
-    remedy: 'compare it with shared/schema/result.schema.json; a file made by the program has been changed',
-  });
+  const errors = check(value);
+  if (errors.length === 0) return;
+  const fields = errors.map((error) => `  ${error.instancePath || '/'} ${error.message ?? ''}`);
+  throw new ConcordatError(
+    'store/corrupt',
+    ['the result does not have the published format:', ...fields].join('\n'),
+    {
+      place: 'result',
+      remedy: 'compare it with shared/schema/result.schema.json; a file made by the program has been changed',
+    },
+  );
 }

@@ -6,10 +6,15 @@ import type { Code } from './types.ts';
 
 const closed = { additionalProperties: false };
 
-const variable = (description: string) => Type.String({ pattern: VARIABLE_PATTERN, description: `${description}, a variable's name` });
+const variable = (description: string) =>
+  Type.String({ pattern: VARIABLE_PATTERN, description: `${description}, a variable's name` });
 const id = (description: string) =>
-  Type.String({ pattern: ID_PATTERN, description: `${description}: letters, digits and inner \`.\`, \`_\`, \`-\`, not digits alone, at most 64` });
-const code = (description: string) => Type.Unsafe<Code>({ type: ['number', 'string'], maxLength: 200, description });
+  Type.String({
+    pattern: ID_PATTERN,
+    description: `${description}: letters, digits and inner \`.\`, \`_\`, \`-\`, not digits alone, at most 64`,
+  });
+const code = (description: string) =>
+  Type.Unsafe<Code>({ type: ['number', 'string'], maxLength: 200, description });
 const choice = <const T extends string>(values: readonly [T, ...T[]], description: string) =>
   Type.Unsafe<T>({ type: 'string', enum: values, description });
 const flag = (description: string) => Type.Boolean({ description: `true or false: ${description}` });
@@ -64,7 +69,10 @@ const Outcome = Type.Unsafe<WrittenOutcome>({
       {
         kind: Type.Literal('ordinal'),
         variable: variable('the outcome'),
-        levels: list(code('a level’s code'), 'codes of the levels, from lowest to highest', { minItems: 3, maxItems: 50 }),
+        levels: list(code('a level’s code'), 'codes of the levels, from lowest to highest', {
+          minItems: 3,
+          maxItems: 50,
+        }),
       },
       closed,
     ),
@@ -109,7 +117,12 @@ export type WrittenOutcome =
       readonly visit: string;
       readonly visits: readonly Code[];
     }
-  | { readonly kind: 'time-to-event'; readonly time: string; readonly event: string; readonly entry?: string };
+  | {
+      readonly kind: 'time-to-event';
+      readonly time: string;
+      readonly event: string;
+      readonly entry?: string;
+    };
 
 const oneStage = (description: string) => `${description} (one-stage only)`;
 
@@ -120,14 +133,22 @@ const Model = Type.Object(
     ties: Type.Optional(choice(['efron', 'breslow'], 'handling of tied event times (cox)')),
     adjust: Type.Optional(
       list(
-        Type.String({ minLength: 1, maxLength: 500, description: 'a term, e.g. `x`, `factor(x)`, `"rcs(x, [k1, k2, k3])"`' }),
+        Type.String({
+          minLength: 1,
+          maxLength: 500,
+          description: 'a term, e.g. `x`, `factor(x)`, `"rcs(x, [k1, k2, k3])"`',
+        }),
         'a list of terms',
       ),
     ),
-    strata: Type.Optional(list(variable('a stratum'), 'a list of variables (cox)', { uniqueItems: true, maxItems: 10 })),
+    strata: Type.Optional(
+      list(variable('a stratum'), 'a list of variables (cox)', { uniqueItems: true, maxItems: 10 }),
+    ),
     offset: Type.Optional(variable('the offset, added to the linear predictor')),
     intercept: Type.Optional(choice(['stratified', 'random'], oneStage('study intercepts'))),
-    treatment_effect: Type.Optional(choice(['common', 'random'], oneStage('the treatment effect between studies'))),
+    treatment_effect: Type.Optional(
+      choice(['common', 'random'], oneStage('the treatment effect between studies')),
+    ),
     correlated: Type.Optional(flag(oneStage('random intercept and treatment effect are correlated'))),
     residual: Type.Optional(choice(['common', 'stratified'], oneStage('residual variance (gaussian)'))),
     estimation: Type.Optional(choice(['ML', 'REML'], oneStage('estimation (gaussian)'))),
@@ -166,7 +187,11 @@ const Pool = Type.Object(
     tau2: Type.Optional(choice(TAU2, 'estimator of the between-study variance, default REML')),
     ci: Type.Optional(choice(CI, 'confidence interval, default normal')),
     level: Type.Optional(
-      Type.Number({ minimum: 0.5, maximum: 0.9999, description: 'confidence level as a fraction, default 0.95' }),
+      Type.Number({
+        minimum: 0.5,
+        maximum: 0.9999,
+        description: 'confidence level as a fraction, default 0.95',
+      }),
     ),
     prediction: Type.Optional(flag('report prediction intervals, default true')),
     term: Type.Optional(
@@ -200,34 +225,60 @@ export const PlanSchema = Type.Object(
   {
     plan: Type.Literal(1, { description: 'format version, 1' }),
     id: id('the plan’s id'),
-    title: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'a title, default the id' })),
-    registration: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'a registration, free text' })),
+    title: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 500, description: 'a title, default the id' }),
+    ),
+    registration: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 500, description: 'a registration, free text' }),
+    ),
     studies: Type.Optional(
       Type.Unsafe<'all' | readonly string[]>({
         anyOf: [
           { const: 'all' },
-          { type: 'array', items: { type: 'string', minLength: 1, maxLength: 200 }, minItems: 1, maxItems: 1000, uniqueItems: true },
+          {
+            type: 'array',
+            items: { type: 'string', minLength: 1, maxLength: 200 },
+            minItems: 1,
+            maxItems: 1000,
+            uniqueItems: true,
+          },
         ],
-        description: '`all` (the default) or a list of distinct study ids, in quotes where they look like numbers',
+        description:
+          '`all` (the default) or a list of distinct study ids, in quotes where they look like numbers',
       }),
     ),
     population: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 10_000, description: 'an expression, e.g. `age >= 18 and not missing(sex)`' }),
+      Type.String({
+        minLength: 1,
+        maxLength: 10_000,
+        description: 'an expression, e.g. `age >= 18 and not missing(sex)`',
+      }),
     ),
     treatment: Type.Optional(Treatment),
     outcome: Outcome,
     levels: Type.Optional(
       Type.Record(
         Type.String({ pattern: VARIABLE_PATTERN }),
-        list(code('a level’s code'), 'a list of at least two levels, the reference first', { minItems: 2, maxItems: 200 }),
+        list(code('a level’s code'), 'a list of at least two levels, the reference first', {
+          minItems: 2,
+          maxItems: 200,
+        }),
         { ...closed, description: 'a variable’s name, and its levels' },
       ),
     ),
     minimum_studies: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, description: 'least number of studies that an analysis needs, default 1' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        description: 'least number of studies that an analysis needs, default 1',
+      }),
     ),
     time_limit: Type.Optional(
-      Type.Number({ exclusiveMinimum: 0, maximum: 2_592_000, description: 'seconds that a round may take, default 3600' }),
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 2_592_000,
+        description: 'seconds that a round may take, default 3600',
+      }),
     ),
     analyses: list(Analysis, 'a list of analyses', { maxItems: 100 }),
   },

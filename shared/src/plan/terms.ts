@@ -41,7 +41,10 @@ export function parseTerm(text: string, place: string): Term {
     const call = CALL.exec(source);
     if (call === null) {
       if (source.startsWith('rcs(')) {
-        fail(`\`${text}\` breaks off`, 'put the whole term in quotes, or its comma ends it: `"rcs(x, [k1, k2, k3])"`');
+        fail(
+          `\`${text}\` breaks off`,
+          'put the whole term in quotes, or its comma ends it: `"rcs(x, [k1, k2, k3])"`',
+        );
       }
       return { kind: 'linear', variable: variable(source), centred: false };
     }
@@ -64,7 +67,9 @@ function parseKnots(
   if (!parts.every((part) => NUMBER.test(part))) return fail('the spline’s knots are not numbers', remedy);
   const knots = list === null && parts.length === 1 ? Number(parts[0]) : parts.map(Number);
   const fault = knotsFault(knots);
-  return fault === null && (list !== null || parts.length === 1) ? knots : fail(fault ?? 'knots stand in brackets', remedy);
+  return fault === null && (list !== null || parts.length === 1)
+    ? knots
+    : fail(fault ?? 'knots stand in brackets', remedy);
 }
 
 /** What is wrong with knots (or their number), or null. */
