@@ -24,9 +24,8 @@ import { verifyMessage, type SigningIdentity } from '@concordat/shared/wire/sign
 import { faultOf } from './agreement/agreement.ts';
 import type { ExchangeClient } from './egress/client.ts';
 import { Gate, type Released, type Task } from './egress/gate.ts';
-import type { Draft } from './fit/draft.ts';
+import type { Draft, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
-import type { StudySource } from './fit/study.ts';
 import type { Logger } from './logger.ts';
 
 export interface AgentOptions {

@@ -1,6 +1,7 @@
 /** What the site would answer, and what the gate must look at before it may. A draft cannot be sent. */
-import type { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
+import { Problem, type SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
+import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import type { Code } from '@concordat/shared/plan/types.ts';
 
 export type Payload = NonNullable<SiteMessage['payload']>;
@@ -19,4 +20,49 @@ export interface LevelCounts {
 export interface Draft {
   readonly payload: Payload;
   readonly evidence: Evidence;
+}
+
+export interface StudySource {
+  readonly data: string;
+  readonly map: string | null;
+}
+
+export type StudyQuestion =
+  | { readonly kind: 'levels'; readonly source: StudySource; readonly plan: string; readonly variables: readonly string[] }
+  | {
+      readonly kind: 'stage-one';
+      readonly source: StudySource;
+      readonly plan: string;
+      readonly agreedLevels: Readonly<Record<string, readonly Code[]>>;
+      readonly analyses: readonly string[];
+    };
+
+export interface StudyAnswer {
+  /** One draft a question: one for the levels, or one an analysis in the order asked. */
+  readonly drafts: readonly Draft[];
+  /** For the custodian's own log: what went wrong, with place and remedy. */
+  readonly problems: readonly string[];
+}
+
+const PROBLEM: Partial<Record<ErrorCode, Problem>> = {
+  'data/unreadable': Problem.PROBLEM_SOURCE_UNREADABLE,
+  'data/empty': Problem.PROBLEM_SOURCE_EMPTY,
+  'data/encoding': Problem.PROBLEM_ENCODING,
+  'data/duplicate-header': Problem.PROBLEM_DUPLICATE_HEADER,
+  'data/malformed': Problem.PROBLEM_MALFORMED,
+  'data/missing-column': Problem.PROBLEM_MISSING_COLUMN,
+  'data/not-numeric': Problem.PROBLEM_NOT_NUMERIC,
+  'data/impossible-code': Problem.PROBLEM_IMPOSSIBLE_CODE,
+  'data/too-large': Problem.PROBLEM_TOO_LARGE,
+  'map/invalid': Problem.PROBLEM_MAP_INVALID,
+};
+
+/** A closed code for the coordinator; the words stay at the site. */
+export function problemDraft(error: unknown): Draft {
+  const code = error instanceof ConcordatError ? error.code : null;
+  const problem =
+    code === null
+      ? Problem.PROBLEM_INTERNAL
+      : (PROBLEM[code] ?? (code.startsWith('plan/') ? Problem.PROBLEM_PLAN_NOT_UNDERSTOOD : Problem.PROBLEM_INTERNAL));
+  return { payload: { $case: 'dataProblem', value: { problem } }, evidence: { kind: 'none' } };
 }

@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
-import { problemDraft, type StudyAnswer, type StudyQuestion } from './study.ts';
+import { problemDraft, type StudyAnswer, type StudyQuestion } from './draft.ts';
 
 /** Milliseconds without work after which a worker is stopped. */
 const IDLE = 10_000;

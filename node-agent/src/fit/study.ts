@@ -4,42 +4,20 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { Diagnosis, Problem, type Counts } from '@concordat/proto/concordat/v1/site.ts';
-import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
+import { Diagnosis, type Counts } from '@concordat/proto/concordat/v1/site.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
 import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
 import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parseMap, type HarmonisationMap } from '@concordat/shared/plan/map.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { Analysis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { buildAnalysisSet, type AnalysisSet } from '../data/design.ts';
 import { factorLevels } from '../data/levels.ts';
 import type { Table } from '../data/read.ts';
 import { loadTable } from '../data/load.ts';
-import type { Draft } from './draft.ts';
-
-export interface StudySource {
-  readonly data: string;
-  readonly map: string | null;
-}
-
-export type StudyQuestion =
-  | { readonly kind: 'levels'; readonly source: StudySource; readonly plan: string; readonly variables: readonly string[] }
-  | {
-      readonly kind: 'stage-one';
-      readonly source: StudySource;
-      readonly plan: string;
-      readonly agreedLevels: Readonly<Record<string, readonly Code[]>>;
-      readonly analyses: readonly string[];
-    };
-
-export interface StudyAnswer {
-  /** One draft a question: one for the levels, or one an analysis in the order asked. */
-  readonly drafts: readonly Draft[];
-  /** For the custodian's own log: what went wrong, with place and remedy. */
-  readonly problems: readonly string[];
-}
+import { problemDraft, type Draft, type StudyAnswer, type StudyQuestion, type StudySource } from './draft.ts';
 
 export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
   const problems: string[] = [];
@@ -151,26 +129,3 @@ const DIAGNOSIS: Readonly<Record<DiagnosisCode, Diagnosis>> = {
   'not-converged': Diagnosis.DIAGNOSIS_NOT_CONVERGED,
   'no-variation': Diagnosis.DIAGNOSIS_NO_VARIATION,
 };
-
-const PROBLEM: Partial<Record<ErrorCode, Problem>> = {
-  'data/unreadable': Problem.PROBLEM_SOURCE_UNREADABLE,
-  'data/empty': Problem.PROBLEM_SOURCE_EMPTY,
-  'data/encoding': Problem.PROBLEM_ENCODING,
-  'data/duplicate-header': Problem.PROBLEM_DUPLICATE_HEADER,
-  'data/malformed': Problem.PROBLEM_MALFORMED,
-  'data/missing-column': Problem.PROBLEM_MISSING_COLUMN,
-  'data/not-numeric': Problem.PROBLEM_NOT_NUMERIC,
-  'data/impossible-code': Problem.PROBLEM_IMPOSSIBLE_CODE,
-  'data/too-large': Problem.PROBLEM_TOO_LARGE,
-  'map/invalid': Problem.PROBLEM_MAP_INVALID,
-};
-
-/** A closed code for the coordinator; the words stay at the site. */
-export function problemDraft(error: unknown): Draft {
-  const code = error instanceof ConcordatError ? error.code : null;
-  const problem =
-    code === null
-      ? Problem.PROBLEM_INTERNAL
-      : (PROBLEM[code] ?? (code.startsWith('plan/') ? Problem.PROBLEM_PLAN_NOT_UNDERSTOOD : Problem.PROBLEM_INTERNAL));
-  return { payload: { $case: 'dataProblem', value: { problem } }, evidence: { kind: 'none' } };
-}

@@ -1,7 +1,8 @@
 /** Worker thread: one question in, one answer out. */
 import { parentPort } from 'node:worker_threads';
 
-import { answer, type StudyQuestion } from './study.ts';
+import type { StudyQuestion } from './draft.ts';
+import { answer } from './study.ts';
 
 parentPort?.on('message', (message: { readonly id: number; readonly question: StudyQuestion }) => {
   answer(message.question).then(
