@@ -1,37 +1,6 @@
-import { WorkerPool } from '@concordat/node-agent/fit/pool.ts';
-import { buildAgent, readAgentConfig } from '@concordat/node-agent/app.ts';
-import { healthServer } from '@concordat/node-agent/health.ts';
-import { makeLogger } from '@concordat/node-agent/logger.ts';
+import { serveAgents } from '@concordat/node-agent/serve.ts';
 
 export async function agent(options: { readonly config: string }): Promise<0> {
   await serveAgents([options.config], { allowOpenPolicy: false });
   return 0;
-}
-
-/** Serves one agent a configuration until the process is told to stop. */
-export async function serveAgents(files: readonly string[], { allowOpenPolicy }: { allowOpenPolicy: boolean }): Promise<void> {
-  const logger = makeLogger(1);
-  const workers = new WorkerPool();
-  const configs = files.map(readAgentConfig);
-  const agents = new Map(configs.map((config) => [config.study, buildAgent(config, { logger, workers, allowOpenPolicy })]));
-  const addresses = configs.flatMap(({ health }) => (health === undefined ? [] : [health]));
-  const servers = await Promise.all(
-    addresses.map(async (address) => {
-      const server = healthServer(agents);
-      const colon = address.lastIndexOf(':');
-      await server.listen({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });
-      return server;
-    }),
-  );
-  const stop = (): void => {
-    for (const served of agents.values()) served.stop();
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
-  // A supervisor that is gone leaves no one to serve.
-  process.once('disconnect', stop);
-  const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-  await Promise.all([...agents.values()].map((served) => served.run(sleep, Math.random)));
-  await Promise.all(servers.map((server) => server.close()));
-  await workers.close();
 }
