@@ -1,4 +1,4 @@
-import { evaluateExpression } from '@concordat/shared/plan/expression.ts';
+import { evaluateExpression, variablesOf } from '@concordat/shared/plan/expression.ts';
 import type { Analysis, ExpandedPlan, Outcome } from '@concordat/shared/plan/types.ts';
 import { codeAt, columnOf, isMissing, matchCodes, type Table } from './table.ts';
 
@@ -40,16 +40,22 @@ export function covariateVariables(analysis: Analysis): string[] {
   const ofColumns = analysis.columns.flatMap(({ product }) =>
     product.flatMap((basis) => ('variable' in basis ? [basis.variable] : [])),
   );
-  return [...new Set([...ofColumns, ...analysis.strata, ...(analysis.offset === null ? [] : [analysis.offset])])];
+  return [
+    ...new Set([...ofColumns, ...analysis.strata, ...(analysis.offset === null ? [] : [analysis.offset])]),
+  ];
 }
 
 /** Table rows for which the population expression is true; every row where there is none. */
-export function inPopulation(plan: { readonly population: ExpandedPlan['population'] }, table: Table): Uint8Array {
+export function inPopulation(
+  plan: { readonly population: ExpandedPlan['population'] },
+  table: Table,
+): Uint8Array {
   const within = new Uint8Array(table.rows);
   const { population } = plan;
   if (population === null) return within.fill(1);
+  const columns = new Map(variablesOf(population).map((name) => [name, columnOf(table, name)]));
   let row = 0;
-  const value = (variable: string) => codeAt(columnOf(table, variable), row);
+  const value = (variable: string) => codeAt(columns.get(variable)!, row);
   for (; row < table.rows; row++) within[row] = evaluateExpression(population, value) === true ? 1 : 0;
   return within;
 }

@@ -62,7 +62,10 @@ export function readFault(error: unknown, path: string): ConcordatError {
   const line = /CSV Error on Line: (\d+)/.exec(said)?.[1];
   const place = line === undefined ? path : `${path}, line ${line}`;
   if (/invalid unicode|not utf-8|invalid utf/i.test(said)) {
-    return new ConcordatError('data/encoding', 'the file is not encoded in UTF-8', { place, remedy: 'save it again as UTF-8' });
+    return new ConcordatError('data/encoding', 'the file is not encoded in UTF-8', {
+      place,
+      remedy: 'save it again as UTF-8',
+    });
   }
   if (/out of memory|maximum line size|maximum_object_size|max_line_size/i.test(said)) {
     return new ConcordatError('data/too-large', 'a record, or the file, does not fit in the memory allowed', {
@@ -85,6 +88,8 @@ export function readFault(error: unknown, path: string): ConcordatError {
         : 'the file does not have the form that its name says';
   return new ConcordatError('data/malformed', message, {
     place,
-    remedy: 'write the file again with one delimiter, one kind of line end, and quotation marks doubled within quotes',
+    remedy: /\.(csv|tsv)(\.gz)?$/i.test(path)
+      ? 'write the file again with one delimiter, one kind of line end, and quotation marks doubled within quotes'
+      : 'export the data again',
   });
 }

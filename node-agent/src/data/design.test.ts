@@ -18,7 +18,13 @@ const FIXTURES = fileURLToPath(new URL('../../../test/fixtures/design/', import.
 function tableOf(columns: Record<string, readonly (Code | null)[]>): Table {
   const made = Object.entries(columns).map(([name, values]) => {
     const codes = Int32Array.from(values, (value, i) => (value === null ? -1 : i));
-    return [name, columnOfLabels(codes, values.map((value) => value ?? 0))] as const;
+    return [
+      name,
+      columnOfLabels(
+        codes,
+        values.map((value) => value ?? 0),
+      ),
+    ] as const;
   });
   const rows = Object.values(columns)[0]!.length;
   return { rows, columns: new Map(made), available: Object.keys(columns) };
@@ -32,7 +38,12 @@ function setOf(plan: string, columns: Record<string, readonly (Code | null)[]>) 
 
 const near = (actual: ArrayLike<number>, expected: readonly number[], tolerance = 1e-12) => {
   assert.equal(actual.length, expected.length);
-  expected.forEach((value, i) => assert.ok(Math.abs(actual[i]! - value) <= tolerance * (1 + Math.abs(value)), `${i}: ${actual[i]} ≠ ${value}`));
+  expected.forEach((value, i) =>
+    assert.ok(
+      Math.abs(actual[i]! - value) <= tolerance * (1 + Math.abs(value)),
+      `${i}: ${actual[i]} ≠ ${value}`,
+    ),
+  );
 };
 
 const BINARY = `
@@ -135,14 +146,24 @@ outcome: {kind: continuous, variable: y}
 analyses: [{id: a, approach: two-stage, model: {family: gaussian, adjust: [factor(g)]}}]`,
     { arm: ['P', '10', 'B', 'X', 'P'], y: [1, 2, 3, 4, 5], g: ['1', '1.0', '2', '2', '2'] },
   );
-  assert.deepEqual(set.data.columns.map((column) => [...column]), [
-    [1, 1, 1, 1],
-    [0, 1, 0, 0],
-    [0, 0, 1, 0],
-    [0, 0, 1, 1],
-    [0, 0, 0, 0],
-  ]);
-  assert.deepEqual([set.arms, set.participants, set.treatmentTerms], [['control', '10', 'B'], [2, 1, 1], [1, 2]]);
+  assert.deepEqual(
+    set.data.columns.map((column) => [...column]),
+    [
+      [1, 1, 1, 1],
+      [0, 1, 0, 0],
+      [0, 0, 1, 0],
+      [0, 0, 1, 1],
+      [0, 0, 0, 0],
+    ],
+  );
+  assert.deepEqual(
+    [set.arms, set.participants, set.treatmentTerms],
+    [
+      ['control', '10', 'B'],
+      [2, 1, 1],
+      [1, 2],
+    ],
+  );
   assert.equal(set.leftOut.other_treatment, 1);
   assert.equal(set.facts.rank.deficient, false);
 });
@@ -175,7 +196,14 @@ test('time-to-event with entry and combinations of strata', () => {
     `treatment: {variable: treat, control: 0, active: 1}
 outcome: {kind: time-to-event, time: t, event: d, entry: t0}
 analyses: [{id: a, approach: two-stage, model: {family: cox, strata: [site, sex]}}]`,
-    { treat: [0, 1, 0, 1, 1], t: [5, 6, 7, 8, 9], d: [1, 0, 1, 1, 0], t0: [0, 1, 2, 3, null], site: [1, 2, 1, 1, 1], sex: ['f', 'f', 'm', 'f', 'm'] },
+    {
+      treat: [0, 1, 0, 1, 1],
+      t: [5, 6, 7, 8, 9],
+      d: [1, 0, 1, 1, 0],
+      t0: [0, 1, 2, 3, null],
+      site: [1, 2, 1, 1, 1],
+      sex: ['f', 'f', 'm', 'f', 'm'],
+    },
   );
   assert.ok(set.data.response.kind === 'time-to-event');
   assert.deepEqual([...set.data.response.stratum!], [0, 1, 2, 0]);
@@ -198,7 +226,13 @@ analyses: [{id: a, approach: two-stage, model: {family: binomial}}]`,
 });
 
 test('impossible values name variable and row, never the value', () => {
-  const fails = (outcome: string, family: string, columns: Record<string, readonly (Code | null)[]>, code: string, place: string) => {
+  const fails = (
+    outcome: string,
+    family: string,
+    columns: Record<string, readonly (Code | null)[]>,
+    code: string,
+    place: string,
+  ) => {
     const plan = `treatment: {variable: treat, control: 0, active: 1}\noutcome: ${outcome}
 ${family.includes('factor') ? 'levels: {g: [1, 2]}' : ''}
 analyses: [{id: a, approach: two-stage, model: {family: ${family}}}]`;
@@ -212,8 +246,12 @@ analyses: [{id: a, approach: two-stage, model: {family: ${family}}}]`;
       },
     );
   };
-  const impossible = (outcome: string, family: string, columns: Record<string, readonly (Code | null)[]>, place: string) =>
-    fails(outcome, family, columns, 'data/impossible-code', place);
+  const impossible = (
+    outcome: string,
+    family: string,
+    columns: Record<string, readonly (Code | null)[]>,
+    place: string,
+  ) => fails(outcome, family, columns, 'data/impossible-code', place);
   const binary = '{kind: binary, variable: y}';
   const grouped = '{kind: binary, events: e, trials: t}';
   const survival = '{kind: time-to-event, time: t, event: d}';
@@ -227,23 +265,37 @@ analyses: [{id: a, approach: two-stage, model: {family: ${family}}}]`;
   impossible(grouped, 'binomial', { e: [1, 0, 1, 1], t: [2, 0, 2, 2] }, 'column "t", row 2');
   impossible('{kind: count, variable: y}', 'poisson', { y: [1, -7777, 1, 1] }, 'column "y", row 2');
   impossible('{kind: count, variable: y}', 'poisson', { y: [1, 1.5, 1, 1] }, 'column "y", row 2');
-  impossible('{kind: count, variable: y, exposure: t}', 'poisson', { y: [1, 1, 1, 1], t: [1, 1, 0, 1] }, 'column "t", row 3');
+  impossible(
+    '{kind: count, variable: y, exposure: t}',
+    'poisson',
+    { y: [1, 1, 1, 1], t: [1, 1, 0, 1] },
+    'column "t", row 3',
+  );
   impossible(survival, 'cox', { t: [1, -7777, 1, 1], d: [1, 0, 1, 0] }, 'column "t", row 2');
   impossible(survival, 'cox', { t: [1, 2, 1, 1], d: [1, 2, 1, 0] }, 'column "d", row 2');
   const entered = { t: [1, 2, 3, 4], d: [1, 0, 1, 0], s: [0, 2, 0, 0] };
   impossible('{kind: time-to-event, time: t, event: d, entry: s}', 'cox', entered, 'column "s", row 2');
   const levels = { y: [1, 2, 3, 4], g: [1, 2, 7777, 7777] };
   impossible('{kind: continuous, variable: y}', 'gaussian, adjust: [factor(g)]', levels, 'column "g", row 3');
-  fails('{kind: continuous, variable: y}', 'gaussian, adjust: [g]', { ...levels, g: [1, 2, 'x', 1] }, 'data/not-numeric', 'column "g", row 3');
+  fails(
+    '{kind: continuous, variable: y}',
+    'gaussian, adjust: [g]',
+    { ...levels, g: [1, 2, 'x', 1] },
+    'data/not-numeric',
+    'column "g", row 3',
+  );
 });
 
 test('nobody left is an empty set, not a failure', () => {
-  const set = setOf(`population: y > 5${BINARY}, adjust: [center(x)]}, effect_modifier: {variable: z, form: linear}}]`, {
-    treat: [0, 1],
-    y: [0, 1],
-    x: [1, 2],
-    z: [1, 2],
-  });
+  const set = setOf(
+    `population: y > 5${BINARY}, adjust: [center(x)]}, effect_modifier: {variable: z, form: linear}}]`,
+    {
+      treat: [0, 1],
+      y: [0, 1],
+      x: [1, 2],
+      z: [1, 2],
+    },
+  );
   assert.equal(set.data.n, 0);
   assert.deepEqual([set.participants, set.modifierMeans, set.leftOut.not_in_population], [[0, 0], [], 2]);
   assert.equal(Number.isFinite(set.facts.leverage), true);

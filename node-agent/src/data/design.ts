@@ -65,14 +65,24 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
     events: events === null ? null : sumByArm(events, arm, arms.length, rows.length),
     leftOut,
     modifierMeans:
-      rows.length === 0 ? [] : modifiers.map(({ product }) => mean(productColumn(product, set, false), weights)),
-    facts: disclosureFacts(plan, analysis, table, { rows, arm, weights, events, columns, factors: set.factors }),
+      rows.length === 0
+        ? []
+        : modifiers.map(({ product }) => mean(productColumn(product, set, false), weights)),
+    facts: disclosureFacts(plan, analysis, table, {
+      rows,
+      arm,
+      weights,
+      events,
+      columns,
+      factors: set.factors,
+    }),
   };
 }
 
 function productColumn(product: readonly Basis[], set: Rows, centring: boolean): Float64Array {
   const out = new Float64Array(set.rows.length).fill(1);
   for (const basis of product) {
+    if (basis.kind === 'intercept') continue;
     const values = basisColumn(basis, set);
     const centre = centring && 'centred' in basis && basis.centred ? mean(values, set.weights) : 0;
     for (let i = 0; i < out.length; i++) out[i]! *= values[i]! - centre;
@@ -80,24 +90,31 @@ function productColumn(product: readonly Basis[], set: Rows, centring: boolean):
   return out;
 }
 
-function basisColumn(basis: Basis, set: Rows): Float64Array {
+function basisColumn(basis: Exclude<Basis, { kind: 'intercept' }>, set: Rows): Float64Array {
   const { plan, table, rows, arm } = set;
   switch (basis.kind) {
-    case 'intercept':
-      return new Float64Array(rows.length).fill(1);
     case 'treatment': {
       const index = 1 + (plan.treatment?.active.indexOf(basis.arm) ?? -1);
-      return Float64Array.from(rows, (_, i) => (arm?.[i] === index ? 1 : 0));
+      return arm === null ? new Float64Array(rows.length) : indicator(arm, index);
     }
     case 'linear':
       return gather(numericValues(table, basis.variable), rows);
     case 'level': {
       const index = (plan.levels[basis.variable] ?? []).indexOf(basis.level);
-      return Float64Array.from(factorOf(basis.variable, set), (level) => (level === index ? 1 : 0));
+      return indicator(factorOf(basis.variable, set), index);
     }
     case 'rcs':
-      return gather(numericValues(table, basis.variable), rows).map((x) => rcsBasis(x, basis.knots, basis.index));
+      return gather(numericValues(table, basis.variable), rows).map((x) =>
+        rcsBasis(x, basis.knots, basis.index),
+      );
   }
+}
+
+/** 1 where a row has this level. */
+function indicator(levels: Int32Array, level: number): Float64Array {
+  const out = new Float64Array(levels.length);
+  for (let i = 0; i < out.length; i++) out[i] = levels[i] === level ? 1 : 0;
+  return out;
 }
 
 /** Each row's level among the plan's; a code that the plan does not know is an error, not another reference level. */

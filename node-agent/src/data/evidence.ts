@@ -26,7 +26,12 @@ interface Levels {
 }
 
 /** What the disclosure rules need to know about an analysis set. Stays at the site. */
-export function disclosureFacts(plan: ExpandedPlan, analysis: Analysis, table: Table, set: Evidence): DisclosureFacts {
+export function disclosureFacts(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  table: Table,
+  set: Evidence,
+): DisclosureFacts {
   const { rows, arm, weights, events } = set;
   const n = rows.length;
   const armCount = plan.treatment === null ? 0 : 1 + plan.treatment.active.length;
@@ -46,13 +51,24 @@ export function disclosureFacts(plan: ExpandedPlan, analysis: Analysis, table: T
 }
 
 /** Sums of `values` (null: ones) over the rows of each arm; one sum where there are no arms. */
-export function sumByArm(values: Float64Array | null, arm: Int32Array | null, arms: number, n: number): number[] {
+export function sumByArm(
+  values: Float64Array | null,
+  arm: Int32Array | null,
+  arms: number,
+  n: number,
+): number[] {
   const sums = new Array<number>(arms).fill(0);
   for (let i = 0; i < n; i++) sums[arm === null ? 0 : arm[i]!]! += values === null ? 1 : values[i]!;
   return sums;
 }
 
-function allCells(plan: ExpandedPlan, analysis: Analysis, table: Table, set: Evidence, armCount: number): Cell[] {
+function allCells(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  table: Table,
+  set: Evidence,
+  armCount: number,
+): Cell[] {
   // Counts are sums of events, not people: only an outcome that a participant has or has not makes cells of people.
   const outcome = plan.outcome.kind === 'count' ? null : set.events;
   const modifiers = new Set(
@@ -67,13 +83,15 @@ function allCells(plan: ExpandedPlan, analysis: Analysis, table: Table, set: Evi
   if (arms !== null) {
     const variable = plan.treatment!.variable;
     cells.push({ what: 'level', variable, count: smallest([arms], null, set) });
-    if (outcome !== null) cells.push({ what: 'level x outcome', variable, count: smallest([arms], outcome, set) });
+    if (outcome !== null)
+      cells.push({ what: 'level x outcome', variable, count: smallest([arms], outcome, set) });
   }
   for (const variable of covariateVariables(analysis)) {
     const levels = levelsOf(variable, plan, table, set);
     if (levels === null) continue;
     cells.push({ what: 'level', variable, count: smallest([levels], null, set) });
-    if (arms !== null) cells.push({ what: 'level x arm', variable, count: smallest([levels, arms], null, set) });
+    if (arms !== null)
+      cells.push({ what: 'level x arm', variable, count: smallest([levels, arms], null, set) });
     if (outcome === null) continue;
     cells.push({ what: 'level x outcome', variable, count: smallest([levels], outcome, set) });
     if (arms !== null && modifiers.has(variable)) {
@@ -86,7 +104,12 @@ function allCells(plan: ExpandedPlan, analysis: Analysis, table: Table, set: Evi
 function levelsOf(variable: string, plan: ExpandedPlan, table: Table, set: Evidence): Levels | null {
   const index = set.factors.get(variable);
   if (index !== undefined) return { index, size: plan.levels[variable]!.length };
-  return distinctLevels(variable, table, set.rows, plan.levels[variable] === undefined ? FACTOR_LIKE : Infinity);
+  return distinctLevels(
+    variable,
+    table,
+    set.rows,
+    plan.levels[variable] === undefined ? FACTOR_LIKE : Infinity,
+  );
 }
 
 /** The smallest non-empty cell of a cross-classification of participants (0: all are empty), by outcome where given. */
@@ -95,14 +118,15 @@ function smallest(by: readonly Levels[], outcome: Float64Array | null, set: Evid
   const without = new Float64Array(size);
   const having = new Float64Array(size);
   for (let i = 0; i < set.rows.length; i++) {
-    const cell = by.reduce((at, levels) => at * levels.size + levels.index[i]!, 0);
-    const weight = set.weights === null ? 1 : set.weights[i]!;
+    let cell = 0;
+    for (const levels of by) cell = cell * levels.size + levels.index[i]!;
     const events = outcome === null ? 0 : outcome[i]!;
     having[cell]! += events;
-    without[cell]! += weight - events;
+    without[cell]! += (set.weights === null ? 1 : set.weights[i]!) - events;
   }
   let least = Infinity;
-  for (const counts of [without, having]) for (const count of counts) if (count > 0 && count < least) least = count;
+  for (const counts of [without, having])
+    for (const count of counts) if (count > 0 && count < least) least = count;
   return least === Infinity ? 0 : least;
 }
 

@@ -19,7 +19,8 @@ export async function readFolder(folder: string): Promise<StudyFolder> {
   const fail = (message: string, remedy: string) =>
     new ConcordatError('data/unreadable', message, { place: folder, remedy });
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => null);
-  if (entries === null) throw fail('the folder cannot be read', 'check that it exists and that you may read it');
+  if (entries === null)
+    throw fail('the folder cannot be read', 'check that it exists and that you may read it');
   const files = new Map<string, string>();
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name);
@@ -31,10 +32,14 @@ export async function readFolder(folder: string): Promise<StudyFolder> {
   }
   const ipd = files.get('ipd');
   if (ipd !== undefined && files.size > 1) {
-    throw fail('a file named ipd stands beside other data files', 'keep either the ipd file or one file per trial');
+    throw fail(
+      'a file named ipd stands beside other data files',
+      'keep either the ipd file or one file per trial',
+    );
   }
   if (ipd !== undefined) return { kind: 'ipd', path: ipd };
-  if (files.size === 0) throw fail('the folder holds no data file', 'put one .csv, .parquet or .json file per trial into it');
+  if (files.size === 0)
+    throw fail('the folder holds no data file', 'put one .csv, .parquet or .json file per trial into it');
   return { kind: 'one-each', files };
 }
 

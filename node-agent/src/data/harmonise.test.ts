@@ -23,8 +23,14 @@ drug,,2,.,33,
 );
 
 const load = async (variables: string, names: readonly string[]) => {
-  const table = await loadVariables(path, names, parseMap(`map: 1\nstudy: A\nvariables:\n${variables}`, 'A.yaml'));
-  return names.map((name) => Array.from({ length: table.rows }, (_, row) => codeAt(columnOf(table, name), row)));
+  const table = await loadVariables(
+    path,
+    names,
+    parseMap(`map: 1\nstudy: A\nvariables:\n${variables}`, 'A.yaml'),
+  );
+  return names.map((name) =>
+    Array.from({ length: table.rows }, (_, row) => codeAt(columnOf(table, name), row)),
+  );
 };
 
 test('renames, recodes, rescales and marks missing codes; other variables keep their name', async () => {
@@ -49,19 +55,47 @@ test('two codes recoded to one are one level', async () => {
 
 test('a code that the map does not name is an error with its row and count', async () => {
   const work = load('  sex: {from: gender, values: {"1": 0, "2": 1}}', ['sex']);
-  await assert.rejects(work, { code: 'data/impossible-code', place: 'column "gender", row 3', message: /in 1 row$/ });
+  await assert.rejects(work, {
+    code: 'data/impossible-code',
+    place: 'column "gender", row 3',
+    message: /in 1 row$/,
+  });
 });
 
 test('text cannot be rescaled', async () => {
-  await assert.rejects(load('  g: {from: grade, multiply: 2}', ['g']), { code: 'data/not-numeric', place: 'column "grade", row 3' });
+  await assert.rejects(load('  g: {from: grade, multiply: 2}', ['g']), {
+    code: 'data/not-numeric',
+    place: 'column "grade", row 3',
+  });
 });
 
 test('levels of factors with their participants in the population', async () => {
   const map = parseMap('map: 1\nstudy: A\nvariables:\n  treat: {from: ARM}', 'A.yaml');
   assert.deepEqual(await factorLevels(path, { population: 'age >= 18' }, ['grade', 'gender', 'treat'], map), [
-    { variable: 'grade', levels: [{ code: '1', participants: 1 }, { code: '2', participants: 1 }] },
-    { variable: 'gender', levels: [{ code: 1, participants: 1 }, { code: 2, participants: 2 }] },
-    { variable: 'treat', levels: [{ code: 'drug', participants: 2 }, { code: 'placebo', participants: 1 }] },
+    {
+      variable: 'grade',
+      levels: [
+        { code: '1', participants: 1 },
+        { code: '2', participants: 1 },
+      ],
+    },
+    {
+      variable: 'gender',
+      levels: [
+        { code: 1, participants: 1 },
+        { code: 2, participants: 2 },
+      ],
+    },
+    {
+      variable: 'treat',
+      levels: [
+        { code: 'drug', participants: 2 },
+        { code: 'placebo', participants: 1 },
+      ],
+    },
   ]);
-  await assert.rejects(factorLevels(path, {}, ['Grade'], null), { code: 'data/missing-column', message: /has "grade"/ });
+  await assert.rejects(factorLevels(path, {}, ['Grade'], null), {
+    code: 'data/missing-column',
+    message: /has "grade"/,
+  });
 });

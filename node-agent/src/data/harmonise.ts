@@ -45,10 +45,18 @@ function withoutCodes(column: Column, matches: Int32Array): Column {
   if (column.kind === 'numeric') {
     return { kind: 'numeric', values: column.values.map((value, i) => (matches[i]! >= 0 ? NaN : value)) };
   }
-  return columnOfLabels(column.codes.map((code, i) => (matches[i]! >= 0 ? -1 : code)), column.labels);
+  return columnOfLabels(
+    column.codes.map((code, i) => (matches[i]! >= 0 ? -1 : code)),
+    column.labels,
+  );
 }
 
-function recode(column: Column, values: NonNullable<MappedVariable['values']>, from: string, variable: string): Column {
+function recode(
+  column: Column,
+  values: NonNullable<MappedVariable['values']>,
+  from: string,
+  variable: string,
+): Column {
   const matches = matchCodes(column, Object.keys(values));
   const unknown = matches.indexOf(-2);
   if (unknown !== -1) {
@@ -56,7 +64,10 @@ function recode(column: Column, values: NonNullable<MappedVariable['values']>, f
     throw new ConcordatError(
       'data/impossible-code',
       `column "${from}" holds codes that the map of "${variable}" does not name in ${count} row${count === 1 ? '' : 's'}`,
-      { place: `column "${from}", row ${unknown + 1}`, remedy: 'name every code under `values` or under `missing`' },
+      {
+        place: `column "${from}", row ${unknown + 1}`,
+        remedy: 'name every code under `values` or under `missing`',
+      },
     );
   }
   return columnOfLabels(matches, Object.values(values));

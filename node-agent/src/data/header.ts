@@ -21,7 +21,8 @@ export async function readHeader(path: string): Promise<Header> {
   const record = await firstRecord(path);
   const fail = (code: 'data/empty' | 'data/encoding' | 'data/malformed', message: string, remedy: string) =>
     new ConcordatError(code, message, { place: `${path}, line 1`, remedy });
-  if (record.length === 0) throw fail('data/empty', 'the file has no header', 'begin the file with a line of column names');
+  if (record.length === 0)
+    throw fail('data/empty', 'the file has no header', 'begin the file with a line of column names');
   const utf16 = (record[0] === 0xff && record[1] === 0xfe) || (record[0] === 0xfe && record[1] === 0xff);
   let text: string | undefined;
   try {
@@ -32,7 +33,8 @@ export async function readHeader(path: string): Promise<Header> {
   if (utf16 || text === undefined || text.includes('\0')) {
     throw fail('data/encoding', 'the file is not encoded in UTF-8', 'save it again as UTF-8');
   }
-  if (text.trim() === '') throw fail('data/empty', 'the first line is blank', 'begin the file with a line of column names');
+  if (text.trim() === '')
+    throw fail('data/empty', 'the first line is blank', 'begin the file with a line of column names');
   const delimiter = /\.tsv(\.gz)?$/i.test(path) ? '\t' : sniffDelimiter(text);
   const names = splitRecord(text, delimiter).map((name) => name.trim());
   const twice = names.find((name, i) => name !== '' && names.indexOf(name) < i);

@@ -39,7 +39,9 @@ export function loadVariables(
 ): Promise<Table> {
   return withSource(path, options, async (source) => {
     const wanted = [...new Set(variables)];
-    const present = wanted.map((variable) => sourceColumn(map, variable)).filter((name) => source.columns.includes(name));
+    const present = wanted
+      .map((variable) => sourceColumn(map, variable))
+      .filter((name) => source.columns.includes(name));
     return harmonise(await source.read(present), map, wanted);
   });
 }

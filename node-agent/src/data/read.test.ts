@@ -66,7 +66,13 @@ for (const [what, content, extension] of [
 ] as const) {
   test(`reads ${what}`, async () => {
     const table = await readColumns(written(content, extension), ['a', 'b']);
-    assert.deepEqual([values(table, 'a'), values(table, 'b')], [[1, 2], ['x', 'y']]);
+    assert.deepEqual(
+      [values(table, 'a'), values(table, 'b')],
+      [
+        [1, 2],
+        ['x', 'y'],
+      ],
+    );
   });
 }
 
@@ -82,7 +88,15 @@ test('reads Parquet: numbers, nulls, NaN, logical values, text and dates', async
   const table = await readColumns(path, ['i', 'big', 'dec', 'd', 'l', 's', 'day']);
   assert.deepEqual(
     ['i', 'big', 'dec', 'd', 'l', 's', 'day'].map((name) => values(table, name)),
-    [[1, null], [9007199254740991, 2], [1.25, null], [null, 0.1], [1, null], ['x', null], ['2020-02-01', null]],
+    [
+      [1, null],
+      [9007199254740991, 2],
+      [1.25, null],
+      [null, 0.1],
+      [1, null],
+      ['x', null],
+      ['2020-02-01', null],
+    ],
   );
   await fails(readColumns(path, ['list']), 'data/malformed', /"list"/);
 });
@@ -90,13 +104,25 @@ test('reads Parquet: numbers, nulls, NaN, logical values, text and dates', async
 test('JSON nulls and absent keys are missing; nested values are refused', async () => {
   const path = written('[{"a":1,"b":null},{"a":null,"b":"u"},{"b":"v","n":{"k":1}}]', '.json');
   const table = await readColumns(path, ['a', 'b']);
-  assert.deepEqual([values(table, 'a'), values(table, 'b')], [[1, null, null], [null, 'u', 'v']]);
+  assert.deepEqual(
+    [values(table, 'a'), values(table, 'b')],
+    [
+      [1, null, null],
+      [null, 'u', 'v'],
+    ],
+  );
   await fails(readColumns(path, ['n']), 'data/malformed', /"n"/);
 });
 
 test('TRUE and FALSE are 1 and 0', async () => {
   const table = await readColumns(written('a,b\nTRUE,True\nFALSE,NA\n'), ['a', 'b']);
-  assert.deepEqual([values(table, 'a'), values(table, 'b')], [[1, 0], [1, null]]);
+  assert.deepEqual(
+    [values(table, 'a'), values(table, 'b')],
+    [
+      [1, 0],
+      [1, null],
+    ],
+  );
 });
 
 test('a text in a column of numbers is located, not shown', async () => {
@@ -137,15 +163,27 @@ test('every fault of a file has its code and place', async () => {
   await fails(readColumns(written('a,b,c\n1,2,3\n1,2\n'), ['a']), 'data/malformed', /line 3/);
   await fails(readColumns(written('a,b\n1,"2\n3,4\n'), ['a']), 'data/malformed', /line 2/);
   await fails(readColumns(written('"a,b\n1,2\n'), ['a']), 'data/missing-column');
-  await fails(readColumns(written(Buffer.from('a,b\n1,caf\xe9\n', 'latin1')), ['a', 'b']), 'data/encoding', /line 2/);
-  await fails(readColumns(written(Buffer.from('a,caf\xe9\n1,2\n', 'latin1')), ['a']), 'data/encoding', /line 1/);
+  await fails(
+    readColumns(written(Buffer.from('a,b\n1,caf\xe9\n', 'latin1')), ['a', 'b']),
+    'data/encoding',
+    /line 2/,
+  );
+  await fails(
+    readColumns(written(Buffer.from('a,caf\xe9\n1,2\n', 'latin1')), ['a']),
+    'data/encoding',
+    /line 1/,
+  );
   await fails(readColumns(written(Buffer.from('\uFEFFa,b\n1,2\n', 'utf16le')), ['a']), 'data/encoding');
   await fails(readColumns(written(Buffer.from('a,b\n1,2\n', 'utf16le')), ['a']), 'data/encoding');
   await fails(readColumns(written('not parquet', '.parquet'), ['a']), 'data/malformed');
   await fails(readColumns(written('{"a": [', '.json'), ['a']), 'data/malformed');
   await fails(readColumns(written('a,b\n1,2\n', '.csv.gz'), ['a']), 'data/unreadable');
   await fails(readColumns(written(`a,b\n1,${'x'.repeat(3e6)}\n`), ['a']), 'data/too-large', /line 2/);
-  const near = await fails(readColumns(written('Treat,age\n1,2\n'), ['treat', 'sex']), 'data/missing-column', /"treat", "sex"/);
+  const near = await fails(
+    readColumns(written('Treat,age\n1,2\n'), ['treat', 'sex']),
+    'data/missing-column',
+    /"treat", "sex"/,
+  );
   assert.match(near.message, /has "Treat"/);
 });
 
@@ -166,30 +204,46 @@ test('column names differ by case', async () => {
 
 test('a file of many rows and one of many columns keep their order', async () => {
   const rows = 30_000;
-  const long = written(`i,s\n${Array.from({ length: rows }, (_, i) => `${i},${i % 7 === 0 ? 'NA' : `s${i % 5}`}`).join('\n')}\n`);
+  const long = written(
+    `i,s\n${Array.from({ length: rows }, (_, i) => `${i},${i % 7 === 0 ? 'NA' : `s${i % 5}`}`).join('\n')}\n`,
+  );
   const table = await readColumns(long, ['i', 's']);
   assert.ok(numericValues(table, 'i').every((value, i) => value === i));
   assert.equal(codeAt(columnOf(table, 's'), 29_998), 's3');
   const names = Array.from({ length: 3000 }, (_, i) => `v${i}`);
-  const wide = await readColumns(written(`${names.join()}\n${names.map((_, i) => i).join()}\n`), ['v2999', 'v1']);
+  const wide = await readColumns(written(`${names.join()}\n${names.map((_, i) => i).join()}\n`), [
+    'v2999',
+    'v1',
+  ]);
   assert.deepEqual([values(wide, 'v2999'), values(wide, 'v1')], [[2999], [1]]);
 });
 
 test('property: what was written as numbers and quoted text is read back', async () => {
-  const text = fc.string({ maxLength: 8 }).filter((s) => !/[\0\r]/.test(s)).map((s) => `k${s}.`);
-  const row = fc.tuple(fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0)), text);
+  const text = fc
+    .string({ maxLength: 8 })
+    .filter((s) => !/[\0\r]/.test(s))
+    .map((s) => `k${s}.`);
+  const row = fc.tuple(
+    fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0)),
+    text,
+  );
   await fc.assert(
     fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 20 }), async (data) => {
       const lines = data.map(([x, s]) => `${x ?? ''},"${s.replaceAll('"', '""')}"`);
       const table = await readColumns(written(`x,s\n${lines.join('\n')}\n`), ['x', 's']);
-      assert.deepEqual([values(table, 'x'), values(table, 's')], [data.map(([x]) => x), data.map(([, s]) => s)]);
+      assert.deepEqual(
+        [values(table, 'x'), values(table, 's')],
+        [data.map(([x]) => x), data.map(([, s]) => s)],
+      );
     }),
     { numRuns: 40 },
   );
 });
 
 test('property: damaged bytes give a table or a typed data error', async () => {
-  const whole = Buffer.from('study,treat,age,"note, x"\r\nA,1,54.5,"said ""no"""\r\nA,0,NA,plain\r\nB,1,61,"two\r\nlines"\r\n');
+  const whole = Buffer.from(
+    'study,treat,age,"note, x"\r\nA,1,54.5,"said ""no"""\r\nA,0,NA,plain\r\nB,1,61,"two\r\nlines"\r\n',
+  );
   const change = fc.record({
     at: fc.nat(whole.length - 1),
     byte: fc.oneof(fc.nat(255), fc.constantFrom(0x22, 0x2c, 0x0a, 0x0d, 0x00, 0xff)),
@@ -210,7 +264,10 @@ test('property: damaged bytes give a table or a typed data error', async () => {
         () => null,
         (thrown: unknown) => thrown,
       );
-      assert.ok(error === null || (error instanceof ConcordatError && error.code.startsWith('data/')), String(error));
+      assert.ok(
+        error === null || (error instanceof ConcordatError && error.code.startsWith('data/')),
+        String(error),
+      );
     }),
     { numRuns: 60 },
   );

@@ -24,7 +24,14 @@ interface SourceColumns {
   readonly relation: string;
 }
 
-const NESTED = new Set([DuckDBTypeId.LIST, DuckDBTypeId.STRUCT, DuckDBTypeId.MAP, DuckDBTypeId.ARRAY, DuckDBTypeId.UNION, DuckDBTypeId.BLOB]);
+const NESTED = new Set([
+  DuckDBTypeId.LIST,
+  DuckDBTypeId.STRUCT,
+  DuckDBTypeId.MAP,
+  DuckDBTypeId.ARRAY,
+  DuckDBTypeId.UNION,
+  DuckDBTypeId.BLOB,
+]);
 const NUMERIC = new Set([
   DuckDBTypeId.BOOLEAN,
   DuckDBTypeId.TINYINT,
@@ -46,7 +53,13 @@ const NUMERIC = new Set([
 export function formatOf(path: string): Format | null {
   const match = /\.(?:(csv|tsv)(?:\.gz)?|(parquet)|(json)|(ndjson|jsonl))$/i.exec(path);
   if (match === null) return null;
-  return match[1] !== undefined ? 'csv' : match[2] !== undefined ? 'parquet' : match[3] !== undefined ? 'json' : 'ndjson';
+  return match[1] !== undefined
+    ? 'csv'
+    : match[2] !== undefined
+      ? 'parquet'
+      : match[3] !== undefined
+        ? 'json'
+        : 'ndjson';
 }
 
 /**
@@ -71,13 +84,22 @@ export async function withSource<T>(
         throw readFault(error, path);
       });
     const columns =
-      header === null ? await located(describe(connection, path, format as Exclude<Format, 'csv'>)) : csvColumns(path, header);
-    return work({ columns: columns.names, read: (names) => located(readAll(connection, columns, names, path)) });
+      header === null
+        ? await located(describe(connection, path, format as Exclude<Format, 'csv'>))
+        : csvColumns(path, header);
+    return work({
+      columns: columns.names,
+      read: (names) => located(readAll(connection, columns, names, path)),
+    });
   });
 }
 
 /** Reads the named columns of a file; throws `data/missing-column` where it lacks one. See `withSource`. */
-export function readColumns(path: string, names: readonly string[], options: ReadOptions = {}): Promise<Table> {
+export function readColumns(
+  path: string,
+  names: readonly string[],
+  options: ReadOptions = {},
+): Promise<Table> {
   return withSource(path, options, (source) => source.read(names));
 }
 
@@ -93,13 +115,22 @@ async function checkFile(path: string, format: Format | null): Promise<void> {
   const fail = (code: 'data/unreadable' | 'data/empty', message: string, remedy: string) =>
     new ConcordatError(code, message, { place: path, remedy });
   if (format === null) {
-    throw fail('data/unreadable', 'the file’s name does not say its format', 'use .csv, .tsv, .parquet, .json or .ndjson');
+    throw fail(
+      'data/unreadable',
+      'the file’s name does not say its format',
+      'use .csv, .tsv, .parquet, .json or .ndjson',
+    );
   }
   // DuckDB would take these for a pattern of several files.
-  if (/[*?[\]]/.test(path)) throw fail('data/unreadable', 'the path holds one of * ? [ ]', 'rename the file or its folder');
+  if (/[*?[\]]/.test(path))
+    throw fail('data/unreadable', 'the path holds one of * ? [ ]', 'rename the file or its folder');
   const found = await stat(path).catch(() => null);
   if (found === null || !found.isFile()) {
-    throw fail('data/unreadable', 'there is no such file', 'check the path, and that the agent’s account may read it');
+    throw fail(
+      'data/unreadable',
+      'there is no such file',
+      'check the path, and that the agent’s account may read it',
+    );
   }
   if (found.size === 0) throw fail('data/empty', 'the file is empty', 'export the data again');
 }
@@ -151,9 +182,16 @@ async function readAll(
       remedy: 'write one plain value a cell',
     });
   }
-  const numbers = await readNumbers(connection, source, wanted.map((w) => w.index));
+  const numbers = await readNumbers(
+    connection,
+    source,
+    wanted.map((w) => w.index),
+  );
   if (numbers.rows === 0) {
-    throw new ConcordatError('data/empty', 'the file has no rows', { place: path, remedy: 'export the data again' });
+    throw new ConcordatError('data/empty', 'the file has no rows', {
+      place: path,
+      remedy: 'export the data again',
+    });
   }
   const columns = new Map<string, Column>();
   const texts: { name: string; index: number }[] = [];
@@ -168,7 +206,12 @@ async function readAll(
       });
     } else texts.push({ name, index });
   }
-  const read = await readTexts(connection, source, texts.map(({ index }) => index), numbers.rows);
+  const read = await readTexts(
+    connection,
+    source,
+    texts.map(({ index }) => index),
+    numbers.rows,
+  );
   texts.forEach(({ name }, k) => columns.set(name, read[k]!));
   return { rows: numbers.rows, columns, available: source.names };
 }
@@ -199,7 +242,11 @@ async function readNumbers(
   const result = await connection.stream(`SELECT ${expressions.join(', ') || '1'} FROM ${source.relation}`);
   const values = indices.map(() => new Float64Array(4096));
   let rows = 0;
-  for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+  for (
+    let chunk = await result.fetchChunk();
+    chunk !== null && chunk.rowCount > 0;
+    chunk = await result.fetchChunk()
+  ) {
     const n = chunk.rowCount;
     for (let k = 0; k < indices.length; k++) {
       let into = values[k]!;
@@ -227,7 +274,11 @@ async function readTexts(
   const result = await connection.stream(`SELECT ${indices.map(textOf).join(', ')} FROM ${source.relation}`);
   const columns = indices.map(() => ({ codes: new Int32Array(rows), byLabel: new Map<string, number>() }));
   let row = 0;
-  for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+  for (
+    let chunk = await result.fetchChunk();
+    chunk !== null && chunk.rowCount > 0;
+    chunk = await result.fetchChunk()
+  ) {
     for (const [k, { codes, byLabel }] of columns.entries()) {
       const vector = chunk.getColumnVector(k);
       for (let i = 0; i < chunk.rowCount; i++) {

@@ -18,7 +18,12 @@ export interface ResponseColumns {
  * The outcome of the rows of an analysis set. Throws `data/not-numeric` for an outcome coded as text, and
  * `data/impossible-code` (variable and row, never the value) for values that the kind of outcome cannot have.
  */
-export function buildResponse(outcome: Outcome, analysis: Analysis, table: Table, rows: Int32Array): ResponseColumns {
+export function buildResponse(
+  outcome: Outcome,
+  analysis: Analysis,
+  table: Table,
+  rows: Int32Array,
+): ResponseColumns {
   const number = (name: string) => gather(numericValues(table, name), rows);
   const check = (name: string, possible: (i: number) => boolean, expected: string) => {
     for (let i = 0; i < rows.length; i++) if (!possible(i)) throw impossible(name, rows[i]!, expected);
@@ -39,7 +44,8 @@ export function buildResponse(outcome: Outcome, analysis: Analysis, table: Table
       const events = number(outcome.events);
       const trials = number(outcome.trials);
       check(outcome.trials, (i) => Number.isInteger(trials[i]) && trials[i]! > 0, 'whole numbers above 0');
-      const possible = (i: number) => Number.isInteger(events[i]) && events[i]! >= 0 && events[i]! <= trials[i]!;
+      const possible = (i: number) =>
+        Number.isInteger(events[i]) && events[i]! >= 0 && events[i]! <= trials[i]!;
       check(outcome.events, possible, `whole numbers from 0 to ${outcome.trials}`);
       return { response: { kind: 'binary', events, trials }, logExposure: null, weights: trials, events };
     }
@@ -48,7 +54,12 @@ export function buildResponse(outcome: Outcome, analysis: Analysis, table: Table
       check(outcome.variable, (i) => Number.isInteger(y[i]) && y[i]! >= 0, 'whole numbers from 0');
       const exposure = outcome.exposure === null ? null : number(outcome.exposure);
       if (exposure !== null) check(outcome.exposure!, (i) => exposure[i]! > 0, 'numbers above 0');
-      return { response: { kind: 'count', y }, logExposure: exposure?.map(Math.log) ?? null, weights: null, events: y };
+      return {
+        response: { kind: 'count', y },
+        logExposure: exposure?.map(Math.log) ?? null,
+        weights: null,
+        events: y,
+      };
     }
     case 'time-to-event': {
       const time = number(outcome.time);

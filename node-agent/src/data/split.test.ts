@@ -48,7 +48,10 @@ test('a folder that can be read in two ways is refused', async () => {
 test('a CSV file is split byte for byte', async () => {
   const header = '\uFEFFid,"study",note\r\n';
   const records = {
-    'De Fronzo (1995)': ['1,De Fronzo (1995),"two\r\nlines, ""quoted"""\r\n', '3,"De Fronzo (1995)", NA \r\n'],
+    'De Fronzo (1995)': [
+      '1,De Fronzo (1995),"two\r\nlines, ""quoted"""\r\n',
+      '3,"De Fronzo (1995)", NA \r\n',
+    ],
     '../B/é': ['2,../B/é,x"y\r\n', '5,"../B/é",'],
     ipd: ['4, ipd ,007\r\n'],
   };
@@ -70,11 +73,10 @@ test('a CSV file is split byte for byte', async () => {
     for (const [study, rows] of Object.entries(records)) {
       assert.equal(readFileSync(files.get(study)!, 'utf8'), header + rows.join(''));
     }
-    assert.deepEqual([...files.values()].map((file) => basename(file)), [
-      'De Fronzo (1995).csv',
-      '%2E.%2FB%2F%C3%A9.csv',
-      '%69pd.csv',
-    ]);
+    assert.deepEqual(
+      [...files.values()].map((file) => basename(file)),
+      ['De Fronzo (1995).csv', '%2E.%2FB%2F%C3%A9.csv', '%69pd.csv'],
+    );
   }
 });
 
@@ -85,14 +87,21 @@ test('study ids that differ only by case keep files of their own', async () => {
 });
 
 test('Parquet stays Parquet and JSON becomes NDJSON, with the same values', async () => {
-  const folder = folderOf({ 'ipd.json': '[{"study":"A","x":1},{"study":"B\'s","x":2.5},{"study":"A","x":null}]' });
+  const folder = folderOf({
+    'ipd.json': '[{"study":"A","x":1},{"study":"B\'s","x":2.5},{"study":"A","x":null}]',
+  });
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
   const parquet = join(root, 'ipd.parquet');
-  await connection.run(`COPY (SELECT * FROM (VALUES ('A', 1), ('B''s', 2.5), ('A', NULL)) t(study, x)) TO '${parquet}'`);
+  await connection.run(
+    `COPY (SELECT * FROM (VALUES ('A', 1), ('B''s', 2.5), ('A', NULL)) t(study, x)) TO '${parquet}'`,
+  );
   connection.closeSync();
   instance.closeSync();
-  for (const [path, extension] of [[join(folder, 'ipd.json'), /\.ndjson$/], [parquet, /\.parquet$/]] as const) {
+  for (const [path, extension] of [
+    [join(folder, 'ipd.json'), /\.ndjson$/],
+    [parquet, /\.parquet$/],
+  ] as const) {
     const files = await splitByStudy(path, out());
     assert.deepEqual([...files.keys()], ['A', "B's"]);
     assert.match(files.get('A')!, extension);
@@ -114,15 +123,19 @@ test('property: splitting loses, adds and moves no row', async () => {
   const cell = fc.constantFrom('1', 'x', '', '"q,q"', '"l\nl"', '"d""d"', 'NA');
   const row = fc.tuple(fc.constantFrom('A', 'B', '"C,c"'), cell, cell);
   await fc.assert(
-    fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 30 }), fc.constantFrom('\n', '\r\n'), async (rows, end) => {
-      const lines = rows.map(([study, a, b]) => `${a},${study},${b}${end}`);
-      const heading = `a,study,b${end}`;
-      const path = join(folderOf({ 'ipd.csv': heading + lines.join('') }), 'ipd.csv');
-      for (const [study, file] of await splitByStudy(path, out())) {
-        const mine = lines.filter((_, i) => rows[i]![0].replaceAll('"', '') === study);
-        assert.equal(readFileSync(file, 'utf8'), heading + mine.join(''));
-      }
-    }),
+    fc.asyncProperty(
+      fc.array(row, { minLength: 1, maxLength: 30 }),
+      fc.constantFrom('\n', '\r\n'),
+      async (rows, end) => {
+        const lines = rows.map(([study, a, b]) => `${a},${study},${b}${end}`);
+        const heading = `a,study,b${end}`;
+        const path = join(folderOf({ 'ipd.csv': heading + lines.join('') }), 'ipd.csv');
+        for (const [study, file] of await splitByStudy(path, out())) {
+          const mine = lines.filter((_, i) => rows[i]![0].replaceAll('"', '') === study);
+          assert.equal(readFileSync(file, 'utf8'), heading + mine.join(''));
+        }
+      },
+    ),
     { numRuns: 30 },
   );
 });

@@ -75,7 +75,9 @@ function fileNamer(folder: string, extension: string): (study: string) => string
   const taken = new Set<string>();
   return (study) => {
     // A file named ipd would be read as that of all studies.
-    let name = /^ipd$/i.test(study) ? `%${study.charCodeAt(0).toString(16)}${study.slice(1)}` : encodeStudy(study);
+    let name = /^ipd$/i.test(study)
+      ? `%${study.charCodeAt(0).toString(16)}${study.slice(1)}`
+      : encodeStudy(study);
     if (name.length > 200) {
       throw new ConcordatError('data/malformed', 'the id of a study is too long for a file name', {
         place: `column "${STUDY}"`,
@@ -131,7 +133,10 @@ async function splitCsv(path: string, folder: string): Promise<Map<string, strin
   }
   flush();
   if (files.size === 0) {
-    throw new ConcordatError('data/empty', 'the file has no rows', { place: path, remedy: 'export the data again' });
+    throw new ConcordatError('data/empty', 'the file has no rows', {
+      place: path,
+      remedy: 'export the data again',
+    });
   }
   return files;
 }

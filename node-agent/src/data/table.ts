@@ -83,11 +83,17 @@ export function matchCodes(column: Column, codes: readonly Code[]): Int32Array {
     const byLabel = column.labels.map((label) => byKey.get(codeKey(label)) ?? -2);
     return column.codes.map((code) => (code === -1 ? -1 : byLabel[code]!));
   }
-  const byNumber = new Map(codes.flatMap((code, index) => {
+  const byNumber = new Map<number, number>();
+  codes.forEach((code, index) => {
     const number = codeNumber(code);
-    return number === null ? [] : [[number, index] as const];
-  }));
-  return Int32Array.from(column.values, (value) => (Number.isNaN(value) ? -1 : (byNumber.get(value) ?? -2)));
+    if (number !== null) byNumber.set(number, index);
+  });
+  const matches = new Int32Array(column.values.length);
+  for (let i = 0; i < matches.length; i++) {
+    const value = column.values[i]!;
+    matches[i] = Number.isNaN(value) ? -1 : (byNumber.get(value) ?? -2);
+  }
+  return matches;
 }
 
 /**

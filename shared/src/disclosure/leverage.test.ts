@@ -47,7 +47,11 @@ test('no rows and no columns are finite', () => {
 });
 
 test('property: rescaling and shifting columns changes nothing; weights are repeated rows', () => {
-  const row = fc.tuple(fc.double({ min: -5, max: 5, noNaN: true }), fc.constantFrom(0, 1), fc.integer({ min: 1, max: 4 }));
+  const row = fc.tuple(
+    fc.double({ min: -5, max: 5, noNaN: true }),
+    fc.constantFrom(0, 1),
+    fc.integer({ min: 1, max: 4 }),
+  );
   fc.assert(
     fc.property(fc.array(row, { minLength: 3, maxLength: 40 }), (rows) => {
       const column = (k: 0 | 1 | 2) => Float64Array.from(rows, (r) => r[k]);
@@ -56,7 +60,11 @@ test('property: rescaling and shifting columns changes nothing; weights are repe
       fc.pre(new Set(x).size > 2 && Math.max(...x) - Math.min(...x) > 1e-3);
       const base = leverage([x, t], rows.length, w);
       fc.pre(!base.rank.nearDeficient && !base.rank.deficient);
-      close(leverage([x.map((v) => 1e5 + 1e3 * v), t.map((v) => 2 - v)], rows.length, w).maximum, base.maximum, 1e-6);
+      close(
+        leverage([x.map((v) => 1e5 + 1e3 * v), t.map((v) => 2 - v)], rows.length, w).maximum,
+        base.maximum,
+        1e-6,
+      );
       const repeated = rows.flatMap((r) => Array.from({ length: r[2] }, () => r));
       const again = [Float64Array.from(repeated, (r) => r[0]), Float64Array.from(repeated, (r) => r[1])];
       close(leverage(again, repeated.length, null).maximum, base.maximum, 1e-8);

@@ -32,7 +32,9 @@ export function leverage(
   const { dependent } = pivotedRank(correlations.matrix, EXACT);
   const kept = varying.map((_, j) => j).filter((j) => !dependent.includes(j));
   const reduced = new Float64Array(packedLength(kept.length));
-  kept.forEach((a, i) => kept.forEach((b, j) => (reduced[packedIndex(i, j)] = correlations.matrix[packedIndex(a, b)]!)));
+  kept.forEach((a, i) =>
+    kept.forEach((b, j) => (reduced[packedIndex(i, j)] = correlations.matrix[packedIndex(a, b)]!)),
+  );
   const factor = cholesky(reduced);
   const nearDeficient = kept.some((_, j) => factor[packedIndex(j, j)]! ** 2 < NEAR);
   const distance = largestDistance(

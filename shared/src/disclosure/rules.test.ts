@@ -9,7 +9,10 @@ const SOUND: DisclosureFacts = {
   perArm: [50, 50],
   parameters: 4,
   events: 20,
-  cells: [{ what: 'level', variable: 'sex', count: 5 }, { what: 'level x arm', variable: 'sex', count: 0 }],
+  cells: [
+    { what: 'level', variable: 'sex', count: 5 },
+    { what: 'level x arm', variable: 'sex', count: 0 },
+  ],
   leverage: 0.49,
   rank: { deficient: true, nearDeficient: false },
 };
@@ -25,7 +28,12 @@ for (const [code, change, threshold, observed] of [
   ['RULE_PARTICIPANTS_PER_ARM', { perArm: [50, 4, 46] }, 5, 4],
   ['RULE_PARAMETERS_PER_PARTICIPANT', { parameters: 11, events: null }, 0.1, 0.11],
   ['RULE_EVENTS_PER_PARAMETER', { events: 19 }, 5, 4.75],
-  ['RULE_SMALLEST_CELL', { cells: [...SOUND.cells, { what: 'level x outcome', variable: 'sex', count: 4 }] }, 5, 4],
+  [
+    'RULE_SMALLEST_CELL',
+    { cells: [...SOUND.cells, { what: 'level x outcome', variable: 'sex', count: 4 }] },
+    5,
+    4,
+  ],
   ['RULE_LEVERAGE', { leverage: 0.5 }, 0.5, 0.5],
   ['RULE_RANK', { rank: { deficient: false, nearDeficient: true } }, 0, 1],
 ] as const) {
@@ -45,6 +53,11 @@ test('without a treatment there are no arms to be small; every failed rule is li
   const empty = { ...SOUND, participants: 0, perArm: [0, 0], events: 0, leverage: 0, cells: [] };
   assert.deepEqual(
     checkRelease(empty, DEFAULT_POLICY).map(({ code }) => code),
-    ['RULE_PARTICIPANTS', 'RULE_PARTICIPANTS_PER_ARM', 'RULE_PARAMETERS_PER_PARTICIPANT', 'RULE_EVENTS_PER_PARAMETER'],
+    [
+      'RULE_PARTICIPANTS',
+      'RULE_PARTICIPANTS_PER_ARM',
+      'RULE_PARAMETERS_PER_PARTICIPANT',
+      'RULE_EVENTS_PER_PARAMETER',
+    ],
   );
 });

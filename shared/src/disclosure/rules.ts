@@ -80,7 +80,7 @@ const leverage: RuleCheck = (facts, { leverage: threshold }) =>
  * not refused: stage one drops it, and it adds nothing to what its columns tell.
  */
 const rank: RuleCheck = (facts, policy) =>
-  policy.rank !== null && policy.rank !== false && facts.rank.nearDeficient
+  policy.rank && facts.rank.nearDeficient
     ? { rule: 'rank', code: 'RULE_RANK', threshold: 0, observed: 1 }
     : null;
 
