@@ -59,7 +59,7 @@ export function schemaCheck(schema: TSchema): (value: unknown) => readonly Error
 }
 
 /** `analyses[0].model.family`; empty for the root. */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   return path
     .map((step, i) => (typeof step === 'number' ? `[${step}]` : i === 0 ? step : `.${step}`))
     .join('');

@@ -15,14 +15,14 @@ interface FamilyRules {
   readonly options: readonly ModelKey[];
 }
 
-const generalised: readonly ModelKey[] = ['link', 'intercept', 'quadrature'];
+const generalised: readonly ModelKey[] = ['link', 'intercept', 'correlated', 'quadrature'];
 
 /** What each family may be combined with. */
 export const FAMILY_RULES: Readonly<Record<Family, FamilyRules>> = {
   gaussian: {
     outcomes: ['continuous', 'repeated'],
     links: ['identity', 'log', 'inverse'],
-    options: ['link', 'intercept', 'residual', 'estimation'],
+    options: ['link', 'intercept', 'correlated', 'residual', 'estimation'],
   },
   binomial: {
     outcomes: ['binary'],
@@ -56,13 +56,7 @@ export const ONE_STAGE: readonly ModelKey[] = [
   'frailty',
 ];
 /** Options that every family has. */
-export const EVERY_FAMILY: readonly ModelKey[] = [
-  'family',
-  'adjust',
-  'offset',
-  'treatment_effect',
-  'correlated',
-];
+export const EVERY_FAMILY: readonly ModelKey[] = ['family', 'adjust', 'offset', 'treatment_effect'];
 
 /**
  * The family that computes, or, where this version has none, the one whose estimates are on the same scale

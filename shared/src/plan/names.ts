@@ -4,7 +4,7 @@
  */
 
 /** Words of the expression language, and names that JavaScript objects already have. */
-export const RESERVED = [
+const RESERVED = [
   'and',
   'or',
   'not',

@@ -17,8 +17,8 @@ export type TermFactor =
 
 export type Term = readonly TermFactor[];
 
-export const MINIMUM_KNOTS = 3;
-export const MAXIMUM_KNOTS = 10;
+const MINIMUM_KNOTS = 3;
+const MAXIMUM_KNOTS = 10;
 
 const CALL = /^(factor|center|rcs)\s*\(\s*([^,()]*?)\s*(?:,\s*([^()]*?)\s*)?\)$/;
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
@@ -84,7 +84,7 @@ export function knotsFault(knots: readonly number[] | number): string | null {
 }
 
 /** Named knots, or as many stand-ins: for the names and number of a spline's columns only. */
-export const namedKnots = (knots: readonly number[] | number): readonly number[] =>
+const namedKnots = (knots: readonly number[] | number): readonly number[] =>
   typeof knots === 'number' ? Array.from({ length: knots }, (_, i) => i) : knots;
 
 /** A column of a term before it has a role. */
