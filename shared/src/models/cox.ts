@@ -5,8 +5,7 @@ import {
   subtractWeightedCrossproducts,
   type Scaling,
 } from './blocks.ts';
-import { wrongResponse, type Family, type NullModel } from './family.ts';
-import { emptyEvaluation } from '../numerics/newton.ts';
+import { wrongResponse, type Family } from './family.ts';
 import { riskSets, type RiskSets } from './risk-sets.ts';
 import type { Evaluation, ModelOptions, Objective, Response, StudyData } from './types.ts';
 
@@ -24,7 +23,8 @@ import type { Evaluation, ModelOptions, Objective, Response, StudyData } from '.
  *   U = Σ (δᵢ − vᵢ)xᵢ       (martingale residuals; Therneau & Grambsch 2000, §4.2)
  *   I = Σ vᵢxᵢxᵢ' − Σ_e Σ_l m_l m_l',   m_l = (S1 − φ_l D1)/(S0 − φ_l D0)
  *
- * and the sum over l is q0(S1 − aD1)(S1 − aD1)' + (q2 − aq1)D1D1', q_k = Σ_l φ_l^k/(S0 − φ_l D0)², a = q1/q0. So a row costs one
+ * and the sum over l is q0(S1 − aD1)(S1 − aD1)' + (q2 − aq1)D1D1', q_k = Σ_l φ_l^k/(S0 − φ_l D0)², a = q1/q0
+ * (S1 and D1 are stored over S0, and q_k times S0², so that small S0 do not overflow). So a row costs one
  * weighted crossproduct, an event time one or two, and no matrix is carried from one risk set to the next.
  * Columns are centred, which cancels from the model and keeps I from being a small difference of large sums;
  * r is divided by the largest in its stratum.
@@ -39,11 +39,7 @@ export const cox: Family = {
   objective: (data: StudyData, options: ModelOptions, scaling: Scaling | null): Objective =>
     new PartialLikelihood(data, options, scaling),
 
-  nullModel(data: StudyData, options: ModelOptions): NullModel {
-    const out = emptyEvaluation(0);
-    new PartialLikelihood({ ...data, columns: [], terms: [] }, options, null).evaluate(new Float64Array(0), 0, out);
-    return { logLikelihood: out.value, intercept: 0, dispersion: 1 };
-  },
+  nullModel: null,
 
   events: (response) => survival(response).event,
   trials: () => null,
@@ -66,15 +62,17 @@ class PartialLikelihood implements Objective {
   readonly #row: Float64Array;
   /** δᵢ − vᵢ. */
   readonly #residual: Float64Array;
+  /** S0, then 1/S0, at each event time. */
   readonly #s0: Float64Array;
   readonly #hazard: Float64Array;
   /** Efron: Σ_l φ_l/(S0 − φ_l D0) at each event time. */
   readonly #tiedHazard: Float64Array;
   readonly #q0: Float64Array;
+  /** Efron: a and q2 − aq1 at the tied event times. */
   readonly #shift: Float64Array;
   readonly #q2: Float64Array;
-  readonly #s1Block: Float64Array;
-  readonly #d1Block: Float64Array;
+  readonly #meanBlock: Float64Array;
+  readonly #tiedBlock: Float64Array;
   readonly #scratch: Float64Array;
 
   constructor(data: StudyData, options: ModelOptions, scaling: Scaling | null) {
@@ -101,8 +99,8 @@ class PartialLikelihood implements Objective {
     this.#q0 = new Float64Array(times);
     this.#shift = new Float64Array(times);
     this.#q2 = new Float64Array(times);
-    this.#s1Block = new Float64Array(p * BLOCK);
-    this.#d1Block = new Float64Array(p * BLOCK);
+    this.#meanBlock = new Float64Array(p * BLOCK);
+    this.#tiedBlock = new Float64Array(p * BLOCK);
     this.#scratch = new Float64Array(p * BLOCK);
   }
 
@@ -171,7 +169,7 @@ class PartialLikelihood implements Objective {
     }
   }
 
-  /** Fills the per-time sums over l; returns Σ log(S0 − φ_l D0). */
+  /** Fills the per-time sums over l, in units of S0; returns Σ log(S0 − φ_l D0). #s0 becomes 1/S0. */
   #increments(): number {
     const { times, groupStart, deaths } = this.#sets;
     const r = this.#row;
@@ -179,18 +177,18 @@ class PartialLikelihood implements Objective {
     for (let e = 0; e < times; e++) {
       const d = deaths[e]!;
       const s0 = this.#s0[e]!;
+      const inverseS0 = 1 / s0;
+      this.#s0[e] = inverseS0;
       if (d === 1 || !this.#efron) {
-        const inverse = 1 / s0;
         logs.add(d * Math.log(s0));
-        this.#hazard[e] = d * inverse;
+        this.#hazard[e] = d * inverseS0;
         this.#tiedHazard[e] = 0;
-        this.#q0[e] = d * inverse * inverse;
-        this.#shift[e] = 0;
-        this.#q2[e] = 0;
+        this.#q0[e] = d;
         continue;
       }
       let d0 = 0;
       for (let i = groupStart[e]!; i < groupStart[e]! + d; i++) d0 += r[i]!;
+      const share = (d0 * inverseS0) / d;
       let hazard = 0;
       let tied = 0;
       let q0 = 0;
@@ -198,22 +196,22 @@ class PartialLikelihood implements Objective {
       let q2 = 0;
       let log = 0;
       for (let l = 0; l < d; l++) {
-        const phi = l / d;
-        const inverse = 1 / (s0 - phi * d0);
-        log -= Math.log(inverse);
-        hazard += inverse;
-        tied += phi * inverse;
+        const rest = 1 - l * share;
+        const inverse = 1 / rest;
         const square = inverse * inverse;
+        log += Math.log(rest);
+        hazard += inverse;
+        tied += l * inverse;
         q0 += square;
-        q1 += phi * square;
-        q2 += phi * phi * square;
+        q1 += l * square;
+        q2 += l * l * square;
       }
-      logs.add(log);
-      this.#hazard[e] = hazard;
-      this.#tiedHazard[e] = tied;
+      logs.add(d * Math.log(s0) + log);
+      this.#hazard[e] = hazard * inverseS0;
+      this.#tiedHazard[e] = (tied / d) * inverseS0;
       this.#q0[e] = q0;
-      this.#shift[e] = q1 / q0;
-      this.#q2[e] = q2 - (q1 * q1) / q0;
+      this.#shift[e] = q1 / q0 / d;
+      this.#q2[e] = (q2 - (q1 * q1) / q0) / (d * d);
     }
     return logs.total;
   }
@@ -238,21 +236,22 @@ class PartialLikelihood implements Objective {
         this.#q2[e]! *= -1;
       }
       const block = to - from;
-      subtractWeightedCrossproducts(this.#s1Block, 0, BLOCK, p, block, this.#q0, from, this.#scratch, hessian);
+      subtractWeightedCrossproducts(this.#meanBlock, 0, BLOCK, p, block, this.#q0, from, this.#scratch, hessian);
       if (ties) {
-        subtractWeightedCrossproducts(this.#d1Block, 0, BLOCK, p, block, this.#q2, from, this.#scratch, hessian);
+        subtractWeightedCrossproducts(this.#tiedBlock, 0, BLOCK, p, block, this.#q2, from, this.#scratch, hessian);
       }
       to = from;
     }
   }
 
-  /** S1 of column j at event times from … to − 1 into #s1Block, given S1 after `to`; returns S1 before `from`. */
+  /** S1/S0 of column j at event times from … to − 1 into #meanBlock, given S1 after `to`; returns S1 before `from`. */
   #firstMoments(j: number, from: number, to: number, after: number): number {
     const { groupStart, entered, enteredStart } = this.#sets;
     const x = this.#x;
     const r = this.#row;
     const base = j * this.#n;
-    const block = this.#s1Block;
+    const block = this.#meanBlock;
+    const inverseS0 = this.#s0;
     const at = j * BLOCK - from;
     let sum = after;
     let end = groupStart[to]!;
@@ -260,7 +259,7 @@ class PartialLikelihood implements Objective {
       const begin = groupStart[e]!;
       for (let i = begin; i < end; i++) sum += r[i]! * x[base + i]!;
       end = begin;
-      block[at + e] = sum;
+      block[at + e] = sum * inverseS0[e]!;
       if (entered !== null) {
         for (let k = enteredStart![e]!; k < enteredStart![e + 1]!; k++) {
           const i = entered[k]!;
@@ -271,7 +270,7 @@ class PartialLikelihood implements Objective {
     return sum;
   }
 
-  /** D1 of column j into #d1Block and S1 − aD1 into #s1Block at the tied event times; whether there are any. */
+  /** At the tied event times, D1/S0 of column j into #tiedBlock and (S1 − aD1)/S0 into #meanBlock; whether there are any. */
   #tiedMoments(j: number, from: number, to: number): boolean {
     const { groupStart, deaths } = this.#sets;
     if (!this.#efron) return false;
@@ -280,13 +279,14 @@ class PartialLikelihood implements Objective {
     for (let e = from; e < to; e++) {
       const at = j * BLOCK + e - from;
       const d = deaths[e]!;
-      this.#d1Block[at] = 0;
+      this.#tiedBlock[at] = 0;
       if (d === 1) continue;
       ties = true;
       let sum = 0;
       for (let i = groupStart[e]!; i < groupStart[e]! + d; i++) sum += this.#row[i]! * this.#x[base + i]!;
-      this.#d1Block[at] = sum;
-      this.#s1Block[at]! -= this.#shift[e]! * sum;
+      sum *= this.#s0[e]!;
+      this.#tiedBlock[at] = sum;
+      this.#meanBlock[at]! -= this.#shift[e]! * sum;
     }
     return ties;
   }

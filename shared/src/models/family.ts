@@ -3,10 +3,10 @@ import type { FamilyName } from '../plan/types.ts';
 import { BLOCK, BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
 import type { DiagnosisCode, Evaluation, ModelOptions, Objective, Response, StudyData } from './types.ts';
 
+/** The model of an intercept and the offset alone. */
 export interface NullModel {
-  /** Intercept only (GLMs, at the offset) or θ = 0 (Cox), R's constants included. */
+  /** R's constants included. */
   readonly logLikelihood: number;
-  /** Maximum-likelihood intercept of the model without covariates; 0 in a family without intercept. */
   readonly intercept: number;
   /** Gaussian: total sum of squares / n. Elsewhere 1. */
   readonly dispersion: number;
@@ -26,7 +26,8 @@ export interface Family {
    * a known residual variance, constants left out). Sums over studies or over parts of a study are the pooled objective's.
    */
   objective(data: StudyData, options: ModelOptions, scaling: Scaling | null): Objective;
-  nullModel(data: StudyData, options: ModelOptions): NullModel;
+  /** Closed form where there is one. Null in a family without intercept: its null model is θ = 0. */
+  readonly nullModel: ((data: StudyData, options: ModelOptions) => NullModel) | null;
   /** Events of each row; null where the outcome is no event. */
   events(response: Response): Float64Array | null;
   /** Trials of each row: `null` where the number of events in a row has no upper limit or rows are single. */
@@ -43,38 +44,28 @@ export type GlmBlock = (design: BlockedDesign, start: number, rows: number) => n
 
 /**
  * ℓ(θ) = constant + Σᵢ ℓᵢ(ηᵢ), η = Xθ + offset; U = X'r; H = −X'WX, in one pass over the rows.
- * `unitWeights`: W = I, so that H is computed once. Everything is divided by `dispersion`.
  */
 export function glmObjective(
   data: StudyData,
   scaling: Scaling | null,
   block: GlmBlock,
   constant: number,
-  unitWeights = false,
 ): Objective {
   const design = new BlockedDesign(data, scaling);
-  const dispersion = scaling === null ? 1 : scaling.dispersion;
-  let information: Float64Array | null = null;
   return {
     parameters: design.p,
     evaluate(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation): void {
       const value = new CompensatedSum();
-      const fresh = order === 2 && information === null;
+      value.add(constant);
       out.gradient.fill(0);
-      if (fresh) out.hessian.fill(0);
+      if (order === 2) out.hessian.fill(0);
       for (let start = 0; start < data.n; start += BLOCK) {
         const rows = design.load(start, theta);
         value.add(block(design, start, rows));
         if (order > 0) design.addGradient(rows, out.gradient);
-        if (fresh) design.subtractInformation(rows, !unitWeights, out.hessian);
+        if (order === 2) design.subtractInformation(rows, true, out.hessian);
       }
-      out.value = constant + value.total / dispersion;
-      if (dispersion !== 1) divide(out.gradient, dispersion);
-      if (order === 2 && information !== null) out.hessian.set(information);
-      else if (fresh) {
-        if (dispersion !== 1) divide(out.hessian, dispersion);
-        if (unitWeights) information = out.hessian.slice();
-      }
+      out.value = value.total;
     },
   };
 }
@@ -82,8 +73,4 @@ export function glmObjective(
 /** Refuses a response of another kind than the family's. */
 export function wrongResponse(family: FamilyName, response: Response): never {
   throw new ConcordatError('numerics/invalid-input', `a ${family} model cannot have a ${response.kind} response`);
-}
-
-function divide(values: Float64Array, divisor: number): void {
-  for (let i = 0; i < values.length; i++) values[i]! /= divisor;
 }

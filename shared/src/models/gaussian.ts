@@ -1,13 +1,16 @@
-import { BLOCK, CompensatedSum, type BlockedDesign, type Scaling } from './blocks.ts';
-import { glmObjective, wrongResponse, type Family, type NullModel } from './family.ts';
-import type { Objective, Response, StudyData } from './types.ts';
+import { BLOCK, BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
+import { multiplyPacked } from '../linalg/symmetric.ts';
+import { emptyEvaluation } from '../numerics/newton.ts';
+import { wrongResponse, type Family, type NullModel } from './family.ts';
+import type { Evaluation, Objective, Response, StudyData } from './types.ts';
 
 /**
  * Linear model y = Xβ + offset + ε, ε ~ N(0, σ²I); n rows, q coefficients.
  *
- * Objective at a known σ² (1 unless a scaling gives it): −½ Σ rᵢ²/σ², r = y − Xβ − offset; U = X'r/σ², H = −X'X/σ².
- * It is quadratic: one Newton step reaches β̂ = (X'X)⁻¹X'y, and the evaluation there gives the residual sum of squares
- * from the residuals themselves, not as a difference of large sums.
+ * Objective at a known σ² (1 unless a scaling gives it): ℓ(β) = −½ Σ rᵢ²/σ², r = y − Xβ − offset; U = X'r/σ², H = −X'X/σ².
+ * It is quadratic, so one pass over the rows, at a β₀ close to the data (the mean as intercept), gives it everywhere:
+ * ℓ(β) = ℓ(β₀) + U₀'d + ½d'Hd, d = β − β₀; one Newton step reaches β̂. Where so little of ℓ(β₀) is left that the
+ * difference loses digits, the residuals are computed from the rows.
  *
  * σ̂² = RSS/(n − q) and vcov σ̂²(X'X)⁻¹, as R's lm; the log-likelihood is R's logLik(lm), at the
  * maximum-likelihood variance: −n/2·(log(2π·RSS/n) + 1).
@@ -18,57 +21,135 @@ export const gaussian: Family = {
   intercept: true,
   divergence: 'not-converged',
   nonevents: false,
-
-  objective(data: StudyData, _options, scaling: Scaling | null): Objective {
-    const y = outcome(data.response);
-    return glmObjective(data, scaling, (design, start, rows) => residuals(design, y, start, rows), 0, true);
-  },
+  objective: (data, _options, scaling): Objective => new SumOfSquares(data, scaling),
 
   nullModel(data: StudyData): NullModel {
-    const y = outcome(data.response);
-    const { n, offset } = data;
-    const mean = sumOfPowers(y, offset, 0, 1) / n;
-    // Corrected two-pass sum of squares (Chan, Golub & LeVeque 1983).
-    const rest = sumOfPowers(y, offset, mean, 1);
-    const total = sumOfPowers(y, offset, mean, 2) - (rest * rest) / n;
-    return { logLikelihood: logLikelihood(total, n), intercept: mean + rest / n, dispersion: total / n };
+    const { mean, squares } = centredSquares(data);
+    return { logLikelihood: logLikelihood(squares, data.n), intercept: mean, dispersion: squares / data.n };
   },
 
   events: () => null,
   trials: () => null,
 };
 
-/** R's logLik(lm) from the residual sum of squares, which must be positive. */
+/** R's logLik(lm) from the residual sum of squares. */
 export function logLikelihood(rss: number, n: number): number {
   return (-n / 2) * (Math.log((2 * Math.PI * rss) / n) + 1);
+}
+
+/** Below this share of ℓ(β₀), ℓ is computed from the residuals. */
+const DIRECT = 1e-3;
+
+class SumOfSquares implements Objective {
+  readonly parameters: number;
+  readonly #data: StudyData;
+  readonly #design: BlockedDesign;
+  readonly #y: Float64Array;
+  readonly #dispersion: number;
+  /** β₀ and the evaluation there; null before the first question. */
+  #origin: { readonly theta: Float64Array; readonly at: Evaluation } | null = null;
+
+  constructor(data: StudyData, scaling: Scaling | null) {
+    this.#data = data;
+    this.#design = new BlockedDesign(data, scaling);
+    this.parameters = this.#design.p;
+    this.#y = outcome(data.response);
+    this.#dispersion = scaling === null ? 1 : scaling.dispersion;
+  }
+
+  evaluate(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation): void {
+    const origin = (this.#origin ??= this.#expand());
+    const step = theta.map((value, j) => value - origin.theta[j]!);
+    const change = multiplyPacked(origin.at.hessian, step);
+    let gain = 0;
+    for (let j = 0; j < step.length; j++) {
+      gain += step[j]! * (origin.at.gradient[j]! + change[j]! / 2);
+      out.gradient[j] = origin.at.gradient[j]! + change[j]!;
+    }
+    out.value = origin.at.value + gain;
+    if (order === 2) out.hessian.set(origin.at.hessian);
+    if (out.value > DIRECT * origin.at.value) this.#rows(theta, out, false);
+  }
+
+  #expand(): { readonly theta: Float64Array; readonly at: Evaluation } {
+    const theta = new Float64Array(this.parameters);
+    if (this.#design.ones >= 0) theta[this.#design.ones] = meanOf(this.#data);
+    const at = emptyEvaluation(this.parameters);
+    this.#rows(theta, at, true);
+    return { theta, at };
+  }
+
+  /** Value, gradient and, where wanted, Hessian from the rows. */
+  #rows(theta: Float64Array, out: Evaluation, hessian: boolean): void {
+    const design = this.#design;
+    const squares = new CompensatedSum();
+    out.gradient.fill(0);
+    if (hessian) out.hessian.fill(0);
+    for (let start = 0; start < design.n; start += BLOCK) {
+      const rows = design.load(start, theta);
+      squares.add(residuals(this.#y, start, rows, design.eta, design.residual));
+      design.addGradient(rows, out.gradient);
+      if (hessian) design.subtractInformation(rows, false, out.hessian);
+    }
+    out.value = -squares.total / 2 / this.#dispersion;
+    for (let j = 0; j < out.gradient.length; j++) out.gradient[j]! /= this.#dispersion;
+    if (hessian) for (let k = 0; k < out.hessian.length; k++) out.hessian[k]! /= this.#dispersion;
+  }
 }
 
 function outcome(response: Response): Float64Array {
   return response.kind === 'continuous' ? response.y : wrongResponse('gaussian', response);
 }
 
-function residuals(design: BlockedDesign, y: Float64Array, start: number, rows: number): number {
-  const { eta, residual } = design;
+/** residual = y − η; returns the sum of squares. */
+function residuals(
+  y: Float64Array,
+  start: number,
+  rows: number,
+  eta: Float64Array,
+  residual: Float64Array,
+): number {
   let sum = 0;
   for (let k = 0; k < rows; k++) {
     const r = y[start + k]! - eta[k]!;
     residual[k] = r;
     sum += r * r;
   }
-  return -sum / 2;
+  return sum;
 }
 
-/** Σ (y − offset − centre)^power. */
-function sumOfPowers(y: Float64Array, offset: Float64Array | null, centre: number, power: 1 | 2): number {
-  const total = new CompensatedSum();
+/** Mean of y − offset; 0 of no rows. */
+function meanOf({ n, response, offset }: StudyData): number {
+  return n === 0 ? 0 : momentsAbout(outcome(response), offset, 0).sum / n;
+}
+
+/** Mean of y − offset and the sum of squares about it (corrected: Chan, Golub & LeVeque 1983), in two passes. */
+function centredSquares(data: StudyData): { mean: number; squares: number } {
+  const { n, offset } = data;
+  const centre = meanOf(data);
+  const about = momentsAbout(outcome(data.response), offset, centre);
+  return { mean: centre + about.sum / n, squares: about.squares - (about.sum * about.sum) / n };
+}
+
+/** Σ r and Σ r², r = y − offset − centre. */
+function momentsAbout(
+  y: Float64Array,
+  offset: Float64Array | null,
+  centre: number,
+): { sum: number; squares: number } {
+  const sum = new CompensatedSum();
+  const squares = new CompensatedSum();
   for (let start = 0; start < y.length; start += BLOCK) {
     const end = Math.min(start + BLOCK, y.length);
-    let sum = 0;
+    let first = 0;
+    let second = 0;
     for (let i = start; i < end; i++) {
-      const r = y[i]! - centre - (offset === null ? 0 : offset[i]!);
-      sum += power === 1 ? r : r * r;
+      const r = offset === null ? y[i]! - centre : y[i]! - offset[i]! - centre;
+      first += r;
+      second += r * r;
     }
-    total.add(sum);
+    sum.add(first);
+    squares.add(second);
   }
-  return total.total;
+  return { sum: sum.total, squares: squares.total };
 }

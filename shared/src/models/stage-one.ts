@@ -9,11 +9,19 @@ import {
 } from '../linalg/symmetric.ts';
 import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
 import { diagnoseData } from './diagnose.ts';
-import type { Family } from './family.ts';
+import type { Family, NullModel } from './family.ts';
 import { logLikelihood } from './gaussian.ts';
 import { families } from './registry.ts';
 import { SAMPLE_ROWS, everyRow, standardise, strideFor, type Standardised } from './standardise.ts';
-import type { Diagnosis, DiagnosisCode, Fit, ModelOptions, StageOneOutcome, StudyData } from './types.ts';
+import type {
+  Diagnosis,
+  DiagnosisCode,
+  Fit,
+  ModelOptions,
+  Objective,
+  StageOneOutcome,
+  StudyData,
+} from './types.ts';
 
 /**
  * Squared length, of 1, of what the columns before it leave of a standardised column, weighted as in the
@@ -22,6 +30,8 @@ import type { Diagnosis, DiagnosisCode, Fit, ModelOptions, StageOneOutcome, Stud
 const ALIASED = 1e-11;
 /** A residual standard deviation below this share of the total one, or of the fitted values, is rounding. */
 const EXACT_FIT = 1e-12;
+/** A coefficient per standard deviation (e²⁰ in odds or hazard) that no fit without a divergence comes near. */
+const ENORMOUS = 20;
 /** A smaller sample's fit need only be good enough to start from. */
 const START_TOLERANCE = 1e-8;
 /** From one sample to the next. */
@@ -62,25 +72,31 @@ export function fitStageOne(
     columns: kept.map((j) => data.columns[j]!),
     terms: kept.map((j) => data.terms[j]!),
   };
-  const nullModel = family.nullModel(model, options);
-  if (!(nullModel.dispersion > 0)) return notEstimable('no-variation', []);
+  const nullModel = family.nullModel?.(model, options) ?? null;
+  const dispersion = nullModel?.dispersion ?? 1;
+  if (!(dispersion > 0)) return notEstimable('no-variation', []);
   const scaling: Standardised = {
     centre: Float64Array.from(kept, (j) => whole.centre[j]!),
     scale: Float64Array.from(kept, (j) => whole.scale[j]!),
-    dispersion: nullModel.dispersion,
+    dispersion,
     intercept: kept.indexOf(whole.intercept),
     badlyScaled: whole.badlyScaled.filter((j) => kept.includes(j)),
   };
 
-  const fit = fitStandardised(family, model, options, scaling);
+  const objective = family.objective(model, options, scaling);
+  const start = sampledStart(family, model, options, scaling) ?? nullStart(nullModel, scaling);
+  const fit = drive(newton(start), objective);
   if (fit.status !== 'converged') {
     // The columns are independent: information that is singular all the same has lost its weights to a divergence.
-    const diverged = fit.status === 'diverging' || fit.status === 'singular';
+    const diverged =
+      fit.status === 'diverging' ||
+      fit.status === 'singular' ||
+      fit.theta.some((value, j) => j !== scaling.intercept && Math.abs(value) > ENORMOUS);
     return diverged && family.divergence !== 'not-converged'
       ? notEstimable(family.divergence, divergingTerms(fit, scaling).map((j) => kept[j]!))
       : notEstimable('not-converged', []);
   }
-  return outcome(data, family, kept, scaling, fit, nullModel.logLikelihood);
+  return outcome(data, family, kept, scaling, fit, nullModel?.logLikelihood ?? valueAtZero(objective));
 }
 
 function notEstimable(code: DiagnosisCode, terms: readonly number[]): StageOneOutcome {
@@ -88,34 +104,35 @@ function notEstimable(code: DiagnosisCode, terms: readonly number[]): StageOneOu
   return { status: 'not-estimable', diagnosis };
 }
 
-/** Newton's method, started from the fit to a smaller sample of the rows where there are many. */
-function fitStandardised(
+/**
+ * Where there are many rows, the fit to a sample of them, itself started from a smaller sample: within a few standard
+ * errors of the whole's maximum, so that Newton's method needs three passes over all rows. Null where the sample has no fit.
+ */
+function sampledStart(
   family: Family,
   data: StudyData,
   options: ModelOptions,
   scaling: Standardised,
-  tolerance?: number,
-): Fit {
-  let start: Float64Array | null = null;
-  if (data.n >= SAMPLE_ROWS * SAMPLE_RATIO && family.name !== 'gaussian') {
-    const sample = everyRow(data, SAMPLE_RATIO);
-    const rough = fitStandardised(family, sample, options, scaling, START_TOLERANCE);
-    if (rough.status === 'converged') start = rough.theta;
-  }
-  start ??= startingValues(family, data, options, scaling);
-  const settings = tolerance === undefined ? {} : { tolerance };
-  return drive(newton(start, settings), family.objective(data, options, scaling));
+): Float64Array | null {
+  if (data.n < SAMPLE_ROWS * SAMPLE_RATIO || family.name === 'gaussian') return null;
+  const sample = everyRow(data, SAMPLE_RATIO);
+  const start =
+    sampledStart(family, sample, options, scaling) ??
+    nullStart(family.nullModel?.(sample, options) ?? null, scaling);
+  const fit = drive(newton(start, { tolerance: START_TOLERANCE }), family.objective(sample, options, scaling));
+  return fit.status === 'converged' ? fit.theta : null;
 }
 
-function startingValues(
-  family: Family,
-  data: StudyData,
-  options: ModelOptions,
-  scaling: Standardised,
-): Float64Array {
-  const start = new Float64Array(data.columns.length);
-  if (scaling.intercept >= 0) start[scaling.intercept] = family.nullModel(data, options).intercept;
+function nullStart(nullModel: NullModel | null, scaling: Standardised): Float64Array {
+  const start = new Float64Array(scaling.scale.length);
+  if (nullModel !== null && scaling.intercept >= 0) start[scaling.intercept] = nullModel.intercept;
   return start;
+}
+
+function valueAtZero(objective: Objective): number {
+  const out = emptyEvaluation(objective.parameters);
+  objective.evaluate(new Float64Array(objective.parameters), 0, out);
+  return out.value;
 }
 
 /**
@@ -141,7 +158,8 @@ function aliasedOn(
 ): ReadonlySet<number> {
   const p = data.columns.length;
   const at = emptyEvaluation(p);
-  family.objective(data, options, scaling).evaluate(startingValues(family, data, options, scaling), 2, at);
+  const start = nullStart(family.nullModel?.(data, options) ?? null, scaling);
+  family.objective(data, options, scaling).evaluate(start, 2, at);
   const information = at.hessian.map((value) => -value);
   // A covariate that is constant in each baseline stratum leaves rounding errors, to be measured against the events.
   const events = family.intercept ? null : family.events(data.response);
