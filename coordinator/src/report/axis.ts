@@ -24,7 +24,7 @@ function niceStep(span: number, most: number): number {
 }
 
 function plainTicks(low: number, high: number): Axis['ticks'] {
-  const step = niceStep(high - low, MAXIMUM_TICKS - 1);
+  const step = niceStep(high - low, MAXIMUM_TICKS);
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {
@@ -48,8 +48,10 @@ function ratioTicks(logLow: number, logHigh: number): Axis['ticks'] {
   const high = Math.exp(logHigh);
   const doublings = [-3, -2, -1, 0, 1, 2, 3].map((k) => 2 ** k).filter((t) => t >= low && t <= high);
   const coversByDoubling = low >= 0.1 && high <= 10;
+  if (coversByDoubling && doublings.length >= 3) {
+    return doublings.map((tick) => ({ at: Math.log(tick), label: tickLabel(tick) }));
+  }
   const candidates = [
-    coversByDoubling ? doublings : [],
     decadeTicks(low, high, [1, 2, 5]),
     decadeTicks(low, high, [1, 3]),
     decadeTicks(low, high, [1]),
@@ -92,13 +94,14 @@ export function makeAxis(studies: readonly Interval[], always: readonly number[]
   const reach = Math.max(0.5 * (coreHigh - coreLow), 0.75 * usualWidth);
   let low = Math.max(coreLow - reach, Math.min(coreLow, ...studies.map((study) => study.low)));
   let high = Math.min(coreHigh + reach, Math.max(coreHigh, ...studies.map((study) => study.high)));
-  if (!(high - low > Math.abs(low + high) * 1e-9)) {
+  if (high - low < 1e-12 + Math.max(Math.abs(low), Math.abs(high)) * 1e-9) {
     const room = Math.max(Math.abs(low) * 0.5, isRatio ? Math.LN2 : 1);
     low -= room;
     high += room;
   }
   const margin = 0.04 * (high - low);
-  low -= margin;
-  high += margin;
+  // A ratio beyond e^±60 is a fit that ran away: the axis stays where numbers can be printed.
+  low = isRatio ? Math.max(low - margin, -60) : low - margin;
+  high = isRatio ? Math.min(high + margin, 60) : high + margin;
   return { low, high, ticks: isRatio ? ratioTicks(low, high) : plainTicks(low, high) };
 }

@@ -1,7 +1,8 @@
 import { normalQuantile } from '@concordat/shared/numerics/distributions.ts';
 import type { PooledTerm, StudyResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { forestPlot, type ForestInput, type ForestRow } from './forest.ts';
+import type { ForestInput, ForestRow } from './forest-layout.ts';
+import { forestPlot } from './forest.ts';
 import { levelPercent, plural } from './format.ts';
 import { estimateWithInterval, heterogeneityLine, modelPhrase, whyNotPooled } from './phrases.ts';
 import { missingNote } from './reasons.ts';

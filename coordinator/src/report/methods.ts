@@ -160,8 +160,10 @@ function released(planned: Analysis, plan: ExpandedPlan): string {
     ...(planned.effectModifier?.separate === true ? [`the mean of ${planned.effectModifier.variable}`] : []),
     'how the fit went (iterations, rescaled columns)',
   ];
-  const levels =
-    plan.undeclared.length === 0 ? '' : ` Before that it sent the levels of ${list(plan.undeclared)}.`;
+  const hasFactors = planned.columns.some(({ product }) => product.some(({ kind }) => kind === 'level'));
+  const levels = hasFactors
+    ? ' For factors whose levels the plan does not declare, it had first sent those levels.'
+    : '';
   return `Each contributing site sent, for this analysis and after its disclosure rules were met: ${list(what)}.${levels} No participant’s record left a site.`;
 }
 
