@@ -67,6 +67,7 @@ export class MessageLog {
   readonly #options: LogOptions;
   readonly #tree = new MerkleTree();
   readonly #entries: LogEntry[] = [];
+  readonly #byTask = new Map<string, LogEntry[]>();
   readonly #file: number;
   readonly #directoryHandle: number;
 
@@ -87,6 +88,11 @@ export class MessageLog {
 
   get entries(): readonly LogEntry[] {
     return this.#entries;
+  }
+
+  /** The entries about one task (hex digest), in their order. */
+  entriesOf(task: string): readonly LogEntry[] {
+    return this.#byTask.get(task) ?? [];
   }
 
   checkpoint(): { size: number; root: Uint8Array } {
@@ -129,20 +135,29 @@ export class MessageLog {
 
   #load(path: string): { bytes: number; torn: number } {
     const { fs } = this.#options;
-    if (!fs.existsSync(path)) return { bytes: 0, torn: 0 };
-    const content = fs.readFileSync(path);
+    const content = fs.existsSync(path) ? fs.readFileSync(path) : Buffer.alloc(0);
     const bytes = content.lastIndexOf(0x0a) + 1;
     const lines = content.subarray(0, bytes).toString('utf8').split('\n');
     lines.pop();
+    const noted = this.#readCheckpoint();
+    const compare = (): void => {
+      if (this.#tree.size === noted?.size && base64(this.#tree.root()) !== noted.root) throw rewritten(path);
+    };
     lines.forEach((line, i) => {
       this.#take(parseEntry(line, i, path), line);
+      compare();
     });
+    if (noted !== null && noted.size > lines.length) throw rewritten(path);
     return { bytes, torn: content.length - bytes };
   }
 
   #take(entry: LogEntry, line: string): void {
     this.#entries.push(entry);
     this.#tree.append(Buffer.from(line));
+    if (entry.task === undefined) return;
+    const same = this.#byTask.get(entry.task);
+    if (same === undefined) this.#byTask.set(entry.task, [entry]);
+    else same.push(entry);
   }
 
   #putBody(body: Uint8Array): string {
@@ -155,6 +170,15 @@ export class MessageLog {
     fs.closeSync(file);
     fs.fsyncSync(this.#directoryHandle);
     return commitment;
+  }
+
+  /** The last checkpoint noted; null where there is none, or a power cut left it empty (it is not flushed). */
+  #readCheckpoint(): { size: number; root: string } | null {
+    const { fs, directory } = this.#options;
+    const file = join(directory, 'checkpoint');
+    if (!fs.existsSync(file)) return null;
+    const [, size, root] = fs.readFileSync(file, 'utf8').split('\n');
+    return size === undefined || root === undefined ? null : { size: Number(size), root };
   }
 
   #writeCheckpoint(): void {
@@ -178,6 +202,13 @@ function signNote(text: string, name: string, identity: SigningIdentity): string
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
+}
+
+function rewritten(path: string): ConcordatError {
+  return new ConcordatError('log/corrupt', 'the log does not hold the entries that its own checkpoint counts', {
+    place: path,
+    remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
+  });
 }
 
 function parseEntry(line: string, i: number, path: string): LogEntry {
