@@ -1,0 +1,28 @@
+/** `npm run bench [-- stage-one | stage-two | federation]`: speed and size, as ratios to R in the same run. Needs R with survival, metafor and jsonlite. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { benchAgentMemory, benchFederation } from './federation.ts';
+import { benchStageOne } from './stage-one.ts';
+import { benchStageTwo } from './stage-two.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'concordat-bench-'));
+const parts: Readonly<Record<string, () => void | Promise<void>>> = {
+  'stage-one': () => benchStageOne(1_000_000, folder),
+  'stage-two': () => benchStageTwo(folder),
+  federation: async () => {
+    await benchFederation(folder);
+    await benchAgentMemory(folder);
+  },
+};
+const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts);
+try {
+  for (const name of asked) {
+    const part = parts[name];
+    if (part === undefined) throw new Error(`no benchmark ${name}; there are ${Object.keys(parts).join(', ')}`);
+    await part();
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
