@@ -28,7 +28,7 @@ function plainTicks(low: number, high: number): Axis['ticks'] {
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {
-    ticks.push({ at: i * step, label: fixed(i * step, decimals) });
+    ticks.push({ at: i * step, label: i === 0 ? '0' : fixed(i * step, decimals) });
   }
   return ticks;
 }
@@ -46,18 +46,21 @@ function decadeTicks(low: number, high: number, multiples: readonly number[], ev
 function ratioTicks(logLow: number, logHigh: number): Axis['ticks'] {
   const low = Math.exp(logLow);
   const high = Math.exp(logHigh);
-  const doublings = [-3, -2, -1, 0, 1, 2, 3].map((k) => 2 ** k).filter((t) => t >= low && t <= high);
-  const coversByDoubling = low >= 0.1 && high <= 10;
-  if (coversByDoubling && doublings.length >= 3) {
-    return doublings.map((tick) => ({ at: Math.log(tick), label: tickLabel(tick) }));
-  }
+  const inRange = (ticks: readonly number[]): number[] => ticks.filter((tick) => tick >= low && tick <= high);
+  const isModerate = low >= 0.1 && high <= 10;
+  const doublings = isModerate ? inRange([0.125, 0.25, 0.5, 1, 2, 4, 8]) : [];
+  const halves = isModerate ? inRange([0.5, 0.75, 1, 1.5, 2, 3]) : [];
   const candidates = [
-    decadeTicks(low, high, [1, 2, 5]),
-    decadeTicks(low, high, [1, 3]),
-    decadeTicks(low, high, [1]),
-    ...[2, 3, 6, 12, 24].map((every) => decadeTicks(low, high, [1], every)),
+    ...(doublings.length >= 3 ? [doublings] : []),
+    ...(halves.length >= 4 ? [halves] : []),
+    ...[
+      decadeTicks(low, high, [1, 2, 5]),
+      decadeTicks(low, high, [1, 3]),
+      decadeTicks(low, high, [1]),
+      ...[2, 3, 6, 12, 24].map((every) => decadeTicks(low, high, [1], every)),
+    ].filter((ticks) => ticks.length >= 4),
   ];
-  const chosen = candidates.find((ticks) => ticks.length >= 4 && ticks.length <= MAXIMUM_TICKS);
+  const chosen = candidates.find((ticks) => ticks.length <= MAXIMUM_TICKS);
   if (chosen !== undefined) {
     return chosen.map((tick) => ({ at: Math.log(tick), label: tickLabel(tick) }));
   }

@@ -6,7 +6,15 @@ import { forestPlot } from './forest.ts';
 import { levelPercent, plural } from './format.ts';
 import { estimateWithInterval, heterogeneityLine, modelPhrase, whyNotPooled } from './phrases.ts';
 import { missingNote } from './reasons.ts';
-import { capitalise, effectName, isSplinePart, readMeasure, termKind, termLabel } from './terms.ts';
+import {
+  capitalise,
+  effectName,
+  inSentence,
+  isSplinePart,
+  readMeasure,
+  termKind,
+  termLabel,
+} from './terms.ts';
 import {
   analysisViews,
   armCell,
@@ -116,7 +124,7 @@ function forestInput(
     title: `Forest plot of ${planned.id}: ${what}`,
     description: `${plural(drawn, 'study', 'studies')} with an estimate, of ${outcome.studies.length}. Pooled: ${
       estimate === null ? 'not computed' : estimateWithInterval(pooled, measure.isRatio, pool.level)
-    }. ${heterogeneityLine(heterogeneity, pool.level, drawn)}. The same numbers are in the table of studies.`,
+    }. ${heterogeneityLine(heterogeneity, pool, drawn)}. The same numbers are in the table of studies.`,
     columns: columns.map(({ head }) => head),
     unit: hasEvents(plan) ? 'events/n' : 'n',
     rows,
@@ -154,7 +162,7 @@ function footnotes(
   const notes = [];
   if (pooled.estimate === null || pooled.ci === null) notes.push(`Pooled: ${whyNotPooled(outcome)}`);
   if (pool.tau2 !== 'FE' || drawn > 1) {
-    const line = heterogeneityLine(heterogeneityOf(outcome, pooled.term), pool.level, drawn);
+    const line = heterogeneityLine(heterogeneityOf(outcome, pooled.term), pool, drawn);
     notes.push(`${line}${together ? '; this term pooled by itself' : ''}.`);
   }
   const joint = outcome.joint === null ? '' : ', pooled jointly with the other terms';

@@ -17,13 +17,11 @@ export const TAU2_NAMES: Readonly<Record<Exclude<Tau2Method, 'FE'>, string>> = {
 /** The pooled interval's method; `joint` where several terms share one scale factor (Jackson and Riley 2014). */
 export function ciPhrase(ci: CiMethod, df: number | null, joint: boolean): string {
   if (ci === 'normal') return 'Wald, standard normal quantile';
+  if (df === null) return 'that of the only study, standard normal quantile';
   const name = `Hartung–Knapp–Sidik–Jonkman${joint ? ' in its multivariate form (Jackson and Riley 2014)' : ''}`;
+  const freedom = `t with ${degrees(df)} degrees of freedom (${joint ? 'estimates − terms' : 'studies − 1'})`;
   const truncation = ci === 'HKSJ' ? 'not truncated' : 'never narrower than without the adjustment (ad hoc)';
-  return `${name}, ${tPhrase(df)}, ${truncation}`;
-}
-
-function tPhrase(df: number | null): string {
-  return df === null ? 't quantile' : `t with ${degrees(df)} degrees of freedom`;
+  return `${name}, ${freedom}, ${truncation}`;
 }
 
 /** `random-effects model, REML` or `common-effect model`. */
@@ -63,21 +61,20 @@ export function estimateWithInterval(term: PooledTerm, isRatio: boolean, level: 
   return `${estimate} (${levelPercent(level)} CI ${intervalText(term.ci, decimals, isRatio)})`;
 }
 
-/** The line under a forest plot. */
-export function heterogeneityLine(
-  heterogeneity: Heterogeneity | null,
-  level: number,
-  studies: number,
-): string {
+/** The line under a forest plot; a common-effect model has no τ² to show. */
+export function heterogeneityLine(heterogeneity: Heterogeneity | null, pool: Pool, studies: number): string {
   if (heterogeneity === null || heterogeneity.tau2 === null) {
     const why = studies === 1 ? 'one study cannot show any' : 'not computed, see the warnings';
     return `Heterogeneity: τ² ${NONE}, I² ${NONE}, Q ${NONE} (${why})`;
   }
   const { tau2, tau2_ci: ci, i2, q, q_df: df, q_p: p } = heterogeneity;
   const interval =
-    ci === null ? '' : ` (${levelPercent(level)} CI ${significant(ci[0], 3)} to ${significant(ci[1], 3)})`;
-  const test = q === null ? `Q ${NONE}` : `Q = ${fixed(q, 1)} on ${degrees(df)} df, ${pStatement(p)}`;
-  return `Heterogeneity: τ² = ${significant(tau2, 3)}${interval}, I² = ${percent(i2)}, ${test}`;
+    ci === null
+      ? ''
+      : ` (${levelPercent(pool.level)} CI ${significant(ci[0], 3)} to ${significant(ci[1], 3)})`;
+  const variance = pool.tau2 === 'FE' ? '' : `τ² = ${significant(tau2, 3)}${interval}, `;
+  const homogeneity = q === null ? `Q ${NONE}` : `Q = ${fixed(q, 1)} on ${degrees(df)} df, ${pStatement(p)}`;
+  return `Heterogeneity: ${variance}I² = ${percent(i2)}, ${homogeneity}`;
 }
 
 /** Why a pooled number that one would look for is not there. */

@@ -97,7 +97,7 @@ test('the methods name model, estimator, intervals and what left the sites', () 
     'a logistic regression (logit link, maximum likelihood) of tuberculosis (event: 1) on treatment (vaccinated: 1 against 0).',
     'Rows with age &gt;= 1 in one of these arms',
     'restricted maximum likelihood (REML)',
-    'Hartung–Knapp–Sidik–Jonkman, t with 12 degrees of freedom, not truncated',
+    'Hartung–Knapp–Sidik–Jonkman, t with 12 degrees of freedom (studies − 1), not truncated',
     'estimate ± q × √(SE² + τ²)',
     'Q-profile',
     'Each contributing site sent',

@@ -15,7 +15,7 @@ import { studyTable } from './study-table.ts';
 import { STYLE } from './style.ts';
 import { cell, head, rowHead, table } from './table.ts';
 import { heterogeneityTable, jointTable, pooledTable } from './tables.ts';
-import { capitalise, effectName, isInteraction, readMeasure, termLabel } from './terms.ts';
+import { capitalise, effectName, isInteraction, readMeasure, termLabel, inSentence } from './terms.ts';
 import { analysisViews, hasEvents, includedStudies, pooledTerms, total, type ReportInput } from './view.ts';
 
 const STATUS: Readonly<Record<AnalysisResult['status'], string>> = {
@@ -114,7 +114,7 @@ function leadSentence(outcome: TwoStageResult, planned: Analysis, plan: Expanded
     first.prediction === null
       ? ''
       : `; in a new study, ${intervalText(first.prediction, decimalsOf(first, measure.isRatio), measure.isRatio)} (prediction interval)`;
-  return markup`<p class="lead">${effectName(first.term, planned, measure)}, ${termLabel(first.term, planned, plan).toLowerCase()}: <strong>${value}</strong>${prediction}. ${capitalise(basis(outcome, plan))}.</p>`;
+  return markup`<p class="lead">${effectName(first.term, planned, measure)}, ${inSentence(termLabel(first.term, planned, plan))}: <strong>${value}</strong>${prediction}. ${capitalise(basis(outcome, plan))}.</p>`;
 }
 
 function modifierSection(
@@ -141,8 +141,8 @@ function modifierSection(
 function figureList(drawn: readonly Figure[]): Markup[] {
   // The figures are made by this program from escaped parts; they are the one place that skips escaping.
   return drawn.map(
-    ({ svg, name }) =>
-      markup`<figure tabindex="0" aria-label="Forest plot ${name}">${new Markup(svg)}</figure>`,
+    ({ svg, analysis, term }) =>
+      markup`<figure tabindex="0" aria-label="Forest plot of ${analysis}, ${term}">${new Markup(svg)}</figure>`,
   );
 }
 
@@ -208,7 +208,7 @@ function analysisSection(
   }, ${scale}: <span class="status ${outcome.status}">${STATUS[outcome.status].toLowerCase()}</span></p>${body}${
     outcome.studies.length === 0 ? null : studyTable(outcome, planned, plan)
   }${warningList(outcome)}${
-    planned.unsupported === null && outcome.approach === 'two-stage'
+    done
       ? markup`<h3>Methods</h3><p>${methodsParagraph(planned, outcome, plan, result.run.software)}</p>`
       : null
   }</section>`;

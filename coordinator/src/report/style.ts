@@ -68,7 +68,7 @@ svg.forest { display: block; max-width: 100%; height: auto; }
 .forest .square { fill: var(--accent); }
 .forest .accent { fill: var(--prediction); }
 .forest .accent-line { stroke: var(--prediction); }
-footer { color: var(--muted); font-size: .85rem; border-top: 1px solid var(--rule); margin-top: 3rem; padding-block: 1rem 2rem; }
+footer { color: var(--muted); font-size: .85rem; margin-top: 2rem; padding-block: 1rem 2rem; }
 @media (max-width: 62rem) {
   svg.forest { max-width: none; }
 }

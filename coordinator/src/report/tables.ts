@@ -123,10 +123,10 @@ export function heterogeneityTable(
       const interval = h.tau2_ci;
       return markup`<tr>${[
         rowHead(label, name),
-        cell(significant(h.tau2, 4)),
+        cell(common ? '0, assumed' : significant(h.tau2, 4)),
         cell(significant(h.tau2_se, 4)),
         cell(interval === null ? NONE : `${significant(interval[0], 3)} to ${significant(interval[1], 3)}`),
-        cell(h.tau2 === null ? NONE : significant(Math.sqrt(h.tau2), 3)),
+        cell(h.tau2 === null || common ? NONE : significant(Math.sqrt(h.tau2), 3)),
         cell(h.q === null ? NONE : `${fixed(h.q, 2)} (${degrees(h.q_df)})`),
         cell(pValue(h.q_p)),
         cell(percent(h.i2)),

@@ -87,6 +87,11 @@ export function isInteraction(term: string, analysis: Analysis): boolean {
   return kind === 'within' || kind === 'across' || kind === 'merged';
 }
 
+/** A label within a sentence: our own first word in lower case, names of variables and codes as they are. */
+export function inSentence(label: string): string {
+  return label.replace(/^(Active|Arm|Treatment|Intercept)\b/, (word) => word.toLowerCase());
+}
+
 /** True where one coefficient has no meaning by itself: a part of a spline. */
 export function isSplinePart(term: string, analysis: Analysis): boolean {
   const base = term.replace(/\.across$/, '.within');
