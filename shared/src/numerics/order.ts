@@ -1,6 +1,8 @@
+const MASK = 0x7ff;
+
 /**
  * Stable ascending order of finite doubles: positions such that values[order[0]] ≤ values[order[1]] ≤ …, by a
- * least-significant-digit radix sort on the bits, 16 at a time; digits that all values share cost one count only.
+ * least-significant-digit radix sort on the bits, 11 at a time; digits that all values share cost one count only.
  */
 export function ascendingOrder(values: Float64Array): Uint32Array {
   const n = values.length;
@@ -18,11 +20,11 @@ export function ascendingOrder(values: Float64Array): Uint32Array {
   let order = new Uint32Array(n);
   for (let i = 0; i < n; i++) order[i] = i;
   let spare = new Uint32Array(n);
-  const counts = new Uint32Array(0x10000);
-  for (const [word, shift] of [[low, 0], [low, 16], [high, 0], [high, 16]] as const) {
+  const counts = new Uint32Array(MASK + 1);
+  for (const [word, shift] of [[low, 0], [low, 11], [low, 22], [high, 0], [high, 11], [high, 22]] as const) {
     counts.fill(0);
-    for (let i = 0; i < n; i++) counts[(word[i]! >>> shift) & 0xffff]!++;
-    if (n === 0 || counts[(word[0]! >>> shift) & 0xffff] === n) continue;
+    for (let i = 0; i < n; i++) counts[(word[i]! >>> shift) & MASK]!++;
+    if (n === 0 || counts[(word[0]! >>> shift) & MASK] === n) continue;
     let position = 0;
     for (let digit = 0; digit < counts.length; digit++) {
       const count = counts[digit]!;
@@ -31,7 +33,7 @@ export function ascendingOrder(values: Float64Array): Uint32Array {
     }
     for (let i = 0; i < n; i++) {
       const row = order[i]!;
-      spare[counts[(word[row]! >>> shift) & 0xffff]!++] = row;
+      spare[counts[(word[row]! >>> shift) & MASK]!++] = row;
     }
     [order, spare] = [spare, order];
   }
