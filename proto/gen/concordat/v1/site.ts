@@ -348,7 +348,8 @@ export function problemToNumber(object: Problem): number {
 
 /**
  * Everything that can leave a site. No field can hold rows: there is no repeated field whose length
- * grows with participants; lengths follow from the plan and are checked at both ends.
+ * grows with participants; lengths follow from the plan and are checked at both ends. Numbers are packed:
+ * the generator forgets proto3's default where a field has another option, and the codec takes one encoding only.
  */
 export interface SiteMessage {
   header: Header | undefined;
@@ -674,11 +675,19 @@ function createBaseCounts(): Counts {
 
 export const Counts: MessageFns<Counts> = {
   encode(message: Counts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.participants) {
-      writer.uint32(8).uint32(v!);
+    if (message.participants.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.participants) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
-    for (const v of message.events) {
-      writer.uint32(16).uint32(v!);
+    if (message.events.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.events) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     if (message.notInPopulation !== 0) {
       writer.uint32(24).uint32(message.notInPopulation);
@@ -820,14 +829,26 @@ export const StageOneEstimate: MessageFns<StageOneEstimate> = {
     if (message.counts !== undefined) {
       Counts.encode(message.counts, writer.uint32(10).fork()).join();
     }
-    for (const v of message.estimable) {
-      writer.uint32(16).bool(v!);
+    if (message.estimable.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.estimable) {
+        writer.bool(v);
+      }
+      writer.join();
     }
-    for (const v of message.estimates) {
-      writer.uint32(25).double(v!);
+    if (message.estimates.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.estimates) {
+        writer.double(v);
+      }
+      writer.join();
     }
-    for (const v of message.vcov) {
-      writer.uint32(33).double(v!);
+    if (message.vcov.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.vcov) {
+        writer.double(v);
+      }
+      writer.join();
     }
     if (message.logLikelihoodNull !== 0) {
       writer.uint32(41).double(message.logLikelihoodNull);
@@ -838,14 +859,22 @@ export const StageOneEstimate: MessageFns<StageOneEstimate> = {
     if (message.residualVariance !== 0) {
       writer.uint32(57).double(message.residualVariance);
     }
-    for (const v of message.modifierMeans) {
-      writer.uint32(65).double(v!);
+    if (message.modifierMeans.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.modifierMeans) {
+        writer.double(v);
+      }
+      writer.join();
     }
     if (message.rounds !== 0) {
       writer.uint32(72).uint32(message.rounds);
     }
-    for (const v of message.badlyScaled) {
-      writer.uint32(80).uint32(v!);
+    if (message.badlyScaled.length !== 0) {
+      writer.uint32(82).fork();
+      for (const v of message.badlyScaled) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1015,8 +1044,12 @@ export const StageOneFailure: MessageFns<StageOneFailure> = {
     if (message.diagnosis !== Diagnosis.DIAGNOSIS_UNSPECIFIED) {
       writer.uint32(8).int32(diagnosisToNumber(message.diagnosis));
     }
-    for (const v of message.terms) {
-      writer.uint32(16).uint32(v!);
+    if (message.terms.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.terms) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     if (message.counts !== undefined) {
       Counts.encode(message.counts, writer.uint32(26).fork()).join();
