@@ -40,7 +40,8 @@ function written(name: string): { directory: string; bodies: readonly string[]; 
 }
 
 const entriesOf = (directory: string): string => join(directory, 'entries.jsonl');
-const code = (expected: string) => (error: unknown) => error instanceof ConcordatError && error.code === expected;
+const code = (expected: string) => (error: unknown) =>
+  error instanceof ConcordatError && error.code === expected;
 
 test('a log opened again holds the same entries, bodies and root', () => {
   const { directory, bodies, checkpoint } = written('again');
@@ -66,7 +67,8 @@ test('a log opened again holds the same entries, bodies and root', () => {
 test('the leaves are the bytes of the lines', () => {
   const { directory } = written('leaves');
   const tree = new MerkleTree();
-  for (const line of fs.readFileSync(entriesOf(directory), 'utf8').trimEnd().split('\n')) tree.append(Buffer.from(line));
+  for (const line of fs.readFileSync(entriesOf(directory), 'utf8').trimEnd().split('\n'))
+    tree.append(Buffer.from(line));
   const log = open(directory);
   assert.deepEqual(log.checkpoint(), { size: tree.size, root: tree.root() });
   log.close();
@@ -163,7 +165,14 @@ test('body, folder and entry are flushed, in this order, before append returns',
     openSync: (...args: Parameters<typeof fs.openSync>) => {
       const handle = fs.openSync(...args);
       const name = String(args[0]);
-      names.set(handle, name.endsWith('bodies') ? 'folder' : name.includes('/bodies/') ? 'body' : name.slice(name.lastIndexOf('/') + 1));
+      names.set(
+        handle,
+        name.endsWith('bodies')
+          ? 'folder'
+          : name.includes('/bodies/')
+            ? 'body'
+            : name.slice(name.lastIndexOf('/') + 1),
+      );
       return handle;
     },
     fsyncSync: (handle) => {

@@ -51,7 +51,15 @@ export interface LogEntry {
 export interface LogOptions {
   readonly fs: Pick<
     typeof fs,
-    'mkdirSync' | 'openSync' | 'writeFileSync' | 'fsyncSync' | 'closeSync' | 'readFileSync' | 'existsSync' | 'ftruncateSync' | 'renameSync'
+    | 'mkdirSync'
+    | 'openSync'
+    | 'writeFileSync'
+    | 'fsyncSync'
+    | 'closeSync'
+    | 'readFileSync'
+    | 'existsSync'
+    | 'ftruncateSync'
+    | 'renameSync'
   >;
   readonly directory: string;
   /** Name of the log in its checkpoints, e.g. `concordat/site/A`. */
@@ -205,10 +213,14 @@ function base64(bytes: Uint8Array): string {
 }
 
 function rewritten(path: string): ConcordatError {
-  return new ConcordatError('log/corrupt', 'the log does not hold the entries that its own checkpoint counts', {
-    place: path,
-    remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
-  });
+  return new ConcordatError(
+    'log/corrupt',
+    'the log does not hold the entries that its own checkpoint counts',
+    {
+      place: path,
+      remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
+    },
+  );
 }
 
 function parseEntry(line: string, i: number, path: string): LogEntry {

@@ -30,9 +30,13 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array, what: string): T {
     });
   }
   if (!sameBytes(codec.encode(message).finish(), bytes)) {
-    throw new ConcordatError('wire/unknown-field', `${what} holds a field, value or encoding that this version does not know`, {
-      remedy: 'both sides must run compatible versions; nothing unknown is passed over',
-    });
+    throw new ConcordatError(
+      'wire/unknown-field',
+      `${what} holds a field, value or encoding that this version does not know`,
+      {
+        remedy: 'both sides must run compatible versions; nothing unknown is passed over',
+      },
+    );
   }
   return message;
 }

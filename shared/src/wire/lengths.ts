@@ -1,15 +1,25 @@
 /**
  * Lengths of a site's answer follow from the plan, and both ends check them: the agent before it signs,
- * the coordinator before it uses. Numbers must be finite.
+ * the coordinator before it uses. Numbers must be finite, variances positive, codes known: whatever one
+ * site says, it can cost the run no more than that site's answer.
  */
-import type { Counts, FactorLevels, SiteMessage, StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
+import {
+  Diagnosis,
+  Problem,
+  Rule,
+  type Counts,
+  type FactorLevels,
+  type SiteMessage,
+  type StageOneEstimate,
+} from '@concordat/proto/concordat/v1/site.ts';
 
 import { ConcordatError } from '../errors.ts';
+import { cholesky, packedIndex } from '../linalg/symmetric.ts';
 import { armNames, modifierColumns } from '../plan/design.ts';
 import type { Analysis, ExpandedPlan } from '../plan/types.ts';
 import { LEVEL_TEXT_LIMIT } from './protocol.ts';
 
-/** Throws wire/length or wire/not-finite. `analysis` is the one named in the header; null for plan-wide answers. */
+/** Throws wire/length, wire/not-finite or wire/unknown-field. `analysis` is the one named in the header; null for plan-wide answers. */
 export function checkPayload(
   payload: NonNullable<SiteMessage['payload']>,
   plan: ExpandedPlan,
@@ -22,7 +32,9 @@ export function checkPayload(
       return;
     case 'stageOneFailure': {
       const p = requireAnalysis(analysis).columns.length;
-      if (payload.value.terms.some((t) => t >= p) || payload.value.terms.length > p) throw wrongLength('terms', p);
+      known(payload.value.diagnosis, [Diagnosis.DIAGNOSIS_UNSPECIFIED, Diagnosis.UNRECOGNIZED], 'diagnosis');
+      if (payload.value.terms.some((t) => t >= p) || payload.value.terms.length > p)
+        throw wrongLength('terms', p);
       if (payload.value.counts !== undefined) checkCounts(payload.value.counts, plan);
       return;
     }
@@ -30,12 +42,15 @@ export function checkPayload(
       checkLevels(payload.value, askedVariables);
       return;
     case 'refusal':
+      known(payload.value.rule, [Rule.RULE_UNSPECIFIED, Rule.UNRECOGNIZED], 'rule');
       finite([payload.value.threshold], 'threshold');
       return;
     case 'planAccepted':
       if (payload.value.policyDigest.length !== 32) throw wrongLength('policy_digest', 32);
       return;
     case 'dataProblem':
+      known(payload.value.problem, [Problem.PROBLEM_UNSPECIFIED, Problem.UNRECOGNIZED], 'problem');
+      return;
     case 'runLeft':
       return;
   }
@@ -49,11 +64,13 @@ function checkEstimate(estimate: StageOneEstimate, plan: ExpandedPlan, analysis:
   if (estimate.vcov.length !== (q * (q + 1)) / 2) throw wrongLength('vcov', (q * (q + 1)) / 2);
   const means = modifierColumns(analysis).length;
   if (estimate.modifierMeans.length !== means) throw wrongLength('modifier_means', means);
-  if (estimate.badlyScaled.length > p || estimate.badlyScaled.some((t) => t >= p)) throw wrongLength('badly_scaled', p);
+  if (estimate.badlyScaled.length > p || estimate.badlyScaled.some((t) => t >= p))
+    throw wrongLength('badly_scaled', p);
   if (estimate.counts === undefined) throw wrongLength('counts', 1);
   checkCounts(estimate.counts, plan);
   finite(estimate.estimates, 'estimates');
   finite(estimate.vcov, 'vcov');
+  checkCovariance(estimate, analysis);
   finite(estimate.modifierMeans, 'modifier_means');
   finite([estimate.logLikelihood, estimate.logLikelihoodNull, estimate.residualVariance], 'log_likelihood');
 }
@@ -84,12 +101,50 @@ function requireAnalysis(analysis: Analysis | null): Analysis {
 
 function finite(values: readonly number[], field: string): void {
   if (values.every(Number.isFinite)) return;
-  throw new ConcordatError('wire/not-finite', `${field} holds a value that is not a finite number`, { place: field });
+  throw new ConcordatError('wire/not-finite', `${field} holds a value that is not a finite number`, {
+    place: field,
+  });
+}
+
+/**
+ * A variance of zero or less has no standard error, and a pooled block that is not positive definite has no inverse.
+ * The other terms may be as ill-conditioned as their columns are.
+ */
+function checkCovariance({ estimable, vcov }: StageOneEstimate, { columns, pool }: Analysis): void {
+  const terms = columns.filter((_, i) => estimable[i]).map(({ term }) => term);
+  const pooled = terms.flatMap((term, i) => (pool.terms.includes(term) ? [i] : []));
+  const block = pooled.flatMap((i, row) => pooled.slice(0, row + 1).map((j) => vcov[packedIndex(i, j)] ?? 0));
+  try {
+    if (terms.some((_, i) => !((vcov[packedIndex(i, i)] ?? 0) > 0)))
+      throw new Error('a variance is not positive');
+    cholesky(Float64Array.from(block));
+  } catch {
+    throw new ConcordatError(
+      'wire/not-finite',
+      'vcov is not the covariance matrix of finite standard errors',
+      {
+        place: 'vcov',
+      },
+    );
+  }
+}
+
+/** The codec lets the generator's two marks for an unknown value through where they have their own encoding. */
+function known<T>(value: T, unknown: readonly T[], field: string): void {
+  if (!unknown.includes(value)) return;
+  throw new ConcordatError('wire/unknown-field', `${field} holds a code that this version does not know`, {
+    place: field,
+    remedy: 'both sides must run compatible versions',
+  });
 }
 
 function wrongLength(field: string, expected: number): ConcordatError {
-  return new ConcordatError('wire/length', `${field} does not have the length that the plan gives it (${expected})`, {
-    place: field,
-    remedy: 'both sides must run the same plan and compatible versions',
-  });
+  return new ConcordatError(
+    'wire/length',
+    `${field} does not have the length that the plan gives it (${expected})`,
+    {
+      place: field,
+      remedy: 'both sides must run the same plan and compatible versions',
+    },
+  );
 }

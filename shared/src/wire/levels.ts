@@ -5,7 +5,9 @@ import { ConcordatError } from '../errors.ts';
 import type { Code } from '../plan/types.ts';
 
 export function levelOf(code: Code): Level {
-  return { code: typeof code === 'number' ? { $case: 'number', value: code } : { $case: 'text', value: code } };
+  return {
+    code: typeof code === 'number' ? { $case: 'number', value: code } : { $case: 'text', value: code },
+  };
 }
 
 export function codeOf(level: Level): Code {
@@ -15,5 +17,7 @@ export function codeOf(level: Level): Code {
 
 /** The levels that a stage-one question brings for the plan's undeclared factors, by variable. */
 export function agreedLevels(question: StageOneQuestion): Readonly<Record<string, readonly Code[]>> {
-  return Object.fromEntries(question.agreedLevels.map(({ variable, levels }) => [variable, levels.map(codeOf)]));
+  return Object.fromEntries(
+    question.agreedLevels.map(({ variable, levels }) => [variable, levels.map(codeOf)]),
+  );
 }

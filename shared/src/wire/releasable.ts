@@ -9,7 +9,11 @@ import { ConcordatError } from '../errors.ts';
 type Table = Readonly<Record<string, Readonly<Record<string, ReleasableField>>>>;
 
 /** Throws wire/not-releasable naming the first field that is set and not annotated. */
-export function assertReleasable(messageName: string, message: object, table: Table = releasableFields): void {
+export function assertReleasable(
+  messageName: string,
+  message: object,
+  table: Table = releasableFields,
+): void {
   const fields = table[messageName];
   if (fields === undefined) throw refused(messageName);
   for (const [key, value] of Object.entries(message)) {
@@ -26,7 +30,8 @@ export function assertReleasable(messageName: string, message: object, table: Ta
 function checkField(path: string, field: ReleasableField | undefined, value: unknown, table: Table): void {
   if (field?.releasable !== true) throw refused(path);
   if (field.message === undefined) return;
-  for (const item of Array.isArray(value) ? value : [value]) assertReleasable(field.message, item as object, table);
+  for (const item of Array.isArray(value) ? value : [value])
+    assertReleasable(field.message, item as object, table);
 }
 
 function isOneof(value: unknown): value is { $case: string; value: unknown } {
@@ -39,8 +44,12 @@ function isSet(value: unknown): boolean {
 }
 
 function refused(path: string): ConcordatError {
-  return new ConcordatError('wire/not-releasable', `${path} is not annotated as releasable, so it does not leave the site`, {
-    place: path,
-    remedy: 'this is a defect of the software, not of the data: report it',
-  });
+  return new ConcordatError(
+    'wire/not-releasable',
+    `${path} is not annotated as releasable, so it does not leave the site`,
+    {
+      place: path,
+      remedy: 'this is a defect of the software, not of the data: report it',
+    },
+  );
 }

@@ -2,7 +2,14 @@
  * Ed25519 identities (RFC 8032). A message's signature covers a domain string and the exact body bytes,
  * so that a signature made for a message can never pass for one over a log checkpoint, or the reverse.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto';
 
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 
@@ -43,7 +50,12 @@ export function signBytes(identity: SigningIdentity, domain: SignatureDomain, bo
   return new Uint8Array(sign(null, Buffer.concat([Buffer.from(domain), body]), identity.privateKey));
 }
 
-export function verifyBytes(key: Uint8Array, domain: SignatureDomain, body: Uint8Array, signature: Uint8Array): boolean {
+export function verifyBytes(
+  key: Uint8Array,
+  domain: SignatureDomain,
+  body: Uint8Array,
+  signature: Uint8Array,
+): boolean {
   if (key.length !== 32 || signature.length !== 64) return false;
   const publicKey = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, key]), format: 'der', type: 'spki' });
   return verify(null, Buffer.concat([Buffer.from(domain), body]), publicKey, signature);
@@ -56,13 +68,22 @@ export function signMessage(identity: SigningIdentity, body: Uint8Array): Signed
 /** Throws wire/signature unless `message` was signed with `expected`, the key this side has pinned for the sender. */
 export function verifyMessage(message: SignedMessage, expected: Uint8Array, sender: string): void {
   if (!sameBytes(message.key, expected)) {
-    throw new ConcordatError('wire/signature', `a message from ${sender} is signed with a key that is not the one pinned for it`, {
-      remedy: 'compare the public keys with the other side out of band; a changed key needs a new enrolment',
-    });
+    throw new ConcordatError(
+      'wire/signature',
+      `a message from ${sender} is signed with a key that is not the one pinned for it`,
+      {
+        remedy:
+          'compare the public keys with the other side out of band; a changed key needs a new enrolment',
+      },
+    );
   }
   if (!verifyBytes(expected, 'concordat.v1 message\n', message.body, message.signature)) {
-    throw new ConcordatError('wire/signature', `the signature of a message from ${sender} does not match its body`, {
-      remedy: 'the message was changed on its way; look for a proxy that rewrites traffic',
-    });
+    throw new ConcordatError(
+      'wire/signature',
+      `the signature of a message from ${sender} does not match its body`,
+      {
+        remedy: 'the message was changed on its way; look for a proxy that rewrites traffic',
+      },
+    );
   }
 }
