@@ -56,9 +56,7 @@ function directions(
     )
     .join(' and ');
   if (column.role === 'treatment') {
-    const active = termLabel(term, planned, plan)
-      .replace(/ v control$/, '')
-      .toLowerCase();
+    const active = inSentence(termLabel(term, planned, plan)).replace(/ v control$/, '');
     return [`${less} with ${active}`, `${more} with ${active}`];
   }
   if (column.role === 'within')
