@@ -37,9 +37,9 @@ export const forbidden: Rule[] = [
   ),
   rule(
     'shared-only-hashes-and-signs',
-    'Where shared digests and signs, node:crypto is all that it may use.',
+    'Where shared digests and signs, node:crypto and the arithmetic of paths are all that it may use; a type is nothing at run time.',
     { path: '^shared/src/(log|wire|plan)/', pathNot: test },
-    { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' },
+    { dependencyTypes: ['core'], dependencyTypesNot: ['type-only'], pathNot: '^(node:)?(crypto|path)$' },
   ),
   rule(
     'linalg-owns-ml-matrix',
