@@ -1,6 +1,16 @@
 import { ConcordatError } from '../errors.ts';
-import { cholesky, packedIndex, packedLength, packedOrder, solveCholesky, symmetricEigenvalues, toRows } from '../linalg/symmetric.ts';
+import {
+  cholesky,
+  multiplyPacked,
+  packedIndex,
+  packedLength,
+  packedOrder,
+  solveCholesky,
+  symmetricEigenvalues,
+  toRows,
+} from '../linalg/symmetric.ts';
 import { chiSquareUpper } from '../numerics/distributions.ts';
+import { findRoot } from '../numerics/roots.ts';
 import type { JointPool, PooledTerm, Warning } from '../plan/result-types.ts';
 import { waldTerm } from './inference.ts';
 import { derivatives, fitAt, sigmaOf } from './multivariate-likelihood.ts';
@@ -10,7 +20,9 @@ import { poolingWarning } from './warnings.ts';
 
 const ITERATION_LIMIT = 200;
 /** Predicted gain in log-likelihood below which an optimum is reached: Newton's last step then has full precision. */
-const DECREMENT = 1e-18;
+const GAIN = 1e-18;
+/** Curvature below this share of the largest is flat. */
+const SINGULAR = 1e-10;
 /** Between-study variances below this share of the typical within-study variance are zero. */
 const ZERO_VARIANCE = 1e-12;
 /** Correlations closer than this to ±1 are reported as the boundary. */
@@ -138,7 +150,8 @@ function maximise(data: readonly StudyVector[], atZero: MultivariateFit, restric
     if (end !== null && (best === null || end.value > best.value)) best = end;
   }
   if (best === null) return null;
-  const sigma = sigmaOf(best.l);
+  // Σ = 0 is a stationary point that steps approach but never try.
+  const sigma = atZero.value >= best.value ? new Float64Array(best.l.length) : sigmaOf(best.l);
   const p = packedOrder(sigma);
   for (let j = 0; j < p; j++) {
     if (sigma[packedIndex(j, j)]! > ZERO_VARIANCE) continue;
@@ -147,7 +160,10 @@ function maximise(data: readonly StudyVector[], atZero: MultivariateFit, restric
   return sigma;
 }
 
-/** Cholesky factors to start from: moments with and without covariances, and little and much heterogeneity. */
+/**
+ * Cholesky factors to start from: moments with and without covariances, little and much heterogeneity, and each
+ * term in turn with almost none, since several maxima are not rare with few studies.
+ */
 function starts(data: readonly StudyVector[], beta: Float64Array): Float64Array[] {
   const p = beta.length;
   const sample = new Float64Array(packedLength(p));
@@ -171,12 +187,14 @@ function starts(data: readonly StudyVector[], beta: Float64Array): Float64Array[
     full[at]! += 0.05;
   }
   const uniform = (value: number): Float64Array => diagonal.map((entry) => (entry > 0 ? value : 0));
-  return [diagonal, full, uniform(0.02), uniform(20)].map((sigma) => cholesky(sigma));
+  const almostNone = Array.from({ length: p }, (_, j) => diagonal.with(packedIndex(j, j), 1e-4));
+  return [diagonal, full, uniform(1e-4), uniform(0.1), uniform(20), ...almostNone].map((sigma) => cholesky(sigma));
 }
 
 /**
- * Newton's method in the elements of L with a Levenberg–Marquardt shift where the Hessian is not negative
- * definite or a step disappoints. In L the boundary of Σ is an ordinary stationary point, reached quadratically.
+ * Newton's method in the elements of L within a trust region (Nocedal & Wright, Numerical Optimization, algorithm
+ * 4.1): where Σ is nearly singular the likelihood is almost flat along curved valleys, which bounded steps follow. In
+ * L the boundary of Σ is an ordinary stationary point, reached quadratically. Null: not converged.
  */
 function newton(
   data: readonly StudyVector[],
@@ -185,32 +203,57 @@ function newton(
 ): { readonly value: number; readonly l: Float64Array } | null {
   let l = start;
   let fit = fitAt(data, sigmaOf(l), restricted);
-  let damping = 0;
+  let model = derivatives(fit, l, restricted);
+  let radius = 1;
   for (let iteration = 0; iteration < ITERATION_LIMIT; iteration++) {
-    const { gradient, hessian } = derivatives(fit, l, restricted);
-    const curvature = hessian.map((value) => -value);
-    const size = gradient.length;
-    let scale = 0;
-    for (let j = 0; j < size; j++) scale = Math.max(scale, Math.abs(curvature[packedIndex(j, j)]!));
-    const smallest = symmetricEigenvalues(curvature)[0]!;
-    const floor = 1e-10 * scale;
-    const shift = Math.max(damping * scale, smallest < floor ? floor - 1.5 * Math.min(0, smallest) : 0);
-    for (let j = 0; j < size; j++) curvature[packedIndex(j, j)]! += shift;
-    const step = solveCholesky(cholesky(curvature), gradient);
-    const decrement = 0.5 * step.reduce((sum, value, j) => sum + value * gradient[j]!, 0);
+    const { step, length, gain } = boundedStep(model.gradient, model.hessian, radius);
     const next = l.map((value, j) => value + step[j]!);
     const nextFit = fitAt(data, sigmaOf(next), restricted);
-    const noise = 1e-12 * (1 + Math.abs(fit.value));
-    if (nextFit.value < fit.value + 0.1 * decrement - noise) {
-      damping = Math.max(4 * damping, 1e-3);
-      continue;
-    }
+    const unit = 1 + Math.abs(fit.value);
+    const actual = nextFit.value - fit.value;
+    // Gains below the rounding of the log-likelihood are taken at their prediction.
+    const ratio = gain < 1e-13 * unit && actual > -1e-12 * unit ? 1 : actual / gain;
+    if (ratio < 0.25) radius = length / 4;
+    else if (ratio > 0.75 && length > 0.9 * radius) radius *= 2;
+    if (ratio < 1e-3) continue;
     l = next;
     fit = nextFit;
-    damping = damping < 1e-6 ? 0 : damping / 4;
-    if (decrement <= DECREMENT * (1 + Math.abs(fit.value))) return { value: fit.value, l };
+    if (length < radius && gain <= GAIN * unit) return { value: fit.value, l };
+    model = derivatives(fit, l, restricted);
   }
   return null;
+}
+
+/**
+ * Maximises the quadratic model g's + ½s'Hs over |s| ≤ `radius`: s = (λI − H)⁻¹g with the smallest λ ≥ 0 that makes
+ * λI − H positive definite and s short enough.
+ */
+function boundedStep(
+  gradient: Float64Array,
+  hessian: Float64Array,
+  radius: number,
+): { readonly step: Float64Array; readonly length: number; readonly gain: number } {
+  const size = gradient.length;
+  const curvature = hessian.map((value) => -value);
+  const eigenvalues = symmetricEigenvalues(curvature);
+  const largest = Math.max(Math.abs(eigenvalues[0]!), Math.abs(eigenvalues[size - 1]!), Number.MIN_VALUE);
+  const stepAt = (shift: number): Float64Array => {
+    const shifted = curvature.slice();
+    for (let j = 0; j < size; j++) shifted[packedIndex(j, j)]! += shift;
+    return solveCholesky(cholesky(shifted), gradient);
+  };
+  const norm = (vector: Float64Array): number => Math.hypot(...vector);
+  const least = Math.max(0, SINGULAR * largest - eigenvalues[0]!);
+  let step = stepAt(least);
+  if (norm(step) > radius) {
+    // At this shift all eigenvalues of λI − H are at least |g|/radius.
+    const most = least + norm(gradient) / radius;
+    const shift = findRoot((value) => Math.log(norm(stepAt(value)) / radius), least, most);
+    step = stepAt(shift);
+  }
+  const slope = step.reduce((sum, value, j) => sum + value * gradient[j]!, 0);
+  const bend = multiplyPacked(curvature, step).reduce((sum, value, j) => sum + value * step[j]!, 0);
+  return { step, length: norm(step), gain: slope - bend / 2 };
 }
 
 function correlationsOf(sigma: Float64Array): (number | null)[][] {
