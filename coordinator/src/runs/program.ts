@@ -106,8 +106,11 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
     ]),
   );
   for (const study of studies) {
-    const silent = asked.every((analysis) => answerOf(study, analysis).kind === 'unreachable');
-    if (silent && asked.length > 0) leave(study, { kind: 'unreachable' });
+    const given = asked.map((analysis) => answerOf(study, analysis));
+    const first = given[0];
+    if (first === undefined || given.some(isEstimate)) continue;
+    if (given.every(({ kind }) => kind === 'unreachable')) leave(study, first);
+    else sites[input.studies.indexOf(study)] = { ...sites[input.studies.indexOf(study)], study, ...missing(first) };
   }
 
   yield {
@@ -116,6 +119,10 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
     tasks: taking.map((study) => ({ study, analysis: '', payload: { $case: 'runClosed', value: {} } })),
   };
   return { plan, analyses, sites };
+}
+
+function isEstimate(answer: SiteAnswer): boolean {
+  return answer.kind === 'reply' && answer.payload.$case === 'stageOneEstimate';
 }
 
 function siteOf(study: string, answer: SiteAnswer): SiteState {
