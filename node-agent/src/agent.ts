@@ -38,10 +38,10 @@ export interface AgentOptions {
   /** Every threshold is off (`concordat local --policy open`). */
   readonly openPolicy: boolean;
   readonly source: StudySource;
-  readonly client: ExchangeClient;
+  readonly client: Pick<ExchangeClient, 'exchange' | 'close'>;
   readonly log: MessageLog;
   readonly logger: Logger;
-  readonly workers: WorkerPool;
+  readonly workers: Pick<WorkerPool, 'ask'>;
 }
 
 interface Received {
@@ -91,8 +91,17 @@ export class Agent {
     this.#options.client.close();
   }
 
-  /** Runs until stopped. Throws only what no retry can mend (no common protocol version). */
+  /** Runs until stopped, then closes its log. Throws only what no retry can mend (no common protocol version). */
   async run(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
+    try {
+      await this.#serve(sleep, random);
+    } finally {
+      this.#options.log.append({ kind: 'stop' });
+      this.#options.log.close();
+    }
+  }
+
+  async #serve(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
     let replies: readonly Released[] = [];
     let failures = 0;
     while (!this.#stopped) {
@@ -100,7 +109,12 @@ export class Agent {
       if (this.#stopped) return;
       if (answer.status === 'failed') {
         this.#connected = false;
-        if (failures === 0) this.#options.logger.warn({ event: 'exchange failed', study: this.#options.study, code: answer.failure });
+        if (failures === 0)
+          this.#options.logger.warn({
+            event: 'exchange failed',
+            study: this.#options.study,
+            code: answer.failure,
+          });
         await sleep(backOff(failures++, random()));
         continue;
       }
@@ -111,7 +125,10 @@ export class Agent {
     }
   }
 
-  /** Answers one exchange's tasks. A task that is not what it claims to be is logged and gets no answer. */
+  /**
+   * Answers one exchange's tasks. A task that is not what it claims to be is logged and gets no answer; nor does one
+   * whose answer `stop` interrupts: it is asked again when the agent is back.
+   */
   async answerAll(tasks: readonly SignedMessage[]): Promise<readonly Released[]> {
     const released: Released[] = [];
     const questions: Received[] = [];
@@ -121,7 +138,11 @@ export class Agent {
       const earlier = this.#gate.earlier(received.task.digest);
       if (earlier !== null) released.push(earlier);
       else if (received.message.payload?.$case === 'stageOneQuestion') questions.push(received);
-      else released.push(this.#gate.release(await this.#draft(received), received.task));
+      else {
+        const draft = await this.#draft(received);
+        if (this.#stopped) return released;
+        released.push(this.#gate.release(draft, received.task));
+      }
     }
     for (const group of byRun(questions)) released.push(...(await this.#answerStageOne(group)));
     return released;
@@ -138,13 +159,28 @@ export class Agent {
       }
       const digest = sha256(signed.body);
       const run = toHex(header.run);
-      if (!log.entries.some((entry) => entry.kind === 'received' && entry.task === toHex(digest))) {
+      if (!log.entriesOf(toHex(digest)).some(({ kind }) => kind === 'received')) {
         log.append(
-          { kind: 'received', peer: 'coordinator', run, analysis: header.analysis, round: header.round, type: payload.$case, task: toHex(digest) },
+          {
+            kind: 'received',
+            peer: 'coordinator',
+            run,
+            analysis: header.analysis,
+            round: header.round,
+            type: payload.$case,
+            task: toHex(digest),
+          },
           encode(SignedMessage, signed, 'a task'),
         );
       }
-      logger.info({ event: 'task', study, run, analysis: header.analysis, round: header.round, type: payload.$case });
+      logger.info({
+        event: 'task',
+        study,
+        run,
+        analysis: header.analysis,
+        round: header.round,
+        type: payload.$case,
+      });
       return this.#place(message, digest);
     } catch (error) {
       if (!(error instanceof ConcordatError)) throw error;
@@ -159,15 +195,29 @@ export class Agent {
     const { header, payload } = message;
     if (header === undefined) throw new ConcordatError('wire/malformed', 'a task without a header');
     const accepted = this.#accepted.get(toHex(header.run));
-    if (accepted !== undefined && !(sameBytes(accepted.planDigest, header.planDigest) && sameBytes(accepted.rosterDigest, header.rosterDigest))) {
-      throw new ConcordatError('wire/identity', 'a task names another plan or roster than the one accepted for its run', {
-        remedy: 'a changed plan or roster is a new run',
-      });
+    if (
+      accepted !== undefined &&
+      !(
+        sameBytes(accepted.planDigest, header.planDigest) &&
+        sameBytes(accepted.rosterDigest, header.rosterDigest)
+      )
+    ) {
+      throw new ConcordatError(
+        'wire/identity',
+        'a task names another plan or roster than the one accepted for its run',
+        {
+          remedy: 'a changed plan or roster is a new run',
+        },
+      );
     }
     const text = accepted?.plan ?? null;
     const base = { header, digest, plan: null, analysis: null, askedVariables: [] };
     if (payload?.$case === 'factorLevelsQuestion') {
-      return { message, planText: text, task: { ...base, askedVariables: payload.value.variables, plan: planOf(text, {}) } };
+      return {
+        message,
+        planText: text,
+        task: { ...base, askedVariables: payload.value.variables, plan: planOf(text, {}) },
+      };
     }
     if (payload?.$case === 'stageOneQuestion') {
       const plan = planOf(text, agreedLevels(payload.value));
@@ -194,7 +244,12 @@ export class Agent {
     const { study, identity, log, policyDigest, openPolicy } = this.#options;
     const { header } = task;
     const run = toHex(header.run);
-    const fault = faultOf(offer, { study, key: identity.publicKey, planDigest: header.planDigest, rosterDigest: header.rosterDigest });
+    const fault = faultOf(offer, {
+      study,
+      key: identity.publicKey,
+      planDigest: header.planDigest,
+      rosterDigest: header.rosterDigest,
+    });
     if (fault !== null) {
       log.append({ kind: 'refused', peer: 'coordinator', run, detail: { offer: fault } });
       return DRAFT_DISAGREED;
@@ -206,16 +261,29 @@ export class Agent {
       log.append({ kind: 'refused', peer: 'coordinator', run, detail: { offer: error.code } });
       return DRAFT_DISAGREED;
     }
-    this.#accepted.set(run, { plan: offer.plan, planDigest: header.planDigest, rosterDigest: header.rosterDigest });
-    log.append({ kind: 'approved', run, detail: { plan: toHex(header.planDigest), policy: toHex(policyDigest), mode: 'automatic' } });
+    this.#accepted.set(run, {
+      plan: offer.plan,
+      planDigest: header.planDigest,
+      rosterDigest: header.rosterDigest,
+    });
+    log.append({
+      kind: 'approved',
+      run,
+      detail: { plan: toHex(header.planDigest), policy: toHex(policyDigest), mode: 'automatic' },
+    });
     const value: PlanAccepted = { policyDigest, openPolicy };
     return { payload: { $case: 'planAccepted', value }, evidence: { kind: 'none' } };
   }
 
   async #levels(question: FactorLevelsQuestion, plan: string): Promise<Draft> {
     const { workers, source } = this.#options;
-    const { drafts, problems } = await workers.ask({ kind: 'levels', source, plan, variables: question.variables });
-    this.#tell(problems);
+    const { drafts, problems } = await workers.ask({
+      kind: 'levels',
+      source,
+      plan,
+      variables: question.variables,
+    });
+    if (!this.#stopped) this.#tell(problems);
     return drafts[0] ?? DRAFT_DISAGREED;
   }
 
@@ -233,12 +301,18 @@ export class Agent {
       agreedLevels: agreedLevels(question.value),
       analyses: group.map(({ task }) => task.header.analysis),
     });
+    if (this.#stopped) return [];
     this.#tell(problems);
     return group.map(({ task }, i) => this.#gate.release(drafts[i] ?? DRAFT_DISAGREED, task));
   }
 
   #tell(problems: readonly string[]): void {
-    for (const detail of problems) this.#options.logger.error({ event: 'records do not fit the plan', study: this.#options.study, detail });
+    for (const detail of problems)
+      this.#options.logger.error({
+        event: 'records do not fit the plan',
+        study: this.#options.study,
+        detail,
+      });
   }
 
   /** Plans accepted before a restart, from the log: approved, and offered in a message that is still there. */
@@ -246,7 +320,13 @@ export class Agent {
     const { log, coordinatorKey } = this.#options;
     const approved = new Set(log.entries.filter(({ kind }) => kind === 'approved').map(({ run }) => run));
     for (const entry of log.entries) {
-      if (entry.kind !== 'received' || entry.type !== 'planOffer' || entry.body === undefined || !approved.has(entry.run)) continue;
+      if (
+        entry.kind !== 'received' ||
+        entry.type !== 'planOffer' ||
+        entry.body === undefined ||
+        !approved.has(entry.run)
+      )
+        continue;
       const signed = decode(SignedMessage, log.body(entry.body), 'a logged message');
       if (!sameBytes(signed.key, coordinatorKey)) continue;
       const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');

@@ -3,10 +3,12 @@ import Fastify, { type FastifyInstance } from 'fastify';
 
 import type { Agent } from './agent.ts';
 
-export function healthServer(agents: ReadonlyMap<string, Agent>): FastifyInstance {
+export function healthServer(agents: ReadonlyMap<string, Pick<Agent, 'connected'>>): FastifyInstance {
   const server = Fastify({ logger: false });
   const states = (): Record<string, string> =>
-    Object.fromEntries([...agents].map(([study, agent]) => [study, agent.connected ? 'connected' : 'connecting']));
+    Object.fromEntries(
+      [...agents].map(([study, agent]) => [study, agent.connected ? 'connected' : 'connecting']),
+    );
   server.get('/health', () => ({ status: 'alive', agents: states() }));
   server.get('/ready', async (_request, reply) => {
     const ready = [...agents.values()].every((agent) => agent.connected);

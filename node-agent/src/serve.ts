@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { buildAgent, readAgentConfig } from './app.ts';
 import { WorkerPool } from './fit/pool.ts';
 import { healthServer } from './health.ts';
@@ -23,15 +25,19 @@ export async function serveAgents(
       return server;
     }),
   );
+  const stopping = new AbortController();
   const stop = (): void => {
     for (const served of agents.values()) served.stop();
+    stopping.abort();
+    // A fit that is broken off has no answer; its task is asked again when the agent is back.
+    void workers.close();
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
   // A supervisor that is gone leaves no one to serve.
   process.once('disconnect', stop);
   const sleep = (milliseconds: number): Promise<void> =>
-    new Promise((resolve) => setTimeout(resolve, milliseconds));
+    delay(milliseconds, undefined, { signal: stopping.signal }).catch(() => undefined);
   await Promise.all([...agents.values()].map((served) => served.run(sleep, Math.random)));
   await Promise.all(servers.map((server) => server.close()));
   await workers.close();

@@ -5,7 +5,11 @@
 import { readFileSync } from 'node:fs';
 
 import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
-import { ExchangeRequest, ExchangeResponse, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import {
+  ExchangeRequest,
+  ExchangeResponse,
+  type SignedMessage,
+} from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import {
@@ -42,7 +46,11 @@ export class ExchangeClient {
   constructor(options: ConnectionOptions) {
     this.#client = new Client(
       options.address,
-      credentials.createSsl(readFileSync(options.ca), readFileSync(options.key), readFileSync(options.certificate)),
+      credentials.createSsl(
+        readFileSync(options.ca),
+        readFileSync(options.key),
+        readFileSync(options.certificate),
+      ),
       {
         'grpc.max_receive_message_length': FRAME_LIMIT,
         'grpc.max_send_message_length': FRAME_LIMIT,
@@ -54,6 +62,7 @@ export class ExchangeClient {
     );
   }
 
+  /** Sends as many replies as one frame holds: what is left over is asked for again, and given then. */
   exchange(replies: readonly Released[]): Promise<ExchangeAnswer> {
     for (const reply of replies) {
       if (!Released.check(reply)) {
@@ -62,7 +71,11 @@ export class ExchangeClient {
     }
     const request = encode(
       ExchangeRequest,
-      { protocolOldest: PROTOCOL_OLDEST, protocolNewest: PROTOCOL_NEWEST, replies: replies.map((reply) => reply.message) },
+      {
+        protocolOldest: PROTOCOL_OLDEST,
+        protocolNewest: PROTOCOL_NEWEST,
+        replies: withinFrame(replies.map((reply) => reply.message)),
+      },
       'an exchange',
     );
     return new Promise((resolve, reject) => {
@@ -74,11 +87,14 @@ export class ExchangeClient {
         new Metadata(),
         { deadline: Date.now() + HOLD_MILLISECONDS + GRACE },
         (error, bytes) => {
-          if (error !== null || bytes === undefined) return resolve({ status: 'failed', failure: failureOf(error) });
+          if (error !== null || bytes === undefined)
+            return resolve({ status: 'failed', failure: failureOf(error) });
           try {
             resolve({ status: 'ok', tasks: tasksOf(bytes) });
           } catch (cause) {
-            reject(cause as Error);
+            if (cause instanceof ConcordatError && cause.code !== 'wire/version')
+              resolve({ status: 'failed', failure: 'rejected' });
+            else reject(cause as Error);
           }
         },
       );
@@ -88,6 +104,14 @@ export class ExchangeClient {
   close(): void {
     this.#client.close();
   }
+}
+
+function withinFrame(messages: readonly SignedMessage[]): SignedMessage[] {
+  let size = 0;
+  return messages.filter(({ body }, i) => {
+    size += body.length + 256;
+    return i === 0 || size < FRAME_LIMIT - 1024;
+  });
 }
 
 function tasksOf(bytes: Uint8Array): readonly SignedMessage[] {

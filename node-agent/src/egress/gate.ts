@@ -6,11 +6,12 @@
  * is missing, or a threshold that is not met, and nothing leaves but a refusal.
  */
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
-import { Rule, SiteMessage, type FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
+import { Problem, Rule, SiteMessage, type FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { checkRelease, type Refusal } from '@concordat/shared/disclosure/rules.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
-import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
@@ -73,7 +74,8 @@ export class Gate {
   constructor(options: GateOptions) {
     this.#options = options;
     for (const entry of options.log.entries) {
-      if (entry.kind === 'sent' && entry.task !== undefined && entry.body !== undefined) this.#sent.set(entry.task, entry.body);
+      if (entry.kind === 'sent' && entry.task !== undefined && entry.body !== undefined)
+        this.#sent.set(entry.task, entry.body);
     }
   }
 
@@ -85,23 +87,35 @@ export class Gate {
     return Released.make(decode(SignedMessage, this.#options.log.body(commitment), 'a logged message'), task);
   }
 
+  /** Never throws for what a draft holds: what cannot be released as drafted is answered as an internal problem. */
   release(draft: Draft, task: Task): Released {
     const earlier = this.earlier(task.digest);
     if (earlier !== null) return earlier;
 
-    const { log, identity, study } = this.#options;
-    const { payload, refusals } = this.#decide(draft);
-    const run = toHex(task.header.run);
-    const place = { peer: 'coordinator', run, analysis: task.header.analysis, round: task.header.round, task: toHex(task.digest) };
-    for (const refusal of refusals) {
-      log.append({
+    const { payload, refusals } = this.#decide(draft, task);
+    for (const { rule, code, threshold, observed } of refusals) {
+      this.#options.log.append({
         kind: 'refused',
-        ...place,
-        detail: { rule: refusal.rule, code: refusal.code, threshold: refusal.threshold, observed: refusal.observed },
+        ...place(task),
+        detail: { rule, code, threshold, observed },
       });
     }
+    try {
+      return this.#send(payload, task);
+    } catch (error) {
+      if (!(error instanceof ConcordatError)) throw error;
+      this.#options.log.append({
+        kind: 'refused',
+        ...place(task),
+        detail: { code: error.code, place: error.place ?? '' },
+      });
+      return this.#send({ $case: 'dataProblem', value: { problem: Problem.PROBLEM_INTERNAL } }, task);
+    }
+  }
 
-    const checkpoint = log.checkpoint();
+  /** Allow-listed fields and lengths → sign → log and flush. */
+  #send(payload: Payload, task: Task): Released {
+    const { log, identity, study } = this.#options;
     const message: SiteMessage = {
       header: {
         study,
@@ -112,34 +126,38 @@ export class Gate {
         rosterDigest: task.header.rosterDigest,
         attempt: task.header.attempt,
         inReplyTo: task.digest,
-        checkpoint,
+        checkpoint: log.checkpoint(),
       },
       payload,
     };
     assertReleasable('SiteMessage', message);
     if (task.plan !== null) checkPayload(payload, task.plan, task.analysis, task.askedVariables);
     const signed = signMessage(identity, encode(SiteMessage, message, 'a reply'));
-    const entry = log.append({ kind: 'sent', ...place, type: payload.$case }, encode(SignedMessage, signed, 'a reply'));
+    const bytes = encode(SignedMessage, signed, 'a reply');
+    const entry = log.append({ kind: 'sent', ...place(task), type: payload.$case }, bytes);
     if (entry.body !== undefined) this.#sent.set(toHex(task.digest), entry.body);
     return Released.make(signed, toHex(task.digest));
   }
 
-  #decide(draft: Draft): { payload: Payload; refusals: readonly Refusal[] } {
+  #decide(draft: Draft, { plan }: Task): { payload: Payload; refusals: readonly Refusal[] } {
     const { payload, evidence } = draft;
     switch (payload.$case) {
       case 'stageOneEstimate':
       case 'stageOneFailure': {
-        if (evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
+        if (plan === null || evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
         const refusals = checkRelease(evidence.facts, this.#options.policy);
         return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
       }
       case 'factorLevels':
-        return evidence.kind === 'levels' ? this.#decideLevels(evidence.variables) : refuse([agreementRefusal]);
+        if (plan === null || evidence.kind !== 'levels') return refuse([agreementRefusal]);
+        return this.#decideLevels(evidence.variables);
       case 'planAccepted':
       case 'refusal':
       case 'dataProblem':
       case 'runLeft':
         return { payload, refusals: [] };
+      default:
+        return refuse([agreementRefusal]);
     }
   }
 
@@ -152,7 +170,12 @@ export class Gate {
       const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
       const tooMany = rule.maximum !== null && levels.length > rule.maximum;
       if (!rule.release || tooMany || longText) {
-        refusals.push({ rule: 'factor-levels', code: 'RULE_FACTOR_LEVELS', threshold: rule.maximum ?? 0, observed: levels.length });
+        refusals.push({
+          rule: 'factor-levels',
+          code: 'RULE_FACTOR_LEVELS',
+          threshold: rule.maximum ?? 0,
+          observed: levels.length,
+        });
       }
       const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
       value.variables.push({
@@ -164,6 +187,12 @@ export class Gate {
   }
 }
 
+/** Where the log places what happens to a task. */
+function place({ header, digest }: Task): Pick<LogEntry, 'peer' | 'run' | 'analysis' | 'round' | 'task'> {
+  const { analysis, round } = header;
+  return { peer: 'coordinator', run: toHex(header.run), analysis, round, task: toHex(digest) };
+}
+
 const agreementRefusal: Refusal = { rule: 'agreement', code: 'RULE_AGREEMENT', threshold: 0, observed: 0 };
 
 function refuse(refusals: readonly Refusal[]): { payload: Payload; refusals: readonly Refusal[] } {
@@ -173,4 +202,3 @@ function refuse(refusals: readonly Refusal[]): { payload: Payload; refusals: rea
     refusals,
   };
 }
-

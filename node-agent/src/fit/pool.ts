@@ -25,21 +25,28 @@ export class WorkerPool {
   readonly #slots = new Set<Slot>();
   readonly #waiting: Job[] = [];
   readonly #size: number;
+  readonly #script: URL;
   #nextId = 0;
+  #closed = false;
 
-  constructor(size: number = availableParallelism()) {
+  constructor(size: number = availableParallelism(), script: URL = new URL('./worker.ts', import.meta.url)) {
     this.#size = size;
+    this.#script = script;
   }
 
-  /** Never rejects: a worker that dies answers with an internal problem. */
+  /** Never rejects: a worker that dies, or is stopped by `close`, answers with an internal problem. */
   ask(question: StudyQuestion): Promise<StudyAnswer> {
+    if (this.#closed) return Promise.resolve(failed(question));
     return new Promise((resolve) => {
       this.#waiting.push({ question, resolve });
       this.#dispatch();
     });
   }
 
+  /** Breaks off what is being worked at. */
   async close(): Promise<void> {
+    this.#closed = true;
+    for (const { question, resolve } of this.#waiting.splice(0)) resolve(failed(question));
     await Promise.all([...this.#slots].map((slot) => this.#stop(slot)));
   }
 
@@ -56,7 +63,7 @@ export class WorkerPool {
 
   #start(): Slot | null {
     if (this.#slots.size >= this.#size) return null;
-    const worker = new Worker(new URL('./worker.ts', import.meta.url));
+    const worker = new Worker(this.#script);
     const slot: Slot = { worker, job: null, idleTimer: null };
     this.#slots.add(slot);
     worker.on('message', (message: { readonly value: StudyAnswer | null }) => {
@@ -87,5 +94,8 @@ export class WorkerPool {
 
 function failed(question: StudyQuestion | undefined): StudyAnswer {
   const count = question?.kind === 'stage-one' ? question.analyses.length : 1;
-  return { drafts: Array.from({ length: count }, () => problemDraft(null)), problems: ['a worker thread failed'] };
+  return {
+    drafts: Array.from({ length: count }, () => problemDraft(null)),
+    problems: ['a worker thread failed'],
+  };
 }

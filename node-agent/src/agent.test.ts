@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
+import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { signMessage } from '@concordat/shared/wire/signing.ts';
+import fc from 'fast-check';
+import { Agent, backOff, type AgentOptions } from './agent.ts';
+import type { ExchangeAnswer } from './egress/client.ts';
+import type { Released } from './egress/gate.ts';
+import type { Draft, StudyAnswer, StudyQuestion } from './fit/draft.ts';
+import { coordinator, headerOf, newFolder, offer, openLog, RUN, site, STUDY, taskOf } from './testing.ts';
+
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const PROBLEM: Draft = {
+  payload: { $case: 'dataProblem', value: { problem: 'PROBLEM_ENCODING' } },
+  evidence: { kind: 'none' },
+};
+const answerProblems = (question: StudyQuestion): StudyAnswer => ({
+  drafts: (question.kind === 'stage-one' ? question.analyses : ['']).map(() => PROBLEM),
+  problems: [],
+});
+const nobody = { exchange: () => Promise.reject(new Error('not called')), close: () => undefined };
+
+function agentOf(log: MessageLog, over: Partial<AgentOptions> = {}): Agent {
+  return new Agent({
+    study: STUDY,
+    identity: site,
+    coordinatorKey: coordinator.publicKey,
+    policy: DEFAULT_POLICY,
+    policyDigest: sha256('policy'),
+    openPolicy: false,
+    source: { data: 'nowhere', map: null },
+    client: nobody,
+    log,
+    logger: silent,
+    workers: { ask: (question) => Promise.resolve(answerProblems(question)) },
+    ...over,
+  });
+}
+
+const kindOf = ({ message }: Released): string => SiteMessage.decode(message.body).payload!.$case;
+const stageOne = (analysis: string): SignedMessage =>
+  taskOf(
+    { $case: 'stageOneQuestion', value: { agreedLevels: [{ variable: 'centre', levels: [] }] } },
+    { analysis, round: 2 },
+  );
+const close = (): SignedMessage => taskOf({ $case: 'runClosed', value: {} }, { round: 3 });
+
+test('a run from the offer to its close, one answer a task', async () => {
+  const log = openLog(newFolder());
+  const agent = agentOf(log);
+  const kinds: string[][] = [];
+  for (const tasks of [
+    [offer()],
+    [taskOf({ $case: 'factorLevelsQuestion', value: { variables: ['centre'] } }, { round: 1 })],
+    [stageOne('effect'), stageOne('by-centre')],
+    [close()],
+  ]) {
+    kinds.push((await agent.answerAll(tasks)).map(kindOf));
+  }
+  assert.deepEqual(kinds, [['planAccepted'], ['dataProblem'], ['dataProblem', 'dataProblem'], ['runLeft']]);
+  assert.deepEqual(
+    log.entries.filter(({ kind }) => kind === 'approved').map(({ detail }) => detail?.['mode']),
+    ['automatic'],
+  );
+});
+
+test('a restarted agent still knows its plan, and repeats what it said byte for byte without asking its records', async () => {
+  const directory = newFolder();
+  const log = openLog(directory);
+  const before = await agentOf(log).answerAll([offer(), stageOne('effect')]);
+  log.close();
+  const reopened = openLog(directory);
+  const unused = { ask: () => Promise.reject(new Error('asked again')) };
+  const again = await agentOf(reopened, { workers: unused }).answerAll([offer(), stageOne('effect')]);
+  assert.deepEqual(
+    again.map(({ message }) => message),
+    before.map(({ message }) => message),
+  );
+  const other = await agentOf(reopened).answerAll([stageOne('by-centre')]);
+  assert.deepEqual(other.map(kindOf), ['dataProblem']);
+});
+
+test('a question under a run whose plan was not accepted is refused', async () => {
+  const agent = agentOf(openLog(newFolder()));
+  assert.deepEqual((await agent.answerAll([stageOne('effect')])).map(kindOf), ['refusal']);
+  const broken = 'plan: 1\nid: broken\n';
+  const released = await agent.answerAll([
+    offer(broken, { planDigest: sha256(broken) }),
+    stageOne('by-centre'),
+  ]);
+  assert.deepEqual(released.map(kindOf), ['refusal', 'refusal']);
+});
+
+test('a task that is not what it claims to be gets no answer, and an entry in the log', async () => {
+  const cases: readonly (readonly [string, SignedMessage])[] = [
+    ['wire/signature', taskOf({ $case: 'runClosed', value: {} }, {}, site)],
+    ['wire/signature', { ...close(), signature: new Uint8Array(64) }],
+    ['wire/identity', taskOf({ $case: 'runClosed', value: {} }, { study: 'B' })],
+    ['wire/identity', taskOf({ $case: 'runClosed', value: {} }, { run: RUN.subarray(1) })],
+    ['wire/identity', taskOf({ $case: 'runClosed', value: {} }, { planDigest: sha256('another') })],
+    ['wire/identity', taskOf({ $case: 'runClosed', value: {} }, { rosterDigest: sha256('another') })],
+    [
+      'wire/identity',
+      signMessage(
+        coordinator,
+        CoordinatorMessage.encode({ header: headerOf(), payload: undefined }).finish(),
+      ),
+    ],
+    ['wire/malformed', signMessage(coordinator, Uint8Array.of(0xff))],
+    ['wire/unknown-field', signMessage(coordinator, Uint8Array.of(0x98, 0x06, 1))],
+  ];
+  for (const [code, task] of cases) {
+    const log = openLog(newFolder());
+    const agent = agentOf(log);
+    await agent.answerAll([offer()]);
+    assert.deepEqual(await agent.answerAll([task]), []);
+    const last = log.entries.at(-1);
+    assert.equal(last?.kind, 'refused');
+    assert.equal(last?.detail?.['code'], code);
+  }
+});
+
+test('fuzz: whatever arrives, no crash, and no answer to what the coordinator did not sign', async () => {
+  const log = openLog(newFolder());
+  const agent = agentOf(log);
+  const genuine = [offer(), stageOne('effect'), close()];
+  const mutated = fc
+    .tuple(fc.constantFrom(...genuine), fc.nat(), fc.integer({ min: 1, max: 255 }), fc.boolean())
+    .map(([task, at, change, cut]) => {
+      const body = Uint8Array.from(task.body);
+      body[at % body.length]! ^= change;
+      return cut ? body.subarray(0, at % body.length) : body;
+    });
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(mutated, fc.uint8Array({ maxLength: 100 })), async (body) => {
+      const forged = { ...signMessage(site, body), key: coordinator.publicKey };
+      assert.deepEqual(await agent.answerAll([forged, { ...genuine[0]!, body }]), []);
+      // Signed, so that what is inside is reached: an answer or none, never an exception.
+      for (const { message } of await agent.answerAll([signMessage(coordinator, body)]))
+        SiteMessage.decode(message.body);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('told to stop during a fit: no answer is made up, and the log ends with the stop', async () => {
+  const directory = newFolder();
+  const log = openLog(directory);
+  const accepted = await agentOf(log).answerAll([offer()]);
+  assert.equal(accepted.length, 1);
+  const asked: ExchangeAnswer[] = [{ status: 'ok', tasks: [stageOne('effect'), close()] }];
+  const client = {
+    exchange: (replies: readonly Released[]): Promise<ExchangeAnswer> => {
+      assert.deepEqual(replies, []);
+      return Promise.resolve(asked.shift() ?? { status: 'failed', failure: 'unreachable' });
+    },
+    close: () => undefined,
+  };
+  const workers = {
+    ask: (question: StudyQuestion): Promise<StudyAnswer> => {
+      agent.stop();
+      return Promise.resolve(answerProblems(question));
+    },
+  };
+  const agent: Agent = agentOf(log, { client, workers });
+  await agent.run(() => Promise.resolve(), Math.random);
+  const after = openLog(directory);
+  assert.equal(after.entries.at(-1)?.kind, 'stop');
+  assert.equal(after.entries.filter(({ type }) => type === 'dataProblem').length, 0);
+  const later = await agentOf(after).answerAll([stageOne('effect')]);
+  assert.deepEqual(later.map(kindOf), ['dataProblem']);
+});
+
+test('a failed exchange is tried again with the same replies; connected says how it stands', async () => {
+  const states: boolean[] = [];
+  const replies: number[] = [];
+  const answers: ExchangeAnswer[] = [
+    { status: 'ok', tasks: [offer()] },
+    { status: 'failed', failure: 'unreachable' },
+    { status: 'failed', failure: 'not-admitted' },
+    { status: 'ok', tasks: [] },
+  ];
+  const client = {
+    exchange: (sent: readonly Released[]): Promise<ExchangeAnswer> => {
+      states.push(agent.connected);
+      replies.push(sent.length);
+      const next = answers.shift();
+      if (next === undefined) agent.stop();
+      return Promise.resolve(next ?? { status: 'ok', tasks: [] });
+    },
+    close: () => undefined,
+  };
+  const agent: Agent = agentOf(openLog(newFolder()), { client });
+  await agent.run(
+    () => Promise.resolve(),
+    () => 0.5,
+  );
+  assert.deepEqual(states, [false, true, false, false, true]);
+  assert.deepEqual(replies, [0, 1, 1, 1, 0]);
+});
+
+test('no common version ends the agent, with its log closed', async () => {
+  const directory = newFolder();
+  const client = {
+    exchange: () => Promise.reject(new ConcordatError('wire/version', 'none')),
+    close: () => undefined,
+  };
+  const agent = agentOf(openLog(directory), { client });
+  await assert.rejects(
+    agent.run(() => Promise.resolve(), Math.random),
+    { code: 'wire/version' },
+  );
+  assert.equal(openLog(directory).entries.at(-1)?.kind, 'stop');
+});
+
+test('waits between tries grow to ten seconds, with full jitter', () => {
+  assert.equal(backOff(0, 1), 100);
+  assert.equal(backOff(3, 0.5), 400);
+  assert.equal(backOff(40, 1), 10_000);
+  assert.equal(backOff(40, 0), 0);
+});

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { newFolder } from '../testing.ts';
+import type { StudyQuestion } from './draft.ts';
+import { WorkerPool } from './pool.ts';
+
+/** Ends, fails, hangs or answers, as its question's `data` says. */
+const SCRIPT = `
+import { parentPort } from 'node:worker_threads';
+parentPort.on('message', ({ id, question }) => {
+  if (question.source.data === 'exit') process.exit(7);
+  if (question.source.data === 'throw') setTimeout(() => { throw new Error('a record: 73519.25'); });
+  if (question.source.data === 'hang') for (;;);
+  if (question.source.data === 'none') parentPort.postMessage({ id, value: null });
+  if (question.source.data === 'answer') parentPort.postMessage({ id, value: { drafts: [], problems: ['answered'] } });
+});`;
+const file = join(newFolder(), 'worker.mjs');
+writeFileSync(file, SCRIPT);
+const ask = (data: string, analyses: readonly string[] = ['a', 'b']): StudyQuestion => ({
+  kind: 'stage-one',
+  source: { data, map: null },
+  plan: '',
+  agreedLevels: {},
+  analyses,
+});
+
+const INTERNAL = {
+  payload: { $case: 'dataProblem', value: { problem: 'PROBLEM_INTERNAL' } },
+  evidence: { kind: 'none' },
+};
+
+for (const death of ['exit', 'throw', 'none']) {
+  test(`a worker that ends by ${death} answers each analysis with an internal problem; the next finds another`, async () => {
+    const pool = new WorkerPool(1, pathToFileURL(file));
+    const [lost, next] = await Promise.all([pool.ask(ask(death)), pool.ask(ask('answer'))]);
+    assert.deepEqual(lost, { drafts: [INTERNAL, INTERNAL], problems: ['a worker thread failed'] });
+    assert.deepEqual(next.problems, ['answered']);
+    await pool.close();
+  });
+}
+
+test('close breaks off a fit that runs, answers what waits, and starts nothing more', async () => {
+  const pool = new WorkerPool(1, pathToFileURL(file));
+  const running = pool.ask(ask('hang', ['a']));
+  const waiting = pool.ask(ask('answer', ['a', 'b', 'c']));
+  await pool.close();
+  assert.deepEqual((await running).drafts, [INTERNAL]);
+  assert.deepEqual((await waiting).drafts, [INTERNAL, INTERNAL, INTERNAL]);
+  assert.deepEqual((await pool.ask(ask('answer', ['a']))).drafts, [INTERNAL]);
+});

@@ -1,0 +1,76 @@
+/** What the agent's tests share: a log in a folder of its own, tasks as the coordinator would sign them, a tiny plan. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
+
+export const PLAN = `plan: 1
+id: tiny
+treatment: {variable: arm, control: 0, active: 1}
+outcome: {kind: continuous, variable: y}
+analyses:
+  - {id: effect, approach: two-stage, model: {family: gaussian}}
+  - {id: by-centre, approach: two-stage, model: {family: gaussian, adjust: [factor(centre)]}}
+`;
+
+export const STUDY = 'A';
+export const site = signingIdentity(generateSigningKey(), 'site');
+export const coordinator = signingIdentity(generateSigningKey(), 'coordinator');
+export const RUN = new Uint8Array(randomBytes(16));
+
+const root = fs.mkdtempSync(join(tmpdir(), 'agent-'));
+process.once('exit', () => fs.rmSync(root, { recursive: true, force: true }));
+
+export function newFolder(): string {
+  return fs.mkdtempSync(join(root, 'folder-'));
+}
+
+export function openLog(directory: string): MessageLog {
+  return new MessageLog({
+    fs,
+    directory,
+    origin: 'concordat/site/A',
+    identity: site,
+    now: () => new Date('2026-01-01T00:00:00Z'),
+    randomBytes: (n) => randomBytes(n),
+  });
+}
+
+export const roster = Roster.encode({
+  sites: [{ study: STUDY, key: site.publicKey }],
+  minimumStudies: 1,
+  masked: false,
+}).finish();
+
+export function headerOf(over: Partial<Header> = {}): Header {
+  return {
+    study: STUDY,
+    run: RUN,
+    analysis: '',
+    round: 0,
+    planDigest: sha256(PLAN),
+    rosterDigest: sha256(roster),
+    attempt: 0,
+    inReplyTo: new Uint8Array(0),
+    checkpoint: { size: 0, root: sha256() },
+    ...over,
+  };
+}
+
+export function taskOf(
+  payload: NonNullable<CoordinatorMessage['payload']>,
+  header: Partial<Header> = {},
+  identity = coordinator,
+): SignedMessage {
+  return signMessage(identity, CoordinatorMessage.encode({ header: headerOf(header), payload }).finish());
+}
+
+export function offer(plan: string = PLAN, header: Partial<Header> = {}): SignedMessage {
+  return taskOf({ $case: 'planOffer', value: { plan, roster: Roster.decode(roster) } }, header);
+}
