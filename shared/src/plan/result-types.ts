@@ -91,12 +91,12 @@ export interface TwoStageResult extends AnalysisCommon {
   readonly approach: 'two-stage';
   readonly pooled: readonly PooledTerm[];
   readonly heterogeneity: Heterogeneity | null;
-  /** The term that `heterogeneity` is about (the first pooled one); null where there is none. */
+  /** The term that `heterogeneity` is about: the first within-trial interaction, else the first pooled one; null where there is none. */
   readonly heterogeneity_term: string | null;
   /** Null where one term is pooled. */
   readonly joint: JointPool | null;
   readonly separate: readonly SeparatePool[];
-  /** Differences between active arms, from the joint estimate. */
+  /** Differences between active arms, from the joint estimate, and within-trial minus across-trial interactions. */
   readonly contrasts: readonly PooledTerm[];
 }
 
