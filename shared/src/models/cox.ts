@@ -1,10 +1,5 @@
-import {
-  BLOCK,
-  CompensatedSum,
-  addProducts,
-  subtractWeightedCrossproducts,
-  type Scaling,
-} from './blocks.ts';
+import { BLOCK, addGradient, subtractInformation, workspace } from '../numerics/tile.ts';
+import { CompensatedSum, type Scaling } from './blocks.ts';
 import { wrongResponse, type Family } from './family.ts';
 import { riskSets, type RiskSets } from './risk-sets.ts';
 import type { Evaluation, ModelOptions, Objective, Response, StudyData } from './types.ts';
@@ -73,7 +68,6 @@ class PartialLikelihood implements Objective {
   readonly #q2: Float64Array;
   readonly #meanBlock: Float64Array;
   readonly #tiedBlock: Float64Array;
-  readonly #scratch: Float64Array;
 
   constructor(data: StudyData, options: ModelOptions, scaling: Scaling | null) {
     const p = data.columns.length;
@@ -101,7 +95,6 @@ class PartialLikelihood implements Objective {
     this.#q2 = new Float64Array(times);
     this.#meanBlock = new Float64Array(p * BLOCK);
     this.#tiedBlock = new Float64Array(p * BLOCK);
-    this.#scratch = new Float64Array(p * BLOCK);
   }
 
   evaluate(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation): void {
@@ -116,14 +109,16 @@ class PartialLikelihood implements Objective {
     }
     this.#martingale();
     const n = this.#n;
+    const p = this.parameters;
+    const space = workspace(p);
     for (let start = 0; start < n; start += BLOCK) {
       const rows = Math.min(BLOCK, n - start);
-      addProducts(this.#x, start, n, this.parameters, rows, this.#residual, start, out.gradient);
-      if (order === 2) {
-        subtractWeightedCrossproducts(
-          this.#x, start, n, this.parameters, rows, this.#row, start, this.#scratch, out.hessian,
-        );
-      }
+      for (let j = 0; j < p; j++) copy(this.#x, j * n + start, space.x, j * BLOCK, rows);
+      copy(this.#residual, start, space.residual, 0, rows);
+      addGradient(p, rows, space, out.gradient);
+      if (order === 1) continue;
+      copy(this.#row, start, space.weight, 0, rows);
+      subtractInformation(p, rows, space, out.hessian);
     }
   }
 
@@ -220,6 +215,7 @@ class PartialLikelihood implements Objective {
   #addMeans(hessian: Float64Array): void {
     const { times, stratumStart } = this.#sets;
     const p = this.parameters;
+    const space = workspace(p);
     const running = new Float64Array(p);
     let stratum = stratumStart.length - 2;
     for (let to = times; to > 0; ) {
@@ -231,14 +227,14 @@ class PartialLikelihood implements Objective {
         running[j] = this.#firstMoments(j, from, to, running[j]!);
         ties = this.#tiedMoments(j, from, to) || ties;
       }
-      for (let e = from; e < to; e++) {
-        this.#q0[e]! *= -1;
-        this.#q2[e]! *= -1;
-      }
       const block = to - from;
-      subtractWeightedCrossproducts(this.#meanBlock, 0, BLOCK, p, block, this.#q0, from, this.#scratch, hessian);
+      space.x.set(this.#meanBlock);
+      for (let k = 0; k < block; k++) space.weight[k] = -this.#q0[from + k]!;
+      subtractInformation(p, block, space, hessian);
       if (ties) {
-        subtractWeightedCrossproducts(this.#tiedBlock, 0, BLOCK, p, block, this.#q2, from, this.#scratch, hessian);
+        space.x.set(this.#tiedBlock);
+        for (let k = 0; k < block; k++) space.weight[k] = -this.#q2[from + k]!;
+        subtractInformation(p, block, space, hessian);
       }
       to = from;
     }
@@ -342,6 +338,10 @@ function gather(
 ): void {
   const factor = 1 / scale;
   for (let i = 0; i < rows.length; i++) out[at + i] = (column[rows[i]!]! - centre) * factor;
+}
+
+function copy(from: Float64Array, fromBase: number, to: Float64Array, toBase: number, length: number): void {
+  for (let i = 0; i < length; i++) to[toBase + i] = from[fromBase + i]!;
 }
 
 function axpy(a: number, x: Float64Array, xBase: number, y: Float64Array, yBase: number, length: number): void {

@@ -21,9 +21,8 @@ export function diagnoseData(family: Family, data: StudyData, treatmentTerms: re
     if (arm !== null) active.push({ ...arm, term });
   }
   const armTerms = active.map((arm) => arm.term);
-  const all = totalsWhere(new Float64Array(data.n).fill(1), events, trials)!;
-  const treated =
-    active.length === 1 ? active[0]! : totalsWhere(treatedRows(data, armTerms), events, trials)!;
+  const all = allTotals(data.n, events, trials);
+  const treated = active.length === 1 ? active[0]! : totalsWhere(treatedRows(data, armTerms), events, trials)!;
   const control = difference(all, treated);
   if (active.length > 0 && (control.rows === 0 || treated.rows === 0)) return { code: 'single-arm', terms: armTerms };
   if (events === null) return null;
@@ -58,6 +57,16 @@ function totalsWhere(
     events: events === null ? 0 : sumOver(indicator, events),
     trials: trials === null ? rows : sumOver(indicator, trials),
   };
+}
+
+function allTotals(n: number, events: Float64Array | null, trials: Float64Array | null): Totals {
+  return { rows: n, events: events === null ? 0 : sum(events), trials: trials === null ? n : sum(trials) };
+}
+
+function sum(values: Float64Array): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i]!;
+  return total;
 }
 
 function sumOver(indicator: Float64Array, values: Float64Array): number {

@@ -1,6 +1,7 @@
 import { ConcordatError } from '../errors.ts';
 import type { FamilyName } from '../plan/types.ts';
-import { BLOCK, BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
+import { BLOCK } from '../numerics/tile.ts';
+import { BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
 import type { DiagnosisCode, Evaluation, ModelOptions, Objective, Response, StudyData } from './types.ts';
 
 /** The model of an intercept and the offset alone. */
@@ -55,6 +56,7 @@ export function glmObjective(
   return {
     parameters: design.p,
     evaluate(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation): void {
+      design.begin();
       const value = new CompensatedSum();
       value.add(constant);
       out.gradient.fill(0);
@@ -63,7 +65,7 @@ export function glmObjective(
         const rows = design.load(start, theta);
         value.add(block(design, start, rows));
         if (order > 0) design.addGradient(rows, out.gradient);
-        if (order === 2) design.subtractInformation(rows, true, out.hessian);
+        if (order === 2) design.subtractInformation(rows, out.hessian);
       }
       out.value = value.total;
     },

@@ -1,6 +1,7 @@
-import { BLOCK, BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
 import { multiplyPacked } from '../linalg/symmetric.ts';
 import { emptyEvaluation } from '../numerics/newton.ts';
+import { BLOCK } from '../numerics/tile.ts';
+import { BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
 import { wrongResponse, type Family, type NullModel } from './family.ts';
 import type { Evaluation, Objective, Response, StudyData } from './types.ts';
 
@@ -8,7 +9,7 @@ import type { Evaluation, Objective, Response, StudyData } from './types.ts';
  * Linear model y = Xβ + offset + ε, ε ~ N(0, σ²I); n rows, q coefficients.
  *
  * Objective at a known σ² (1 unless a scaling gives it): ℓ(β) = −½ Σ rᵢ²/σ², r = y − Xβ − offset; U = X'r/σ², H = −X'X/σ².
- * It is quadratic, so one pass over the rows, at a β₀ close to the data (the mean as intercept), gives it everywhere:
+ * It is quadratic, so one pass over the rows, at a β₀ close to the data (about the mean as intercept), gives it everywhere:
  * ℓ(β) = ℓ(β₀) + U₀'d + ½d'Hd, d = β − β₀; one Newton step reaches β̂. Where so little of ℓ(β₀) is left that the
  * difference loses digits, the residuals are computed from the rows.
  *
@@ -73,7 +74,7 @@ class SumOfSquares implements Objective {
 
   #expand(): { readonly theta: Float64Array; readonly at: Evaluation } {
     const theta = new Float64Array(this.parameters);
-    if (this.#design.ones >= 0) theta[this.#design.ones] = meanOf(this.#data);
+    if (this.#design.ones >= 0) theta[this.#design.ones] = nearMean(this.#data);
     const at = emptyEvaluation(this.parameters);
     this.#rows(theta, at, true);
     return { theta, at };
@@ -82,6 +83,7 @@ class SumOfSquares implements Objective {
   /** Value, gradient and, where wanted, Hessian from the rows. */
   #rows(theta: Float64Array, out: Evaluation, hessian: boolean): void {
     const design = this.#design;
+    design.begin();
     const squares = new CompensatedSum();
     out.gradient.fill(0);
     if (hessian) out.hessian.fill(0);
@@ -89,7 +91,10 @@ class SumOfSquares implements Objective {
       const rows = design.load(start, theta);
       squares.add(residuals(this.#y, start, rows, design.eta, design.residual));
       design.addGradient(rows, out.gradient);
-      if (hessian) design.subtractInformation(rows, false, out.hessian);
+      if (hessian) {
+        design.weight.fill(1, 0, rows);
+        design.subtractInformation(rows, out.hessian);
+      }
     }
     out.value = -squares.total / 2 / this.#dispersion;
     for (let j = 0; j < out.gradient.length; j++) out.gradient[j]! /= this.#dispersion;
@@ -118,29 +123,28 @@ function residuals(
   return sum;
 }
 
-/** Mean of y − offset; 0 of no rows. */
-function meanOf({ n, response, offset }: StudyData): number {
-  return n === 0 ? 0 : momentsAbout(outcome(response), offset, 0).sum / n;
+/** About the mean of y − offset, from at least 4096 rows spread over all of them (or all there are); 0 of no rows. */
+function nearMean({ n, response, offset }: StudyData): number {
+  const y = outcome(response);
+  const stride = Math.max(1, Math.floor(n / 4096));
+  let sum = 0;
+  let count = 0;
+  for (let i = 0; i < n; i += stride) {
+    sum += y[i]! - (offset === null ? 0 : offset[i]!);
+    count++;
+  }
+  return count === 0 ? 0 : sum / count;
 }
 
-/** Mean of y − offset and the sum of squares about it (corrected: Chan, Golub & LeVeque 1983), in two passes. */
+/** Mean of y − offset and the sum of squares about it, corrected for the centre used (Chan, Golub & LeVeque 1983). */
 function centredSquares(data: StudyData): { mean: number; squares: number } {
   const { n, offset } = data;
-  const centre = meanOf(data);
-  const about = momentsAbout(outcome(data.response), offset, centre);
-  return { mean: centre + about.sum / n, squares: about.squares - (about.sum * about.sum) / n };
-}
-
-/** Σ r and Σ r², r = y − offset − centre. */
-function momentsAbout(
-  y: Float64Array,
-  offset: Float64Array | null,
-  centre: number,
-): { sum: number; squares: number } {
+  const y = outcome(data.response);
+  const centre = nearMean(data);
   const sum = new CompensatedSum();
   const squares = new CompensatedSum();
-  for (let start = 0; start < y.length; start += BLOCK) {
-    const end = Math.min(start + BLOCK, y.length);
+  for (let start = 0; start < n; start += BLOCK) {
+    const end = Math.min(start + BLOCK, n);
     let first = 0;
     let second = 0;
     for (let i = start; i < end; i++) {
@@ -151,5 +155,5 @@ function momentsAbout(
     sum.add(first);
     squares.add(second);
   }
-  return { sum: sum.total, squares: squares.total };
+  return { mean: centre + sum.total / n, squares: squares.total - (sum.total * sum.total) / n };
 }
