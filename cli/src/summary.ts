@@ -34,7 +34,7 @@ function termLine({ term, estimate, se, ci, p }: PooledTerm, ratio: string | nul
   if (estimate === null || se === null) return `${term}: not computed`;
   const interval = ci === null ? '' : ` [${short(ci[0])}, ${short(ci[1])}]`;
   const exponentiated =
-    ratio === null || ci === null ? '' : `; ${ratio} ${short(Math.exp(estimate))} [${short(Math.exp(ci[0]))}, ${short(Math.exp(ci[1]))}]`;
+    ratio === null || ci === null ? '' : `; ${term.includes(':') ? `ratio of ${ratio}s` : ratio} ${short(Math.exp(estimate))} [${short(Math.exp(ci[0]))}, ${short(Math.exp(ci[1]))}]`;
   return `${term}: ${short(estimate)} (SE ${short(se)})${interval}${p === null ? '' : `, p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}`}${exponentiated}`;
 }
 

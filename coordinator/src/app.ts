@@ -71,7 +71,10 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
 
   const desk = new Desk();
   const contacts = new Map<string, string>();
-  const engine = new RunEngine({ journal, log, identity, keys: new Map(sites.map(({ study, key }) => [study, fromHex(key)])), desk, now, progress }, run);
+  const engine = new RunEngine({ journal, log, identity, keys: new Map(sites.map(({ study, key }) => [study, fromHex(key)])), desk, progress }, run);
+  // First, so that the open round of a resumed run is at the desk before an agent can call.
+  const outcomeOfRun = engine.run();
+  outcomeOfRun.catch(() => undefined);
   const server = await startExchangeServer({
     listen: config.listen,
     ca: config.tls.ca,
@@ -92,7 +95,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
   try {
     if (health !== null && config.health !== undefined) await health.listen(addressOf(config.health));
     progress({ event: 'listening', port: server.port, sites: sites.length });
-    const outcome = await engine.run();
+    const outcome = await outcomeOfRun;
     const finished = journal.openRound(run.id, FINISHED_ROUND, now().toISOString());
     const result = assemble(run, planText, outcome, finished, software);
     publish(out, result, outcome, planText);

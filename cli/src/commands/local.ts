@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
@@ -7,7 +6,7 @@ import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
 import { readText } from '../files.ts';
-import { prepare, studyFiles, type LocalArguments } from '../local/prepare.ts';
+import { prepare, type LocalArguments } from '../local/prepare.ts';
 import { agentGroups, supervise } from '../local/supervise.ts';
 import { exitStatus } from '../outcome.ts';
 import { progressPrinter, type Print } from '../progress.ts';
@@ -20,13 +19,8 @@ export async function runLocal(args: LocalArguments, print: Print): Promise<0 | 
   const planText = readText(args.plan, 'plan/unreadable');
   const plan = parsePlan(planText, args.plan);
   if (undeclaredFactors(plan).length === 0) expandPlan(plan, {});
-  // Parts of an ipd file are personal data: outside the output folder, readable by this user alone, removed at the end.
-  const scratch = mkdtempSync(join(tmpdir(), 'concordat-'));
-  const clean = (): void => rmSync(scratch, { recursive: true, force: true });
-  process.once('exit', clean);
-  const files = await studyFiles(args.data, scratch);
-  const federation = await prepare(args, planText, files);
-  print({ event: 'prepared', studies: files.size, processes: agentGroups(federation.agentConfigs).length });
+  const federation = await prepare(args, planText);
+  print({ event: 'prepared', studies: federation.agentConfigs.length, processes: agentGroups(federation.agentConfigs).length });
   await supervise(federation, args, print);
   const result = JSON.parse(readFileSync(join(args.out, 'result.json'), 'utf8')) as Result;
   rmSync(federation.state, { recursive: true, force: true });

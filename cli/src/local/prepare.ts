@@ -12,7 +12,7 @@ import { parsePolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 
 import { readText } from '../files.ts';
 import { makeAuthority } from './keys.ts';
@@ -29,42 +29,104 @@ export interface Federation {
   readonly coordinatorConfig: string;
   /** One a trial. */
   readonly agentConfigs: readonly string[];
-  /** Holds keys, journal and configurations until the run has finished. */
+  /** Holds keys, journal, configurations and parts of an ipd file until the run has finished. */
   readonly state: string;
 }
 
 const OPEN_POLICY_FILE = resolve(import.meta.dirname, '../../../node-agent/policies/open.yaml');
 const HOST = '127.0.0.1';
 
-/** Where every agent's records are: files of the data folder, or parts of its one ipd file written to `scratch`. */
-export async function studyFiles(data: string, scratch: string): Promise<ReadonlyMap<string, string>> {
-  const folder = await readFolder(data);
-  return folder.kind === 'one-each' ? folder.files : splitByStudy(folder.path, scratch);
+/**
+ * Prepares a new federation in `<out>/.concordat`, or finds the one that an interrupted run of the same plan, data and
+ * policy left there. Nothing of an earlier result is touched before everything that was given is known to be valid.
+ */
+export async function prepare(args: LocalArguments, planText: string): Promise<Federation> {
+  const out = resolve(args.out);
+  const state = join(out, '.concordat');
+  const policy = args.policy === 'open' ? OPEN_POLICY_FILE : args.policy === undefined ? null : resolve(args.policy);
+  const policyText = policy === null ? '' : readText(policy, 'policy/invalid');
+  if (policy !== null) parsePolicy(policyText, policy);
+  const identity = toHex(sha256(JSON.stringify([planText, resolve(args.data), policyText])));
+
+  if (!isComplete(state)) {
+    rmSync(state, { recursive: true, force: true });
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    try {
+      await makeFederation(state, out, args, policy);
+    } catch (error) {
+      rmSync(state, { recursive: true, force: true });
+      throw error;
+    }
+    setAside(out);
+    writeFileSync(join(state, 'complete'), identity);
+  } else if (readFileSync(join(state, 'complete'), 'utf8') !== identity) {
+    throw new ConcordatError('run/conflict', 'the output folder holds an unfinished run of another plan, policy or data folder', {
+      place: args.out,
+      remedy: `finish it by giving its own command again, choose another --out, or remove ${state}`,
+    });
+  }
+  await chooseAddress(state);
+  return {
+    coordinatorConfig: join(state, 'coordinator.yaml'),
+    agentConfigs: readdirSync(state)
+      .filter((name) => name.startsWith('site-') && name.endsWith('.yaml'))
+      .toSorted()
+      .map((name) => join(state, name)),
+    state,
+  };
 }
 
-export async function prepare(args: LocalArguments, planText: string, files: ReadonlyMap<string, string>): Promise<Federation> {
-  const policy = args.policy === 'open' ? OPEN_POLICY_FILE : args.policy === undefined ? null : resolve(args.policy);
-  if (policy !== null) parsePolicy(readText(policy, 'policy/invalid'), policy);
-  const maps = mapFiles(args.map, [...files.keys()]);
+function isComplete(state: string): boolean {
+  return existsSync(join(state, 'complete'));
+}
 
-  const state = join(resolve(args.out), '.concordat');
-  const fingerprint = toHex(sha256(JSON.stringify([planText, [...files.keys()], policy === null ? '' : readText(policy, 'policy/invalid')])));
-  if (existsSync(join(state, 'complete'))) {
-    if (readFileSync(join(state, 'complete'), 'utf8') !== fingerprint) {
-      throw new ConcordatError('run/conflict', 'the output folder holds an unfinished run of another plan, policy or set of trials', {
-        place: args.out,
-        remedy: `give the same command again to finish it, choose another --out, or remove ${state}`,
-      });
-    }
-  } else {
-    rmSync(state, { recursive: true, force: true });
-    setAside(resolve(args.out));
-    mkdirSync(state, { recursive: true, mode: 0o700 });
-    await writeFederation(state, resolve(args.out), [...files.keys()]);
+async function makeFederation(state: string, out: string, args: LocalArguments, policy: string | null): Promise<void> {
+  const folder = await readFolder(args.data);
+  const files = folder.kind === 'one-each' ? folder.files : await splitByStudy(folder.path, join(state, 'records'));
+  const maps = mapFiles(args.map, [...files.keys()]);
+  const authority = await makeAuthority(state);
+  const own = await authority.issue('coordinator', 'coordinator', { hosts: [HOST] });
+  const sites = [];
+  for (const [study, data] of files) {
+    const name = nameOf(study);
+    const map = maps.get(study);
+    const keys = await authority.issue(name, study, null);
+    sites.push({ study, key: keys.publicKey, certificate: keys.fingerprint });
+    write(state, `${name}.yaml`, {
+      agent: 1,
+      study,
+      coordinator: `${HOST}:0`,
+      coordinator_key: own.publicKey,
+      tls: { ca: 'ca.crt', certificate: `${name}.crt`, key: `${name}.tls.key` },
+      signing_key: `${name}.signing.key`,
+      data: resolve(data),
+      ...(map === undefined ? {} : { map }),
+      ...(policy === null ? {} : { policy }),
+      log: join(out, 'log', 'sites', encodeURIComponent(study)),
+    });
   }
-  const agentConfigs = writeAgents(state, resolve(args.out), files, policy, maps);
-  writeFileSync(join(state, 'complete'), fingerprint);
-  return { coordinatorConfig: join(state, 'coordinator.yaml'), agentConfigs, state };
+  write(state, 'coordinator.yaml', {
+    coordinator: 1,
+    listen: `${HOST}:0`,
+    tls: { ca: 'ca.crt', certificate: 'coordinator.crt', key: 'coordinator.tls.key' },
+    signing_key: 'coordinator.signing.key',
+    state: 'journal.sqlite',
+    log: join(out, 'log', 'coordinator'),
+    sites,
+  });
+}
+
+/** A port that is free now, in every configuration: a resumed run may find its earlier one taken. */
+async function chooseAddress(state: string): Promise<void> {
+  const address = `${HOST}:${await freePort()}`;
+  for (const name of readdirSync(state).filter((entry) => entry.endsWith('.yaml'))) {
+    const config = parse(readFileSync(join(state, name), 'utf8')) as Record<string, unknown>;
+    write(state, name, { ...config, [name === 'coordinator.yaml' ? 'listen' : 'coordinator']: address });
+  }
+}
+
+function write(folder: string, name: string, config: object): void {
+  writeFileSync(join(folder, name), stringify(config), { mode: 0o600 });
 }
 
 /** Results and logs of an earlier run in the same folder are kept, under its run id. */
@@ -77,58 +139,6 @@ function setAside(out: string): void {
   for (const name of ['result.json', 'report.html', 'figures', 'log']) {
     if (existsSync(join(out, name))) renameSync(join(out, name), join(earlier, name));
   }
-}
-
-async function writeFederation(state: string, out: string, studies: readonly string[]): Promise<void> {
-  const authority = await makeAuthority(state);
-  const own = await authority.issue('coordinator', 'coordinator', { hosts: [HOST] });
-  const sites = [];
-  for (const study of studies) {
-    const keys = await authority.issue(nameOf(study), study, null);
-    sites.push({ study, key: keys.publicKey, certificate: keys.fingerprint });
-  }
-  writeFileSync(join(state, 'address'), `${HOST}:${await freePort()}`);
-  writeFileSync(join(state, 'coordinator.pub'), own.publicKey);
-  writeFileSync(
-    join(state, 'coordinator.yaml'),
-    stringify({
-      coordinator: 1,
-      listen: readFileSync(join(state, 'address'), 'utf8'),
-      tls: { ca: 'ca.crt', certificate: 'coordinator.crt', key: 'coordinator.tls.key' },
-      signing_key: 'coordinator.signing.key',
-      state: 'journal.sqlite',
-      log: join(out, 'log', 'coordinator'),
-      sites,
-    }),
-  );
-}
-
-function writeAgents(
-  state: string,
-  out: string,
-  files: ReadonlyMap<string, string>,
-  policy: string | null,
-  maps: ReadonlyMap<string, string>,
-): readonly string[] {
-  return [...files].map(([study, data]) => {
-    const name = nameOf(study);
-    const file = join(state, `${name}.yaml`);
-    const map = maps.get(study);
-    const config = {
-      agent: 1,
-      study,
-      coordinator: readFileSync(join(state, 'address'), 'utf8'),
-      coordinator_key: readFileSync(join(state, 'coordinator.pub'), 'utf8'),
-      tls: { ca: 'ca.crt', certificate: `${name}.crt`, key: `${name}.tls.key` },
-      signing_key: `${name}.signing.key`,
-      data: resolve(data),
-      ...(map === undefined ? {} : { map }),
-      ...(policy === null ? {} : { policy }),
-      log: join(out, 'log', 'sites', encodeURIComponent(study)),
-    };
-    writeFileSync(file, stringify(config), { mode: 0o600 });
-    return file;
-  });
 }
 
 /** Site files can never collide with the coordinator's, whatever a study is called. */
