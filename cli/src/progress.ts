@@ -8,7 +8,7 @@ export type ProgressEvent =
   | CoordinatorProgress
   | { readonly event: 'prepared'; readonly studies: number; readonly processes: number }
   | { readonly event: 'restarted'; readonly what: string }
-  | { readonly event: 'result'; readonly out: string; readonly result: Result };
+  | { readonly event: 'result'; readonly out: string; readonly log: string; readonly result: Result };
 
 export type Print = (event: ProgressEvent) => void;
 
@@ -45,7 +45,7 @@ function plainLines(event: ProgressEvent): readonly string[] {
     case 'restarted':
       return [`${event.what} ended unexpectedly and was started again; the run goes on where it stopped`];
     case 'result':
-      return summary(event.result, event.out);
+      return summary(event);
   }
 }
 

@@ -1,7 +1,7 @@
 /** What a run found, in a few lines for a terminal. */
 import type { AnalysisResult, PooledTerm, Result } from '@concordat/shared/plan/result-types.ts';
 
-export function summary(result: Result, out: string): readonly string[] {
+export function summary({ result, out, log }: { readonly result: Result; readonly out: string; readonly log: string }): readonly string[] {
   const missing = result.run.sites.filter(({ status }) => status !== 'answered');
   return [
     '',
@@ -11,7 +11,7 @@ export function summary(result: Result, out: string): readonly string[] {
     `report   ${out}/report.html`,
     `result   ${out}/result.json`,
     `figures  ${out}/figures/`,
-    `logs     ${out}/log/`,
+    `logs     ${log}`,
   ];
 }
 

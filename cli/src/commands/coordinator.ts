@@ -27,6 +27,6 @@ export async function coordinator(options: CoordinatorArguments): Promise<0 | 3>
     progress: print,
     logger: makeLogger(2),
   });
-  print({ event: 'result', out: options.out, result });
+  print({ event: 'result', out: options.out, log: config.log, result });
   return exitStatus(result);
 }

@@ -24,6 +24,6 @@ export async function runLocal(args: LocalArguments, print: Print): Promise<0 | 
   await supervise(federation, args, print);
   const result = JSON.parse(readFileSync(join(args.out, 'result.json'), 'utf8')) as Result;
   rmSync(federation.state, { recursive: true, force: true });
-  print({ event: 'result', out: args.out, result });
+  print({ event: 'result', out: args.out, log: `${args.out}/log/`, result });
   return exitStatus(result);
 }
