@@ -166,7 +166,7 @@ export const ResultSchema = Type.Object(
           Type.Object(
             {
               study: text,
-              status: Type.Enum(['answered', 'refused', 'unreachable']),
+              status: Type.Enum(['answered', 'excluded', 'refused', 'unreachable']),
               reason: Type.Optional(Reason),
             },
             closed,
