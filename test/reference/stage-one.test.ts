@@ -77,7 +77,8 @@ function references(): Reference[] {
       (row) =>
         rcsBasis(of('age')(row), [50, 65, 74, 85], index),
   );
-  const sixMonths: Value = (row) => (Number.isNaN(of('time_days')(row)) ? Number.NaN : Math.min(of('time_days')(row), 182));
+  const sixMonths: Value = (row) =>
+    Number.isNaN(of('time_days')(row)) ? Number.NaN : Math.min(of('time_days')(row), 182);
   const diedBy: Value = (row) => (of('died')(row) === 1 && of('time_days')(row) <= 182 ? 1 : 0);
   return [
     logistic('colorectal', 'response-stage1-logit', 'response', [treat]),
@@ -87,9 +88,19 @@ function references(): Reference[] {
     logistic('ist-aspirin', 'deaddep-int-age-stage1', 'dead_dep6m', interaction(aspirin, tenth(of('age')))),
     logistic('ist-aspirin', 'deaddep-int-female-stage1', 'dead_dep6m', interaction(aspirin, of('female'))),
     logistic('ist-aspirin', 'factorial-stage1', 'dead_dep6m', [aspirin, of('heparin')]),
-    logistic('ist-aspirin', 'rcs-stage1', 'dead_dep6m', [aspirin, ...spline, ...spline.map((s) => times(aspirin, s))]),
+    logistic('ist-aspirin', 'rcs-stage1', 'dead_dep6m', [
+      aspirin,
+      ...spline,
+      ...spline.map((s) => times(aspirin, s)),
+    ]),
     ...survival('ist-aspirin', 'death6m-stage1-cox', diedBy, sixMonths, [aspirin]),
-    ...survival('ist-aspirin', 'death6m-int-age-stage1', diedBy, sixMonths, interaction(aspirin, tenth(of('age')))),
+    ...survival(
+      'ist-aspirin',
+      'death6m-int-age-stage1',
+      diedBy,
+      sixMonths,
+      interaction(aspirin, tenth(of('age'))),
+    ),
     linear('opt', 'pd5-stage1-final', of('pd5'), [treat]),
     linear('opt', 'pd5-stage1-change', change('pd5', 'pd0'), [treat]),
     linear('opt', 'pd5-stage1-ancova', of('pd5'), [treat, of('pd0')]),
@@ -108,7 +119,13 @@ function references(): Reference[] {
       offset: (row) => Math.log(of('followup_days')(row)),
     },
     ...survival('rhdnase', 'first-stage1-cox', of('first_event'), of('first_days'), [treat]),
-    ...survival('rhdnase', 'first-int-fev-stage1', of('first_event'), of('first_days'), interaction(treat, tenth(of('fev')))),
+    ...survival(
+      'rhdnase',
+      'first-int-fev-stage1',
+      of('first_event'),
+      of('first_days'),
+      interaction(treat, tenth(of('fev'))),
+    ),
     logistic('rhdnase', 'any-stage1-logit', 'first_event', [treat]),
     linear('star', 'math0-stage1-final', of('math0'), [treat]),
     linear('star', 'math1-stage1-change', change('math1', 'math0'), [treat]),
@@ -127,7 +144,9 @@ interface StudyReference {
 }
 
 function readRows(dataset: string): Row[] {
-  const [header, ...lines] = readFileSync(new URL(`data/${dataset}/ipd.csv`, shared), 'utf8').trim().split(/\r?\n/);
+  const [header, ...lines] = readFileSync(new URL(`data/${dataset}/ipd.csv`, shared), 'utf8')
+    .trim()
+    .split(/\r?\n/);
   const names = header!.split(',');
   return lines.map((line) => {
     const cells = line.split(',');
@@ -136,7 +155,12 @@ function readRows(dataset: string): Row[] {
 }
 
 function studyOf(rows: readonly Row[], item: Reference): StudyData {
-  const needed = [...item.columns, item.y, ...(item.time ? [item.time] : []), ...(item.offset ? [item.offset] : [])];
+  const needed = [
+    ...item.columns,
+    item.y,
+    ...(item.time ? [item.time] : []),
+    ...(item.offset ? [item.offset] : []),
+  ];
   const complete = rows.filter((row) => needed.every((value) => !Number.isNaN(value(row))));
   const column = (value: Value) => Float64Array.from(complete, value);
   const design = item.family === 'cox' ? item.columns : [() => 1, ...item.columns];
@@ -163,7 +187,6 @@ for (const dataset of existsSync(shared) ? new Set(references().map((item) => it
     readonly models: Readonly<Record<string, { readonly result: Readonly<Record<string, StudyReference>> }>>;
   };
   for (const item of references().filter((candidate) => candidate.dataset === dataset)) {
-
     test(`${dataset} ${item.id}`, () => compare(item, rows, models[item.id]!.result));
   }
 }
@@ -179,7 +202,8 @@ function compare(
     const treatment = item.family === 'cox' ? 0 : 1;
     const outcome = fitStageOne(data, { family: item.family, ties: item.ties ?? 'efron' }, [treatment]);
     if (expected.estimable === false) {
-      // R's scripts also leave out fits with few degrees of freedom; with one covariate they are estimable or not.
+      // R's scripts also leave out fits with few degrees of freedom; with one covariate they are estimable or
+      // not.
       if (item.columns.length === 1 && item.family !== 'gaussian') {
         assert.equal(outcome.status, 'not-estimable', study);
       }
@@ -188,7 +212,10 @@ function compare(
     assert.ok(outcome.status === 'fitted', `${study}: ${JSON.stringify(outcome)}`);
     fitted++;
     const close = (what: string, actual: number, wanted: number, unit: number, tolerance = 1e-8) =>
-      assert.ok(Math.abs(actual - wanted) <= tolerance * unit, `${study} ${what}: ${actual}, R has ${wanted}`);
+      assert.ok(
+        Math.abs(actual - wanted) <= tolerance * unit,
+        `${study} ${what}: ${actual}, R has ${wanted}`,
+      );
     expected.coefficients.forEach(({ estimate, se }, i) => {
       const actualSe = Math.sqrt(outcome.vcov[packedIndex(i, i)]!);
       close(`estimate ${i}`, outcome.estimates[i]!, estimate, Math.max(Math.abs(estimate), 0.1 * se));
@@ -203,7 +230,12 @@ function compare(
     });
     close('log-likelihood', outcome.logLikelihood.fitted, expected.logLik, Math.abs(expected.logLik));
     if (expected.logLikNull !== undefined) {
-      close('null log-likelihood', outcome.logLikelihood.null, expected.logLikNull, Math.abs(expected.logLikNull));
+      close(
+        'null log-likelihood',
+        outcome.logLikelihood.null,
+        expected.logLikNull,
+        Math.abs(expected.logLikNull),
+      );
     }
   }
   assert.ok(fitted > 0, 'no study was compared');

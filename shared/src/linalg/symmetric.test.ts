@@ -20,7 +20,12 @@ import {
 /** X'X + I for a random square X: positive definite and well enough conditioned. */
 const definite = fc
   .integer({ min: 1, max: 6 })
-  .chain((p) => fc.array(fc.array(fc.double({ min: -3, max: 3, noNaN: true }), { minLength: p, maxLength: p }), { minLength: p, maxLength: p }))
+  .chain((p) =>
+    fc.array(fc.array(fc.double({ min: -3, max: 3, noNaN: true }), { minLength: p, maxLength: p }), {
+      minLength: p,
+      maxLength: p,
+    }),
+  )
   .map((x) => {
     const p = x.length;
     return fromRows(
@@ -56,7 +61,10 @@ test('solution, inverse and determinant agree with the matrix', () => {
       const inverse = inverseFromCholesky(l);
       multiplyPacked(inverse, b).forEach((value, i) => close(value, x[i]!));
       const eigenvalues = symmetricEigenvalues(a);
-      close(logDetFromCholesky(l), eigenvalues.reduce((sum, value) => sum + Math.log(value), 0));
+      close(
+        logDetFromCholesky(l),
+        eigenvalues.reduce((sum, value) => sum + Math.log(value), 0),
+      );
       assert.deepEqual(pivotedRank(a, 1e-11), { rank: p, dependent: [] });
     }),
   );
@@ -64,7 +72,19 @@ test('solution, inverse and determinant agree with the matrix', () => {
 
 test('a matrix that is not positive definite is refused, whatever its scale', () => {
   for (const scale of [1e-200, 1, 1e200]) {
-    for (const rows of [[[0]], [[1, 2], [2, 4]], [[1, 2], [2, 1]], [[-1]], [[Number.NaN]]]) {
+    for (const rows of [
+      [[0]],
+      [
+        [1, 2],
+        [2, 4],
+      ],
+      [
+        [1, 2],
+        [2, 1],
+      ],
+      [[-1]],
+      [[Number.NaN]],
+    ]) {
       assert.throws(
         () => cholesky(fromRows(rows.map((row) => row.map((value) => value * scale)))),
         (error) => error instanceof ConcordatError && error.code === 'numerics/not-positive-definite',

@@ -23,7 +23,10 @@ export function packedIndex(i: number, j: number): number {
 export function packedOrder(packed: { readonly length: number }): number {
   const p = Math.floor((Math.sqrt(8 * packed.length + 1) - 1) / 2);
   if (packedLength(p) !== packed.length) {
-    throw new ConcordatError('numerics/invalid-input', `${packed.length} is not the length of a packed triangle`);
+    throw new ConcordatError(
+      'numerics/invalid-input',
+      `${packed.length} is not the length of a packed triangle`,
+    );
   }
   return p;
 }
@@ -145,9 +148,9 @@ export function symmetricEigenvalues(packed: Float64Array): Float64Array {
 }
 
 /**
- * Rank of a Gram matrix A = X'X and the columns of X that the columns before them determine, in the order
- * of R's lm and glm: earlier columns are kept, later ones dropped. Column j is dependent when what is left
- * of it after projection on the kept columns has a squared length of at most `tolerance` × a_jj, or × reference[j].
+ * Rank of a Gram matrix A = X'X and the columns of X that the columns before them determine, in the order of
+ * R's lm and glm: earlier columns are kept, later ones dropped. Column j is dependent when what is left of it
+ * after projection on the kept columns has a squared length of at most `tolerance` × a_jj, or × reference[j].
  */
 export function pivotedRank(
   a: Float64Array,

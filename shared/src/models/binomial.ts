@@ -5,12 +5,13 @@ import { glmObjective, wrongResponse, type Family, type NullModel } from './fami
 import type { Objective, Response, StudyData } from './types.ts';
 
 /**
- * Logistic model: kᵢ events of mᵢ trials (mᵢ = 1 where rows are participants), logit μᵢ = ηᵢ = xᵢ'β + offsetᵢ.
+ * Logistic model: kᵢ events of mᵢ trials (mᵢ = 1 where rows are participants), logit μᵢ = ηᵢ = xᵢ'β +
+ * offsetᵢ.
  *
- * ℓ = Σ [kᵢηᵢ − mᵢ log(1 + e^ηᵢ) + log C(mᵢ, kᵢ)], U = X'(k − mμ), H = −X' diag(mμ(1 − μ)) X.
- * For grouped rows the binomial coefficient is included, as in R's logLik(glm); for 0/1 rows it is 0.
- * Everything is computed from e = exp(−|η|): μ = 1/(1 + e) or e/(1 + e), μ(1 − μ) = e/(1 + e)², and
- * log(1 + e^η) = max(η, 0) + log(1 + e), so that nothing overflows and no digits of small probabilities are lost.
+ * ℓ = Σ [kᵢηᵢ − mᵢ log(1 + e^ηᵢ) + log C(mᵢ, kᵢ)], U = X'(k − mμ), H = −X' diag(mμ(1 − μ)) X. For grouped
+ * rows the binomial coefficient is included, as in R's logLik(glm); for 0/1 rows it is 0. Everything is
+ * computed from e = exp(−|η|): μ = 1/(1 + e) or e/(1 + e), μ(1 − μ) = e/(1 + e)², and log(1 + e^η) = max(η,
+ * 0) + log(1 + e), so that nothing overflows and no digits of small probabilities are lost.
  */
 export const binomial: Family = {
   name: 'binomial',
@@ -57,8 +58,8 @@ function binary(response: Response): Extract<Response, { kind: 'binary' }> {
 }
 
 /**
- * The log of the block's product of 1 + e ∈ (1, 2] replaces a logarithm a row; BLOCK factors do not overflow, and its
- * rounding error, BLOCK units at most, is that of a sum of logarithms.
+ * The log of the block's product of 1 + e ∈ (1, 2] replaces a logarithm a row; BLOCK factors do not overflow,
+ * and its rounding error, BLOCK units at most, is that of a sum of logarithms.
  */
 function singleRows(design: BlockedDesign, events: Float64Array, start: number, rows: number): number {
   const { eta, residual, weight } = design;

@@ -10,9 +10,10 @@ export interface Scaling {
 }
 
 /**
- * The design of one study, BLOCK rows at a time, so that a block's columns, linear predictor, weights and residuals stay
- * in the first- and second-level caches between the loops over it. The loops go over plain Float64Arrays and
- * allocate nothing. Block sums are added to the totals, which keeps rounding errors at the order of √(n/BLOCK) units.
+ * The design of one study, BLOCK rows at a time, so that a block's columns, linear predictor, weights and
+ * residuals stay in the first- and second-level caches between the loops over it. The loops go over plain
+ * Float64Arrays and allocate nothing. Block sums are added to the totals, which keeps rounding errors at the
+ * order of √(n/BLOCK) units.
  */
 export class BlockedDesign {
   readonly n: number;
@@ -35,7 +36,8 @@ export class BlockedDesign {
     this.#columns = data.columns;
     this.#offset = data.offset;
     this.#centre = scaling === null ? new Float64Array(this.p) : scaling.centre;
-    this.#factor = scaling === null ? new Float64Array(this.p).fill(1) : scaling.scale.map((scale) => 1 / scale);
+    this.#factor =
+      scaling === null ? new Float64Array(this.p).fill(1) : scaling.scale.map((scale) => 1 / scale);
     this.ones = data.columns.findIndex((column) => isOnes(column));
     this.#read = data.columns.map((_, j) => j).filter((j) => j !== this.ones);
     this.#space = workspace(this.p);

@@ -5,15 +5,17 @@ import { riskSets, type RiskSets } from './risk-sets.ts';
 import type { Evaluation, ModelOptions, Objective, Response, StudyData } from './types.ts';
 
 /**
- * Cox model with baseline strata: hazard λ_s(t)·exp(ηᵢ), ηᵢ = xᵢ'β + offsetᵢ; row i is at risk on (entryᵢ, timeᵢ].
+ * Cox model with baseline strata: hazard λ_s(t)·exp(ηᵢ), ηᵢ = xᵢ'β + offsetᵢ; row i is at risk on (entryᵢ,
+ * timeᵢ].
  *
- * With rᵢ = exp(ηᵢ), and at event time e: S0 = Σ rᵢ over the risk set, S1 = Σ rᵢxᵢ, D0 and D1 the same sums over the d rows with the
- * event there, and φ_l = l/d (Efron), 0 (Breslow), l = 0 … d − 1:
+ * With rᵢ = exp(ηᵢ), and at event time e: S0 = Σ rᵢ over the risk set, S1 = Σ rᵢxᵢ, D0 and D1 the same sums
+ * over the d rows with the event there, and φ_l = l/d (Efron), 0 (Breslow), l = 0 … d − 1:
  *
- *   ℓ = Σ_events ηᵢ − Σ_e Σ_l log(S0 − φ_l D0)                    (Efron 1977; Breslow 1974; as survival::coxph)
+ *   ℓ = Σ_events ηᵢ − Σ_e Σ_l log(S0 − φ_l D0)            (Efron 1977; Breslow 1974; as survival::coxph)
  *
- * The gradient and the information are taken by rows, not by risk sets. With the hazard increments c_e = Σ_l 1/(S0 − φ_l D0),
- * hᵢ = Σ c_e over the times when i is at risk, less Σ_l φ_l/(S0 − φ_l D0) at the time of i's own event, and vᵢ = rᵢhᵢ:
+ * The gradient and the information are taken by rows, not by risk sets. With the hazard increments c_e = Σ_l
+ * 1/(S0 − φ_l D0), hᵢ = Σ c_e over the times when i is at risk, less Σ_l φ_l/(S0 − φ_l D0) at the time of i's
+ * own event, and vᵢ = rᵢhᵢ:
  *
  *   U = Σ (δᵢ − vᵢ)xᵢ       (martingale residuals; Therneau & Grambsch 2000, §4.2)
  *   I = Σ vᵢxᵢxᵢ' − Σ_e Σ_l m_l m_l',   m_l = (S1 − φ_l D1)/(S0 − φ_l D0)
@@ -218,7 +220,7 @@ class PartialLikelihood implements Objective {
     const space = workspace(p);
     const running = new Float64Array(p);
     let stratum = stratumStart.length - 2;
-    for (let to = times; to > 0; ) {
+    for (let to = times; to > 0;) {
       while (stratumStart[stratum]! >= to) stratum--;
       if (to === stratumStart[stratum + 1]) running.fill(0);
       const from = Math.max(stratumStart[stratum]!, to - BLOCK);
@@ -240,7 +242,10 @@ class PartialLikelihood implements Objective {
     }
   }
 
-  /** S1/S0 of column j at event times from … to − 1 into #meanBlock, given S1 after `to`; returns S1 before `from`. */
+  /**
+   * S1/S0 of column j at event times from … to − 1 into #meanBlock, given S1 after `to`; returns S1 before
+   * `from`.
+   */
   #firstMoments(j: number, from: number, to: number, after: number): number {
     const { groupStart, entered, enteredStart } = this.#sets;
     const x = this.#x;
@@ -266,7 +271,10 @@ class PartialLikelihood implements Objective {
     return sum;
   }
 
-  /** At the tied event times, D1/S0 of column j into #tiedBlock and (S1 − aD1)/S0 into #meanBlock; whether there are any. */
+  /**
+   * At the tied event times, D1/S0 of column j into #tiedBlock and (S1 − aD1)/S0 into #meanBlock; whether
+   * there are any.
+   */
   #tiedMoments(j: number, from: number, to: number): boolean {
     const { groupStart, deaths } = this.#sets;
     if (!this.#efron) return false;
@@ -344,7 +352,14 @@ function copy(from: Float64Array, fromBase: number, to: Float64Array, toBase: nu
   for (let i = 0; i < length; i++) to[toBase + i] = from[fromBase + i]!;
 }
 
-function axpy(a: number, x: Float64Array, xBase: number, y: Float64Array, yBase: number, length: number): void {
+function axpy(
+  a: number,
+  x: Float64Array,
+  xBase: number,
+  y: Float64Array,
+  yBase: number,
+  length: number,
+): void {
   for (let i = 0; i < length; i++) y[yBase + i]! += a * x[xBase + i]!;
 }
 

@@ -8,10 +8,14 @@ interface Totals {
 }
 
 /**
- * What can be told from the data alone, before any fit; null where nothing stands against one. An arm is a treatment column of
- * zeros and ones; the control arm is where all of them are 0.
+ * What can be told from the data alone, before any fit; null where nothing stands against one. An arm is a
+ * treatment column of zeros and ones; the control arm is where all of them are 0.
  */
-export function diagnoseData(family: Family, data: StudyData, treatmentTerms: readonly number[]): Diagnosis | null {
+export function diagnoseData(
+  family: Family,
+  data: StudyData,
+  treatmentTerms: readonly number[],
+): Diagnosis | null {
   if (data.n === 0) return { code: 'no-participants', terms: [] };
   const events = family.events(data.response);
   const trials = family.trials(data.response);
@@ -22,9 +26,11 @@ export function diagnoseData(family: Family, data: StudyData, treatmentTerms: re
   }
   const armTerms = active.map((arm) => arm.term);
   const all = allTotals(data.n, events, trials);
-  const treated = active.length === 1 ? active[0]! : totalsWhere(treatedRows(data, armTerms), events, trials)!;
+  const treated =
+    active.length === 1 ? active[0]! : totalsWhere(treatedRows(data, armTerms), events, trials)!;
   const control = difference(all, treated);
-  if (active.length > 0 && (control.rows === 0 || treated.rows === 0)) return { code: 'single-arm', terms: armTerms };
+  if (active.length > 0 && (control.rows === 0 || treated.rows === 0))
+    return { code: 'single-arm', terms: armTerms };
   if (events === null) return null;
 
   // An arm that is not in this study at all is a term it cannot estimate, no obstacle to the others.
@@ -70,9 +76,9 @@ function sum(values: Float64Array): number {
 }
 
 function sumOver(indicator: Float64Array, values: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < indicator.length; i++) sum += indicator[i]! * values[i]!;
-  return sum;
+  let total = 0;
+  for (let i = 0; i < indicator.length; i++) total += indicator[i]! * values[i]!;
+  return total;
 }
 
 /** 1 where any of the treatment columns is. */

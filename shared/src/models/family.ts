@@ -20,18 +20,22 @@ export interface Family {
   readonly measure: string;
   /** Whether a design has a column of ones. */
   readonly intercept: boolean;
-  /** What it is called when the likelihood has no maximum. */
+  /**
+   * What it is called when coefficients run away; a quadratic does that only where columns are all but
+   * collinear.
+   */
   readonly divergence: DiagnosisCode;
   /**
-   * The log-likelihood of one study as a function of its columns' coefficients, constants included (gaussian: at
-   * a known residual variance, constants left out). Sums over studies or over parts of a study are the pooled objective's.
+   * The log-likelihood of one study as a function of its columns' coefficients, constants included (gaussian:
+   * at a known residual variance, constants left out). Sums over studies or over parts of a study are the
+   * pooled objective's.
    */
   objective(data: StudyData, options: ModelOptions, scaling: Scaling | null): Objective;
   /** Closed form where there is one. Null in a family without intercept: its null model is θ = 0. */
   readonly nullModel: ((data: StudyData, options: ModelOptions) => NullModel) | null;
   /** Events of each row; null where the outcome is no event. */
   events(response: Response): Float64Array | null;
-  /** Trials of each row: `null` where the number of events in a row has no upper limit or rows are single. */
+  /** Trials of each row; null: one a row. */
   trials(response: Response): Float64Array | null;
   /** Whether a row can have a non-event, so that a whole arm of events diverges too. */
   readonly nonevents: boolean;
@@ -74,5 +78,8 @@ export function glmObjective(
 
 /** Refuses a response of another kind than the family's. */
 export function wrongResponse(family: FamilyName, response: Response): never {
-  throw new ConcordatError('numerics/invalid-input', `a ${family} model cannot have a ${response.kind} response`);
+  throw new ConcordatError(
+    'numerics/invalid-input',
+    `a ${family} model cannot have a ${response.kind} response`,
+  );
 }

@@ -8,10 +8,10 @@ import type { Evaluation, Objective, Response, StudyData } from './types.ts';
 /**
  * Linear model y = Xβ + offset + ε, ε ~ N(0, σ²I); n rows, q coefficients.
  *
- * Objective at a known σ² (1 unless a scaling gives it): ℓ(β) = −½ Σ rᵢ²/σ², r = y − Xβ − offset; U = X'r/σ², H = −X'X/σ².
- * It is quadratic, so one pass over the rows, at a β₀ close to the data (about the mean as intercept), gives it everywhere:
- * ℓ(β) = ℓ(β₀) + U₀'d + ½d'Hd, d = β − β₀; one Newton step reaches β̂. Where so little of ℓ(β₀) is left that the
- * difference loses digits, the residuals are computed from the rows.
+ * Objective at a known σ² (1 unless a scaling gives it): ℓ(β) = −½ Σ rᵢ²/σ², r = y − Xβ − offset; U = X'r/σ²,
+ * H = −X'X/σ². It is quadratic, so one pass over the rows, at a β₀ close to the data (about the mean as
+ * intercept), gives it everywhere: ℓ(β) = ℓ(β₀) + U₀'d + ½d'Hd, d = β − β₀; one Newton step reaches β̂. Where
+ * so little of ℓ(β₀) is left that the difference loses digits, the residuals are computed from the rows.
  *
  * σ̂² = RSS/(n − q) and vcov σ̂²(X'X)⁻¹, as R's lm; the log-likelihood is R's logLik(lm), at the
  * maximum-likelihood variance: −n/2·(log(2π·RSS/n) + 1).
@@ -20,7 +20,7 @@ export const gaussian: Family = {
   name: 'gaussian',
   measure: 'mean difference',
   intercept: true,
-  divergence: 'not-converged',
+  divergence: 'rank-deficient',
   nonevents: false,
   objective: (data, _options, scaling): Objective => new SumOfSquares(data, scaling),
 
@@ -123,7 +123,10 @@ function residuals(
   return sum;
 }
 
-/** About the mean of y − offset, from at least 4096 rows spread over all of them (or all there are); 0 of no rows. */
+/**
+ * About the mean of y − offset, from at least 4096 rows spread over all of them (or all there are); 0 of no
+ * rows.
+ */
 function nearMean({ n, response, offset }: StudyData): number {
   const y = outcome(response);
   const stride = Math.max(1, Math.floor(n / 4096));
@@ -136,7 +139,10 @@ function nearMean({ n, response, offset }: StudyData): number {
   return count === 0 ? 0 : sum / count;
 }
 
-/** Mean of y − offset and the sum of squares about it, corrected for the centre used (Chan, Golub & LeVeque 1983). */
+/**
+ * Mean of y − offset and the sum of squares about it, corrected for the centre used (Chan, Golub & LeVeque
+ * 1983).
+ */
 function centredSquares(data: StudyData): { mean: number; squares: number } {
   const { n, offset } = data;
   const y = outcome(data.response);

@@ -42,10 +42,10 @@ function simulate(kind: Kind, n: number, seed: number): StudyData {
   const offset = draw(() => random() - 0.5);
   const eta = draw((i) => -0.3 * treatment[i]! + 0.05 * (age[i]! - 60) + 0.4 * level[i]! + offset[i]!);
   const { family, variant } = kind;
-  const count = (i: number, size: number, p: number) => {
+  const count = (size: number, p: number) => {
     let sum = 0;
     for (let k = 0; k < size; k++) if (random() < p) sum++;
-    return sum + 0 * i;
+    return sum;
   };
   const probability = (i: number) => 1 / (1 + Math.exp(-eta[i]!));
   const trials = draw(() => 1 + Math.floor(6 * random()));
@@ -57,17 +57,19 @@ function simulate(kind: Kind, n: number, seed: number): StudyData {
     family === 'gaussian'
       ? { kind: 'continuous', y: draw((i) => 3 + eta[i]! + random() - random()) }
       : family === 'poisson'
-        ? { kind: 'count', y: draw((i) => count(i, 30, Math.min(1, Math.exp(eta[i]!) / 30))) }
+        ? { kind: 'count', y: draw((i) => count(30, Math.min(1, Math.exp(eta[i]!) / 30))) }
         : family === 'binomial'
           ? variant === 'grouped'
-            ? { kind: 'binary', events: draw((i) => count(i, trials[i]!, probability(i))), trials }
-            : { kind: 'binary', events: draw((i) => count(i, 1, probability(i))), trials: null }
+            ? { kind: 'binary', events: draw((i) => count(trials[i]!, probability(i))), trials }
+            : { kind: 'binary', events: draw((i) => count(1, probability(i))), trials: null }
           : {
               kind: 'time-to-event',
               time,
               event: draw(() => (random() < 0.7 ? 1 : 0)),
               entry: variant.includes('entry') ? draw((i) => Math.floor(time[i]! * random() * 0.9)) : null,
-              stratum: variant.includes('strata') ? Int32Array.from({ length: n }, () => Math.floor(3 * random())) : null,
+              stratum: variant.includes('strata')
+                ? Int32Array.from({ length: n }, () => Math.floor(3 * random()))
+                : null,
             };
   const covariates = [treatment, age, level];
   return {
@@ -96,7 +98,13 @@ function rowsOf(data: StudyData, index: readonly number[]): StudyData {
             stratum: response.stratum === null ? null : Int32Array.from(index, (i) => response.stratum![i]!),
           }
         : { kind: response.kind, y: take(response.y) };
-  return { ...data, n: index.length, columns: data.columns.map(take), offset: takeOrNull(data.offset), response: taken };
+  return {
+    ...data,
+    n: index.length,
+    columns: data.columns.map(take),
+    offset: takeOrNull(data.offset),
+    response: taken,
+  };
 }
 
 function evaluate(objective: Objective, theta: readonly number[]): Evaluation {
@@ -106,7 +114,8 @@ function evaluate(objective: Objective, theta: readonly number[]): Evaluation {
 }
 
 const optionsOf = (kind: Kind): ModelOptions => ({ family: kind.family, ties: kind.ties });
-const objectiveOf = (kind: Kind, data: StudyData) => families[kind.family].objective(data, optionsOf(kind), null);
+const objectiveOf = (kind: Kind, data: StudyData) =>
+  families[kind.family].objective(data, optionsOf(kind), null);
 const point = (data: StudyData) => [0.3, -0.2, 0.01, 0.25].slice(4 - data.columns.length);
 const seeds = fc.integer({ min: 1, max: 1e6 });
 const RUNS = { numRuns: 15 };
@@ -122,7 +131,12 @@ function assertSame(a: Evaluation, b: Evaluation, tolerance = 1e-11): void {
     assertClose(value, b.gradient[j]!, tolerance * unit * 10, `gradient ${j}`);
     for (let k = 0; k <= j; k++) {
       const scale = Math.sqrt(b.hessian[packedIndex(j, j)]! * b.hessian[packedIndex(k, k)]!);
-      assertClose(a.hessian[packedIndex(j, k)]!, b.hessian[packedIndex(j, k)]!, tolerance * 10 * scale, `Hessian ${j},${k}`);
+      assertClose(
+        a.hessian[packedIndex(j, k)]!,
+        b.hessian[packedIndex(j, k)]!,
+        tolerance * 10 * scale,
+        `Hessian ${j},${k}`,
+      );
     }
   });
 }
@@ -137,15 +151,29 @@ for (const kind of kinds) {
       const at = evaluate(objective, theta);
       theta.forEach((_, j) => {
         const h = j === theta.length - 2 ? 1e-5 : 1e-4;
-        const shifted = (k: number) => evaluate(objective, theta.map((value, m) => (m === j ? value + k * h : value)));
+        const shifted = (k: number) =>
+          evaluate(
+            objective,
+            theta.map((value, m) => (m === j ? value + k * h : value)),
+          );
         // Fourth-order central differences.
         const slope = (f: (e: Evaluation) => number) =>
           (8 * (f(shifted(1)) - f(shifted(-1))) - (f(shifted(2)) - f(shifted(-2)))) / (12 * h);
         const unit = Math.sqrt(-at.hessian[packedIndex(j, j)]!);
-        assertClose(at.gradient[j]!, slope((e) => e.value), 1e-6 * unit * Math.sqrt(Math.abs(at.value)), `gradient ${j}`);
+        assertClose(
+          at.gradient[j]!,
+          slope((e) => e.value),
+          1e-6 * unit * Math.sqrt(Math.abs(at.value)),
+          `gradient ${j}`,
+        );
         for (let k = 0; k <= j; k++) {
           const scale = unit * Math.sqrt(-at.hessian[packedIndex(k, k)]!);
-          assertClose(at.hessian[packedIndex(j, k)]!, slope((e) => e.gradient[k]!), 1e-7 * scale, `Hessian ${j},${k}`);
+          assertClose(
+            at.hessian[packedIndex(j, k)]!,
+            slope((e) => e.gradient[k]!),
+            1e-7 * scale,
+            `Hessian ${j},${k}`,
+          );
         }
       });
     });
@@ -171,14 +199,22 @@ for (const kind of kinds) {
           // A baseline hazard is not shared between parts: parts of a Cox model are its strata.
           const whole: StudyData =
             response.kind === 'time-to-event'
-              ? { ...data, response: { ...response, stratum: Int32Array.from({ length: 200 }, (_, i) => part(i)) } }
+              ? {
+                  ...data,
+                  response: { ...response, stratum: Int32Array.from({ length: 200 }, (_, i) => part(i)) },
+                }
               : data;
           const index = Array.from({ length: 200 }, (_, i) => i);
           const total = emptyEvaluation(data.columns.length);
           for (const k of [0, 1, 2]) {
-            const rows = rowsOf(whole, index.filter((i) => part(i) === k));
+            const rows = rowsOf(
+              whole,
+              index.filter((i) => part(i) === k),
+            );
             const alone: StudyData =
-              rows.response.kind === 'time-to-event' ? { ...rows, response: { ...rows.response, stratum: null } } : rows;
+              rows.response.kind === 'time-to-event'
+                ? { ...rows, response: { ...rows.response, stratum: null } }
+                : rows;
             const term = evaluate(objectiveOf(kind, alone), point(data));
             total.value += term.value;
             term.gradient.forEach((value, j) => (total.gradient[j]! += value));
@@ -196,8 +232,14 @@ for (const kind of kinds) {
           const data = simulate(kind, 150, seed);
           const random = uniform(seed + 1);
           const keys = Array.from({ length: 150 }, (_, i) => ({ i, key: random() }));
-          const shuffled = rowsOf(data, keys.toSorted((a, b) => a.key - b.key).map(({ i }) => i));
-          assertSame(evaluate(objectiveOf(kind, shuffled), point(data)), evaluate(objectiveOf(kind, data), point(data)));
+          const shuffled = rowsOf(
+            data,
+            keys.toSorted((a, b) => a.key - b.key).map(({ i }) => i),
+          );
+          assertSame(
+            evaluate(objectiveOf(kind, shuffled), point(data)),
+            evaluate(objectiveOf(kind, data), point(data)),
+          );
         }),
         RUNS,
       );
@@ -219,7 +261,12 @@ for (const kind of kinds) {
           const swapped = fit(changed(treatment, (x) => 1 - x));
           const unit = Math.sqrt(original.vcov[packedIndex(age, age)]!);
           assertClose(rescaled.estimates[age]! * scale, original.estimates[age]!, 1e-8 * unit, 'rescaled');
-          assertClose(rescaled.estimates[treatment]!, original.estimates[treatment]!, 1e-8, 'beside the rescaled');
+          assertClose(
+            rescaled.estimates[treatment]!,
+            original.estimates[treatment]!,
+            1e-8,
+            'beside the rescaled',
+          );
           assertClose(swapped.estimates[treatment]!, -original.estimates[treatment]!, 1e-8, 'swapped');
           assertClose(
             swapped.logLikelihood.fitted,
@@ -245,7 +292,10 @@ test('one covariate: separation is found exactly where the two groups do not ove
   let separated = 0;
   fc.assert(
     fc.property(
-      fc.array(fc.record({ x: fc.integer({ min: 0, max: 12 }), y: fc.boolean() }), { minLength: 4, maxLength: 14 }),
+      fc.array(fc.record({ x: fc.integer({ min: 0, max: 12 }), y: fc.boolean() }), {
+        minLength: 4,
+        maxLength: 14,
+      }),
       (rows) => {
         const x = (y: boolean) => rows.filter((row) => row.y === y).map((row) => row.x);
         fc.pre(x(true).length > 0 && x(false).length > 0 && new Set(rows.map((row) => row.x)).size > 1);
@@ -256,7 +306,11 @@ test('one covariate: separation is found exactly where the two groups do not ove
             n: rows.length,
             columns: [new Float64Array(rows.length).fill(1), Float64Array.from(rows, (row) => row.x)],
             terms: ['(intercept)', 'x'],
-            response: { kind: 'binary', events: Float64Array.from(rows, (row) => Number(row.y)), trials: null },
+            response: {
+              kind: 'binary',
+              events: Float64Array.from(rows, (row) => Number(row.y)),
+              trials: null,
+            },
             offset: null,
           },
           { family: 'binomial', ties: 'efron' },
@@ -272,6 +326,60 @@ test('one covariate: separation is found exactly where the two groups do not ove
     { numRuns: 400, seed: 11 },
   );
   assert.ok(separated > 20);
+});
+
+test('two covariates: separation is found exactly where a direction separates', () => {
+  // Albert & Anderson 1984: no maximum if and only if some d ≠ 0 has s·x'd ≥ 0 in every row, s = ±1 by
+  // outcome. With independent columns that cone has an extreme ray, on which two independent rows are 0:
+  // enumerated here in integers.
+  const value = fc.integer({ min: -2, max: 2 });
+  const row = fc.record({ x: value, z: value, y: fc.boolean() });
+  const seen = { fitted: 0, separated: 0 };
+  fc.assert(
+    fc.property(fc.array(row, { minLength: 5, maxLength: 24 }), (rows) => {
+      const signed = rows.map(({ x, z, y }) => [1, x, z].map((entry) => (y ? entry : -entry)));
+      const cross = (a: readonly number[], b: readonly number[]) =>
+        [0, 1, 2].map((i) => a[(i + 1) % 3]! * b[(i + 2) % 3]! - a[(i + 2) % 3]! * b[(i + 1) % 3]!);
+      const dot = (a: readonly number[], b: readonly number[]) =>
+        a.reduce((total, entry, i) => total + entry * b[i]!, 0);
+      const rays = signed.flatMap((a, i) => signed.slice(i + 1).map((b) => cross(a, b)));
+      fc.pre(rays.some((ray) => signed.some((vector) => dot(ray, vector) !== 0)));
+      const events = rows.filter((entry) => entry.y).length;
+      fc.pre(events > 0 && events < rows.length);
+      const separated = rays.some((ray) =>
+        [1, -1].some(
+          (sign) =>
+            ray.some((entry) => entry !== 0) && signed.every((vector) => sign * dot(ray, vector) >= 0),
+        ),
+      );
+      const outcome = fitStageOne(
+        {
+          n: rows.length,
+          columns: [
+            new Float64Array(rows.length).fill(1),
+            Float64Array.from(rows, (entry) => entry.x),
+            Float64Array.from(rows, (entry) => entry.z),
+          ],
+          terms: ['(intercept)', 'x', 'z'],
+          response: {
+            kind: 'binary',
+            events: Float64Array.from(rows, (entry) => Number(entry.y)),
+            trials: null,
+          },
+          offset: null,
+        },
+        { family: 'binomial', ties: 'efron' },
+        [],
+      );
+      assert.equal(
+        outcome.status === 'fitted' ? 'fitted' : outcome.diagnosis.code,
+        separated ? 'separation' : 'fitted',
+      );
+      seen[separated ? 'separated' : 'fitted']++;
+    }),
+    { numRuns: 1500, seed: 5 },
+  );
+  assert.ok(seen.fitted > 200 && seen.separated > 200, JSON.stringify(seen));
 });
 
 test('a fit from a sample of many rows is the fit from zero', () => {

@@ -4,7 +4,8 @@ import { glmObjective, wrongResponse, type Family, type NullModel } from './fami
 import type { Objective, Response, StudyData } from './types.ts';
 
 /**
- * Poisson model of counts with a log link: log μᵢ = ηᵢ = xᵢ'β + offsetᵢ; an exposure enters as offset log(exposure).
+ * Poisson model of counts with a log link: log μᵢ = ηᵢ = xᵢ'β + offsetᵢ; an exposure enters as offset
+ * log(exposure).
  *
  * ℓ = Σ [yᵢηᵢ − μᵢ − log yᵢ!], U = X'(y − μ), H = −X' diag(μ) X, as R's glm.
  */
@@ -17,7 +18,12 @@ export const poisson: Family = {
 
   objective(data: StudyData, _options, scaling: Scaling | null): Objective {
     const y = counts(data.response);
-    return glmObjective(data, scaling, (design, start, rows) => rowsOf(design, y, start, rows), -factorials(y));
+    return glmObjective(
+      data,
+      scaling,
+      (design, start, rows) => rowsOf(design, y, start, rows),
+      -factorials(y),
+    );
   },
 
   /** Closed form: μ = rate·exp(offset), rate = Σy / Σexp(offset). */

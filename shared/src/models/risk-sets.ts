@@ -5,14 +5,17 @@ import type { Response } from './types.ts';
 type Survival = Extract<Response, { kind: 'time-to-event' }>;
 
 /**
- * Who is at risk when. The E event times are the distinct (stratum, time of an event) pairs, numbered by stratum and then
- * by ascending time, so that a row with (entry, time] is at risk at a contiguous range of them.
- * Rows that are in no risk set are left out: they do not enter the partial likelihood.
+ * Who is at risk when. The E event times are the distinct (stratum, time of an event) pairs, numbered by
+ * stratum and then by ascending time, so that a row with (entry, time] is at risk at a contiguous range of
+ * them. Rows that are in no risk set are left out: they do not enter the partial likelihood.
  */
 export interface RiskSets {
   /** Number of event times E. */
   readonly times: number;
-  /** Original rows in their new order: by last event time at risk, at each those with the event there first; length n' ≤ n. */
+  /**
+   * Original rows in their new order: by last event time at risk, at each those with the event there first;
+   * length n' ≤ n.
+   */
   readonly rows: Uint32Array;
   /** Rows groupStart[e] … groupStart[e+1] − 1 (new order) are last at risk at event time e; length E + 1. */
   readonly groupStart: Uint32Array;
@@ -22,7 +25,9 @@ export interface RiskSets {
   readonly stratumStart: Uint32Array;
   /** First event time at risk of each row (new order), or null where it is the stratum's first for all. */
   readonly first: Int32Array | null;
-  /** Rows (new order) ordered by `first`; rows enteredStart[e] … enteredStart[e+1] − 1 of it have first = e. */
+  /**
+   * Rows (new order) ordered by `first`; rows enteredStart[e] … enteredStart[e+1] − 1 of it have first = e.
+   */
   readonly entered: Uint32Array | null;
   readonly enteredStart: Uint32Array | null;
 }
@@ -46,7 +51,7 @@ export function riskSets(response: Survival): RiskSets {
   const last = new Int32Array(n).fill(-1);
   let times = 0;
   let current = -1; // stratum being read
-  for (let i = 0; i < n; ) {
+  for (let i = 0; i < n;) {
     const row = byTime[i]!;
     const s = stratum === null ? 0 : stratum[row]!;
     let end = i;
@@ -114,7 +119,10 @@ function arrange(
   return { times, rows, groupStart, deaths, stratumStart, first: firstNew, entered, enteredStart };
 }
 
-/** First event time of the row's stratum that is after its entry; beyond the stratum's last where there is none. */
+/**
+ * First event time of the row's stratum that is after its entry; beyond the stratum's last where there is
+ * none.
+ */
 function firstTimes(
   enter: Int32Array,
   stratum: Int32Array | null,
@@ -139,8 +147,9 @@ function firstTimes(
 }
 
 /**
- * Ranks of the times after R's treatment of nearly equal ones (survival::aeqSurv): neighbours among the distinct times,
- * entries included, that differ by at most √ε, or by √ε of their mean absolute value, are one time.
+ * Ranks of the times after R's treatment of nearly equal ones (survival::aeqSurv): neighbours among the
+ * distinct times, entries included, that differ by at most √ε, or by √ε of their mean absolute value, are one
+ * time.
  */
 function tiedRanks(response: Survival): { exit: Int32Array; enter: Int32Array | null; order: Uint32Array } {
   const { time, entry } = response;
@@ -156,7 +165,8 @@ function tiedRanks(response: Survival): { exit: Int32Array; enter: Int32Array | 
   let absolute = 0;
   for (let i = 0; i < order.length; i++) {
     const value = all[order[i]!]!;
-    if (!Number.isFinite(value)) throw new ConcordatError('numerics/invalid-input', 'a time is not a finite number');
+    if (!Number.isFinite(value))
+      throw new ConcordatError('numerics/invalid-input', 'a time is not a finite number');
     if (i === 0 || value !== all[order[i - 1]!]!) {
       distinct++;
       absolute += Math.abs(value);
@@ -175,9 +185,13 @@ function tiedRanks(response: Survival): { exit: Int32Array; enter: Int32Array | 
   const enter = ranks.slice(n);
   for (let i = 0; i < n; i++) {
     if (enter[i]! >= exit[i]!) {
-      throw new ConcordatError('numerics/invalid-input', 'a time of entry is not before its time of event or censoring', {
-        remedy: 'correct the entry times, or leave these rows out of the population',
-      });
+      throw new ConcordatError(
+        'numerics/invalid-input',
+        'a time of entry is not before its time of event or censoring',
+        {
+          remedy: 'correct the entry times, or leave these rows out of the population',
+        },
+      );
     }
   }
   return { exit, enter, order: order.filter((position) => position < n) };

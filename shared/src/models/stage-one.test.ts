@@ -42,7 +42,13 @@ function studyOf(item: Case): StudyData {
 }
 
 /** Relative to the value, or where it is a covariance, to what its variances make of it. */
-function close(what: string, actual: number, expected: number, unit = Math.abs(expected), tolerance = 1e-8): void {
+function close(
+  what: string,
+  actual: number,
+  expected: number,
+  unit = Math.abs(expected),
+  tolerance = 1e-8,
+): void {
   assert.ok(Math.abs(actual - expected) <= tolerance * unit, `${what}: ${actual}, R has ${expected}`);
 }
 
@@ -58,14 +64,26 @@ for (const item of cases) {
     assert.deepEqual(outcome.estimable, item.estimable);
     const variance = (i: number) => item.vcov[packedIndex(i, i)]!;
     item.estimates.forEach((expected, i) => {
-      close(`estimate ${i}`, outcome.estimates[i]!, expected, Math.max(Math.abs(expected), 0.01 * Math.sqrt(variance(i))));
+      close(
+        `estimate ${i}`,
+        outcome.estimates[i]!,
+        expected,
+        Math.max(Math.abs(expected), 0.01 * Math.sqrt(variance(i))),
+      );
       for (let j = 0; j <= i; j++) {
         const at = packedIndex(i, j);
-        close(`vcov ${i},${j}`, outcome.vcov[at]!, item.vcov[at]!, Math.sqrt(variance(i) * variance(j)), 2e-8);
+        close(
+          `vcov ${i},${j}`,
+          outcome.vcov[at]!,
+          item.vcov[at]!,
+          Math.sqrt(variance(i) * variance(j)),
+          2e-8,
+        );
       }
     });
     close('fitted log-likelihood', outcome.logLikelihood.fitted, item.fitted);
     close('null log-likelihood', outcome.logLikelihood.null, item.null);
-    if (item.residualVariance !== undefined) close('residual variance', outcome.residualVariance!, item.residualVariance);
+    if (item.residualVariance !== undefined)
+      close('residual variance', outcome.residualVariance!, item.residualVariance);
   });
 }

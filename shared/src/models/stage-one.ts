@@ -30,19 +30,24 @@ import type {
 const ALIASED = 1e-11;
 /** A residual standard deviation below this share of the total one, or of the fitted values, is rounding. */
 const EXACT_FIT = 1e-12;
-/** A coefficient per standard deviation (e²⁰ in odds or hazard) that no fit without a divergence comes near. */
+/**
+ * A coefficient per standard deviation (e²⁰ in odds or hazard) that no fit without a divergence comes near.
+ */
 const ENORMOUS = 20;
 /** A smaller sample's fit need only be good enough to start from. */
 const START_TOLERANCE = 1e-8;
 /** From one sample to the next. */
 const SAMPLE_RATIO = 17;
-/** A coefficient moves with a diverging fit when its standardised step is at least this share of the largest. */
+/**
+ * A coefficient moves with a diverging fit when its standardised step is at least this share of the largest.
+ */
 const DIVERGING_SHARE = 0.1;
 
 /**
- * Fits one study's model by maximum likelihood, as R's lm, glm and coxph would. `treatmentTerms` are the columns that
- * carry the treatment (0/1 in each active arm, and interactions); the others may be dropped where this study cannot
- * estimate them. What cannot be fitted is a typed diagnosis; no outcome holds a number that is not finite.
+ * Fits one study's model by maximum likelihood, as R's lm, glm and coxph would. `treatmentTerms` are the
+ * columns that carry the treatment (0/1 in each active arm, and interactions); the others may be dropped
+ * where this study cannot estimate them. What cannot be fitted is a typed diagnosis; no outcome holds a
+ * number that is not finite.
  *
  * The fit is in standardised columns z = (x − c)/s, and goes back by β = γ/s, β₀ = γ₀ − Σ γc/s.
  */
@@ -57,7 +62,8 @@ export function fitStageOne(
 
   const whole = standardise(data, !family.intercept);
   const dependent = aliasedTerms(family, data, options, whole);
-  const emptyOrIndependent = (term: number) => !dependent.has(term) || data.columns[term]!.every((x) => x === 0);
+  const emptyOrIndependent = (term: number) =>
+    !dependent.has(term) || data.columns[term]!.every((x) => x === 0);
   const aliasedTreatment = treatmentTerms.filter((term) => !emptyOrIndependent(term));
   if (aliasedTreatment.length > 0) return notEstimable('rank-deficient', aliasedTreatment);
   if (treatmentTerms.length > 0 && treatmentTerms.every((term) => dependent.has(term))) {
@@ -87,13 +93,17 @@ export function fitStageOne(
   const start = sampledStart(family, model, options, scaling) ?? nullStart(nullModel, scaling);
   const fit = drive(newton(start), objective);
   if (fit.status !== 'converged') {
-    // The columns are independent: information that is singular all the same has lost its weights to a divergence.
+    // The columns are independent: information that is singular all the same has lost its weights to a
+    // divergence.
     const diverged =
       fit.status === 'diverging' ||
       fit.status === 'singular' ||
       fit.theta.some((value, j) => j !== scaling.intercept && Math.abs(value) > ENORMOUS);
-    return diverged && family.divergence !== 'not-converged'
-      ? notEstimable(family.divergence, divergingTerms(fit, scaling).map((j) => kept[j]!))
+    return diverged
+      ? notEstimable(
+          family.divergence,
+          divergingTerms(fit, scaling).map((j) => kept[j]!),
+        )
       : notEstimable('not-converged', []);
   }
   return outcome(data, family, kept, scaling, fit, nullModel?.logLikelihood ?? valueAtZero(objective));
@@ -105,8 +115,9 @@ function notEstimable(code: DiagnosisCode, terms: readonly number[]): StageOneOu
 }
 
 /**
- * Where there are many rows, the fit to a sample of them, itself started from a smaller sample: within a few standard
- * errors of the whole's maximum, so that Newton's method needs three passes over all rows. Null where the sample has no fit.
+ * Where there are many rows, the fit to a sample of them, itself started from a smaller sample: within a few
+ * standard errors of the whole's maximum, so that Newton's method needs three passes over all rows. Null
+ * where the sample has no fit.
  */
 function sampledStart(
   family: Family,
@@ -119,7 +130,10 @@ function sampledStart(
   const start =
     sampledStart(family, sample, options, scaling) ??
     nullStart(family.nullModel?.(sample, options) ?? null, scaling);
-  const fit = drive(newton(start, { tolerance: START_TOLERANCE }), family.objective(sample, options, scaling));
+  const fit = drive(
+    newton(start, { tolerance: START_TOLERANCE }),
+    family.objective(sample, options, scaling),
+  );
   return fit.status === 'converged' ? fit.theta : null;
 }
 
@@ -136,8 +150,8 @@ function valueAtZero(objective: Objective): number {
 }
 
 /**
- * Columns that the columns before them determine, as seen by the information at the starting values: on a sample of the
- * rows first, since what is independent there is independent.
+ * Columns that the columns before them determine, as seen by the information at the starting values: on a
+ * sample of the rows first, since what is independent there is independent.
  */
 function aliasedTerms(
   family: Family,
@@ -161,14 +175,17 @@ function aliasedOn(
   const start = nullStart(family.nullModel?.(data, options) ?? null, scaling);
   family.objective(data, options, scaling).evaluate(start, 2, at);
   const information = at.hessian.map((value) => -value);
-  // A covariate that is constant in each baseline stratum leaves rounding errors, to be measured against the events.
+  // A covariate that is constant in each baseline stratum leaves rounding errors, to be measured against the
+  // events.
   const events = family.intercept ? null : family.events(data.response);
   const reference =
     events === null ? undefined : new Float64Array(p).fill(events.reduce((sum, event) => sum + event, 0));
   return new Set(pivotedRank(information, ALIASED, reference).dependent);
 }
 
-/** More rows than coefficients; rows that stand for several observations may be as many as the coefficients. */
+/**
+ * More rows than coefficients; rows that stand for several observations may be as many as the coefficients.
+ */
 function enoughRows(data: StudyData, q: number): boolean {
   const { response, n } = data;
   const aggregated = response.kind === 'count' || (response.kind === 'binary' && response.trials !== null);
@@ -179,7 +196,10 @@ function enoughRows(data: StudyData, q: number): boolean {
 function divergingTerms(fit: Fit, scaling: Standardised): number[] {
   let direction = fit.theta;
   try {
-    direction = solveCholesky(cholesky(fit.evaluation.hessian.map((value) => -value)), fit.evaluation.gradient);
+    direction = solveCholesky(
+      cholesky(fit.evaluation.hessian.map((value) => -value)),
+      fit.evaluation.gradient,
+    );
   } catch (error) {
     if (!(error instanceof ConcordatError)) throw error;
   }
@@ -203,7 +223,9 @@ function outcome(
   let factor = 1;
   if (family.name === 'gaussian') {
     const rss = -2 * fit.evaluation.value * scaling.dispersion;
-    const size = EXACT_FIT * Math.sqrt(scaling.dispersion) + Number.EPSILON * Math.abs(fit.theta[scaling.intercept] ?? 0);
+    const size =
+      EXACT_FIT * Math.sqrt(scaling.dispersion) +
+      Number.EPSILON * Math.abs(fit.theta[scaling.intercept] ?? 0);
     if (rss <= data.n * size * size) return notEstimable('no-variation', []);
     residualVariance = rss / (data.n - q);
     factor = residualVariance / scaling.dispersion;
@@ -225,7 +247,10 @@ function outcome(
   };
 }
 
-/** From standardised to the original columns: β = Tγ, V = T Vγ T', T the identity over s but for the intercept's row −c/s. */
+/**
+ * From standardised to the original columns: β = Tγ, V = T Vγ T', T the identity over s but for the
+ * intercept's row −c/s.
+ */
 function original(
   gamma: Float64Array,
   covariance: Float64Array,

@@ -2,7 +2,10 @@ import { ConcordatError } from '../errors.ts';
 import { isOnes, type Scaling } from './blocks.ts';
 import type { StudyData } from './types.ts';
 
-/** Rows that suffice to choose centres, scales and starting values: any near choice serves as well as the exact one. */
+/**
+ * Rows that suffice to choose centres, scales and starting values: any near choice serves as well as the
+ * exact one.
+ */
 export const SAMPLE_ROWS = 8192;
 
 /** A column that varies by less than this share of its mean is constant to within rounding. */
@@ -17,9 +20,10 @@ export interface Standardised extends Scaling {
 }
 
 /**
- * Centres and scales that give every column mean about 0 and variance about 1, so that covariates of any scale, or with a mean far
- * above their standard deviation, are fitted without loss of digits. Columns are centred where an intercept (or a baseline
- * hazard, `baseline`) absorbs the shift; without one they are scaled by their root mean square alone.
+ * Centres and scales that give every column mean about 0 and variance about 1, so that covariates of any
+ * scale, or with a mean far above their standard deviation, are fitted without loss of digits. Columns are
+ * centred where an intercept (or a baseline hazard, `baseline`) absorbs the shift; without one they are
+ * scaled by their root mean square alone.
  */
 export function standardise(data: StudyData, baseline: boolean): Standardised {
   const intercept = baseline ? -1 : data.columns.findIndex((column) => isOnes(column));
@@ -35,16 +39,21 @@ export function standardise(data: StudyData, baseline: boolean): Standardised {
     let { mean, sd } = moments(column, stride);
     if (sd === 0 && stride > 1) ({ mean, sd } = moments(column, 1));
     if (!Number.isFinite(sd) || !Number.isFinite(mean)) {
-      throw new ConcordatError('numerics/invalid-input', 'a column of the design is not finite, or too large to square', {
-        place: data.terms[j] ?? `column ${j}`,
-      });
+      throw new ConcordatError(
+        'numerics/invalid-input',
+        'a column of the design is not finite, or too large to square',
+        {
+          place: data.terms[j] ?? `column ${j}`,
+        },
+      );
     }
     if (centred) {
       // Of a constant column nothing is left, exactly.
       const constant = sd <= CONSTANT * Math.abs(mean);
       centre[j] = sd === 0 ? column[0]! : mean;
       if (!constant) scale[j] = sd;
-      if (!constant && (sd > BAD_SCALE || sd < 1 / BAD_SCALE || Math.abs(mean) > BAD_SCALE * sd)) badlyScaled.push(j);
+      if (!constant && (sd > BAD_SCALE || sd < 1 / BAD_SCALE || Math.abs(mean) > BAD_SCALE * sd))
+        badlyScaled.push(j);
     } else {
       const size = Math.hypot(mean, sd);
       if (size > 0) scale[j] = size;
@@ -54,7 +63,10 @@ export function standardise(data: StudyData, baseline: boolean): Standardised {
   return { centre, scale, dispersion: 1, intercept, badlyScaled };
 }
 
-/** Distance between the sampled rows of a study of n rows: odd, so that arms in alternating order are both sampled. */
+/**
+ * Distance between the sampled rows of a study of n rows: odd, so that arms in alternating order are both
+ * sampled.
+ */
 export function strideFor(n: number): number {
   const stride = Math.floor(n / SAMPLE_ROWS);
   return stride < 2 ? 1 : stride | 1;
@@ -94,7 +106,9 @@ export function everyRow(data: StudyData, stride: number): StudyData {
   }
 }
 
-/** Mean and standard deviation (divisor n) of every `stride`th value; sd exactly 0 where they are all equal. */
+/**
+ * Mean and standard deviation (divisor n) of every `stride`th value; sd exactly 0 where they are all equal.
+ */
 function moments(column: Float64Array, stride: number): { mean: number; sd: number } {
   const origin = column[0]!;
   let count = 0;

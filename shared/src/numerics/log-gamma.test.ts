@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { logChoose, logFactorial, logGamma } from './log-gamma.ts';
 
 const close = (actual: number, expected: number) =>
-  assert.ok(Math.abs(actual - expected) <= 4e-15 * Math.max(1, Math.abs(expected)), `${actual}, not ${expected}`);
+  assert.ok(
+    Math.abs(actual - expected) <= 4e-15 * Math.max(1, Math.abs(expected)),
+    `${actual}, not ${expected}`,
+  );
 
 test('log gamma agrees with known values', () => {
   close(logGamma(0.5), Math.log(Math.PI) / 2);

@@ -1,4 +1,6 @@
-/** log Γ(x) for x > 0 by Stirling's series (Abramowitz & Stegun 6.1.41) above 16, by recurrence to it below. */
+/**
+ * log Γ(x) for x > 0 by Stirling's series (Abramowitz & Stegun 6.1.41) above 16, by recurrence to it below.
+ */
 export function logGamma(x: number): number {
   let product = 1;
   let z = x;
@@ -7,7 +9,10 @@ export function logGamma(x: number): number {
   const square = inverse * inverse;
   const series =
     inverse *
-    (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680 - square * (1 / 1188 - (square * 691) / 360360)))));
+    (1 / 12 -
+      square *
+        (1 / 360 -
+          square * (1 / 1260 - square * (1 / 1680 - square * (1 / 1188 - (square * 691) / 360360)))));
   return (z - 0.5) * Math.log(z) - z + HALF_LOG_2PI + series - Math.log(product);
 }
 

@@ -23,14 +23,21 @@ const logit = (events: number, nonevents: number) =>
   });
 
 test('a quadratic takes one step', () => {
-  const fit = drive(newton(Float64Array.of(10)), scalar((x) => [-((x - 3) ** 2) / 2, 3 - x, -1]));
+  const fit = drive(
+    newton(Float64Array.of(10)),
+    scalar((x) => [-((x - 3) ** 2) / 2, 3 - x, -1]),
+  );
   assert.equal(fit.status, 'converged');
   assert.equal(fit.theta[0], 3);
   assert.equal(fit.rounds, 2);
 });
 
 test('a logit far from the start converges to rounding', () => {
-  for (const [events, nonevents] of [[1, 1_000_000], [500, 3], [1, 1]] as const) {
+  for (const [events, nonevents] of [
+    [1, 1_000_000],
+    [500, 3],
+    [1, 1],
+  ] as const) {
     const fit = drive(newton(Float64Array.of(0)), logit(events, nonevents));
     assert.equal(fit.status, 'converged');
     assert.ok(Math.abs(fit.theta[0]! - Math.log(events / nonevents)) < 1e-12);
@@ -40,7 +47,10 @@ test('a logit far from the start converges to rounding', () => {
 
 test('steps that overshoot are halved, into overflow too', () => {
   // Poisson with 1000 events, from log mean 0: the first full step is to e^999.
-  const fit = drive(newton(Float64Array.of(0)), scalar((x) => [1000 * x - Math.exp(x), 1000 - Math.exp(x), -Math.exp(x)]));
+  const fit = drive(
+    newton(Float64Array.of(0)),
+    scalar((x) => [1000 * x - Math.exp(x), 1000 - Math.exp(x), -Math.exp(x)]),
+  );
   assert.equal(fit.status, 'converged');
   assert.ok(Math.abs(fit.theta[0]! - Math.log(1000)) < 1e-12);
 });
@@ -51,10 +61,31 @@ test('a supremum at infinity is divergence, not convergence', () => {
 });
 
 test('what cannot be maximised says so', () => {
-  assert.equal(drive(newton(Float64Array.of(0)), scalar((x) => [x, 1, 0])).status, 'singular');
-  assert.equal(drive(newton(Float64Array.of(0)), scalar(() => [Number.NaN, 0, -1])).status, 'step-failure');
-  assert.equal(drive(newton(Float64Array.of(0)), scalar((x) => [-Math.abs(x - 1), 1, -1])).status, 'step-failure');
-  assert.equal(drive(newton(Float64Array.of(0), { maxRounds: 2 }), logit(1, 100_000)).status, 'iteration-limit');
+  assert.equal(
+    drive(
+      newton(Float64Array.of(0)),
+      scalar((x) => [x, 1, 0]),
+    ).status,
+    'singular',
+  );
+  assert.equal(
+    drive(
+      newton(Float64Array.of(0)),
+      scalar(() => [Number.NaN, 0, -1]),
+    ).status,
+    'step-failure',
+  );
+  assert.equal(
+    drive(
+      newton(Float64Array.of(0)),
+      scalar((x) => [-Math.abs(x - 1), 1, -1]),
+    ).status,
+    'step-failure',
+  );
+  assert.equal(
+    drive(newton(Float64Array.of(0), { maxRounds: 2 }), logit(1, 100_000)).status,
+    'iteration-limit',
+  );
 });
 
 test('questions are copies, the start is not changed, and a replay asks the same', () => {
@@ -73,7 +104,11 @@ test('questions are copies, the start is not changed, and a replay asks the same
       if (spoil) turn.value.theta.fill(Number.NaN);
       turn = optimiser.next(evaluation);
     }
-    if (!spoil) assert.deepEqual(questions.map((question) => question.theta[0]), asked);
+    if (!spoil)
+      assert.deepEqual(
+        questions.map((question) => question.theta[0]),
+        asked,
+      );
     return { asked, theta: turn.value.theta[0] };
   };
   assert.deepEqual(ask(false), ask(true));

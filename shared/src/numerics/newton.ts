@@ -26,13 +26,14 @@ const SMALLEST_STEP = 2 ** -30;
 /**
  * Where a maximum exists, the decrement falls quadratically once it is below NEAR. Where the likelihood only
  * approaches its supremum as parameters go to infinity (separation, monotone likelihood), each Newton step
- * moves the linear predictor by about 1 and the decrement falls by a factor e for ever. So many consecutive slow steps
- * below NEAR are divergence, unless the decrement has reached the floor that rounding sets.
+ * moves the linear predictor by about 1 and the decrement falls by a factor e for ever: SLOW_STEPS slow steps
+ * below NEAR end with a decrement about 1e-4. Slow steps below ROUNDING_FLOOR are the last digits of nearly
+ * collinear columns.
  */
 const NEAR = 1e-2;
 const SLOW_RATIO = 0.1;
 const SLOW_STEPS = 4;
-const ROUNDING_FLOOR = 1e-13;
+const ROUNDING_FLOOR = 1e-9;
 
 /** An evaluation with room for p parameters. */
 export function emptyEvaluation(parameters: number): Evaluation {
@@ -72,7 +73,7 @@ export function* newton(start: Float64Array, options: NewtonOptions = {}): Optim
       return end('converged');
     }
     slow = decrement < NEAR && decrement > SLOW_RATIO * previous ? slow + 1 : 0;
-    if (slow >= SLOW_STEPS) return end(decrement <= ROUNDING_FLOOR * unit ? 'converged' : 'diverging');
+    if (slow >= SLOW_STEPS) return end(decrement <= ROUNDING_FLOOR ? 'converged' : 'diverging');
 
     let next: Evaluation | null = null;
     for (let t = 1; next === null; t /= 2) {
@@ -83,9 +84,11 @@ export function* newton(start: Float64Array, options: NewtonOptions = {}): Optim
       rounds++;
       if (!isFinite(evaluation)) continue;
       const enough = evaluation.value >= current.value + ARMIJO * t * 2 * decrement - VALUE_NOISE * unit;
-      // Near the maximum of a sum with large cancelling terms ℓ is too coarse a guide; the score still is not.
+      // Near the maximum of a sum with large cancelling terms ℓ is too coarse a guide; the score still is
+      // not.
       const nearer = () =>
-        decrement < NEAR && halfDot(evaluation.gradient, solveCholesky(factor, evaluation.gradient)) < decrement / 4;
+        decrement < NEAR &&
+        halfDot(evaluation.gradient, solveCholesky(factor, evaluation.gradient)) < decrement / 4;
       if (enough || nearer()) {
         theta = candidate;
         next = copyOf(evaluation);

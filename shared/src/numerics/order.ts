@@ -2,11 +2,13 @@ const MASK = 0x7ff;
 
 /**
  * Stable ascending order of finite doubles: positions such that values[order[0]] ≤ values[order[1]] ≤ …, by a
- * least-significant-digit radix sort on the bits, 11 at a time; digits that all values share cost one count only.
+ * least-significant-digit radix sort on the bits, 11 at a time; digits that all values share cost one count
+ * only.
  */
 export function ascendingOrder(values: Float64Array): Uint32Array {
   const n = values.length;
-  // Bits of a double order as unsigned integers once negatives are inverted and positives have the sign bit set.
+  // Bits of a double order as unsigned integers once negatives are inverted and positives have the sign bit
+  // set.
   const low = new Uint32Array(n);
   const high = new Uint32Array(n);
   const double = new Float64Array(1);
@@ -21,7 +23,14 @@ export function ascendingOrder(values: Float64Array): Uint32Array {
   for (let i = 0; i < n; i++) order[i] = i;
   let spare = new Uint32Array(n);
   const counts = new Uint32Array(MASK + 1);
-  for (const [word, shift] of [[low, 0], [low, 11], [low, 22], [high, 0], [high, 11], [high, 22]] as const) {
+  for (const [word, shift] of [
+    [low, 0],
+    [low, 11],
+    [low, 22],
+    [high, 0],
+    [high, 11],
+    [high, 22],
+  ] as const) {
     counts.fill(0);
     for (let i = 0; i < n; i++) counts[(word[i]! >>> shift) & MASK]!++;
     if (n === 0 || counts[(word[0]! >>> shift) & MASK] === n) continue;

@@ -1,12 +1,13 @@
 import { packedLength } from '../linalg/symmetric.ts';
 
 /**
- * Weighted crossproducts of a block of rows, X'WX and X'r, in WebAssembly with two-lane SIMD: the one loop that nearly all
- * fitting time goes into. Plain JavaScript spends it on bounds checks, at a third of the speed.
+ * Weighted crossproducts of a block of rows, X'WX and X'r, in WebAssembly with two-lane SIMD: the one loop
+ * that nearly all fitting time goes into. Plain JavaScript spends it on bounds checks, at a third of the
+ * speed.
  *
- * The block lies in the module's memory, column after column of BLOCK doubles: results, weights, residuals, ones (twice, for
- * the second column of a pair), then the p columns of X and one of padding. All objectives share it: an evaluation runs to its
- * end without giving way, and takes the views anew each time.
+ * The block lies in the module's memory, column after column of BLOCK doubles: results, weights, residuals,
+ * ones (twice, for the second column of a pair), then the p columns of X and one of padding. All objectives
+ * share it: an evaluation runs to its end without giving way, and takes the views anew each time.
  */
 export const BLOCK = 256;
 
@@ -33,7 +34,12 @@ export function workspace(p: number): Workspace {
 }
 
 /** hessian −= X' diag(weight) X (packed lower triangle) over the block's rows. */
-export function subtractInformation(p: number, rows: number, { weight }: Workspace, hessian: Float64Array): void {
+export function subtractInformation(
+  p: number,
+  rows: number,
+  { weight }: Workspace,
+  hessian: Float64Array,
+): void {
   const end = pad(weight, rows, WEIGHT);
   for (let i = 0; i < p; i += 2) {
     const upper = packedLength(i);
@@ -60,7 +66,9 @@ export function addGradient(p: number, rows: number, { residual }: Workspace, gr
   }
 }
 
-/** The loop takes four rows at a time: weights of 0 fill up the last four. Returns the address of their end. */
+/**
+ * The loop takes four rows at a time: weights of 0 fill up the last four. Returns the address of their end.
+ */
 function pad(weights: Float64Array, rows: number, column: number): number {
   const padded = (rows + 3) & ~3;
   weights.fill(0, rows, padded);
@@ -68,9 +76,11 @@ function pad(weights: Float64Array, rows: number, column: number): number {
 }
 
 /**
- * tile(a, b, w, end): with columns a₀, a₁ at addresses a and a + COLUMN_BYTES, b₀, b₁ likewise and weights from w to end,
- * writes Σ w a₀b₀, Σ w a₀b₁, Σ w a₁b₀, Σ w a₁b₁ to the results. Instructions: WebAssembly core specification 2.0, §5.4.
+ * tile(a, b, w, end): with columns a₀, a₁ at addresses a and a + COLUMN_BYTES, b₀, b₁ likewise and weights
+ * from w to end, writes Σ w a₀b₀, Σ w a₀b₁, Σ w a₁b₀, Σ w a₁b₁ to the results. Instructions: WebAssembly core
+ * specification 2.0, §5.4.
  */
+// oxfmt-ignore
 function assemble(): Uint8Array<ArrayBuffer> {
   const unsigned = (value: number): number[] =>
     value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(value >>> 7)];
@@ -90,7 +100,8 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...load(w, offset), ...load(b, COLUMN_BYTES + offset), ...MUL, ...set(v1),
     ...load(a, offset), ...set(u0),
     ...load(a, COLUMN_BYTES + offset), ...set(u1),
-    ...accumulate(s00, u0, v0), ...accumulate(s01, u0, v1), ...accumulate(s10, u1, v0), ...accumulate(s11, u1, v1),
+    ...accumulate(s00, u0, v0), ...accumulate(s01, u0, v1),
+    ...accumulate(s10, u1, v0), ...accumulate(s11, u1, v1),
   ];
   const advance = (pointer: number) => [...get(pointer), 0x41, 32, 0x6a, ...set(pointer)];
   const store = (sum: number, index: number) => [
