@@ -139,14 +139,16 @@ function factorOf(variable: string, set: Rows): Int32Array {
 }
 
 /** Weighted mean; 0 for an empty set, which has no column to centre. */
+/** Summed as differences from the first value, so that a constant column centres to exact zeros. */
 function mean(values: Float64Array, weights: Float64Array | null): number {
+  const origin = values[0] ?? 0;
   let [sum, total] = [0, 0];
   for (let i = 0; i < values.length; i++) {
     const w = weights === null ? 1 : weights[i]!;
-    sum += w * values[i]!;
+    sum += w * (values[i]! - origin);
     total += w;
   }
-  return total === 0 ? 0 : sum / total;
+  return total === 0 ? 0 : origin + sum / total;
 }
 
 function sumOffsets(
