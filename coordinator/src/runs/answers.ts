@@ -1,5 +1,13 @@
 /** What a site answered to one task, and what to say of an answer that is not the one asked for. */
-import { Diagnosis, Problem, Rule, type DataProblem, type Refusal, type SiteMessage, type StageOneFailure } from '@concordat/proto/concordat/v1/site.ts';
+import {
+  Diagnosis,
+  Problem,
+  Rule,
+  type DataProblem,
+  type Refusal,
+  type SiteMessage,
+  type StageOneFailure,
+} from '@concordat/proto/concordat/v1/site.ts';
 import type { ErrorCode } from '@concordat/shared/errors.ts';
 import type { Reason, SiteResult } from '@concordat/shared/plan/result-types.ts';
 
@@ -10,7 +18,11 @@ export type SiteAnswer =
   /** A signed answer that this version cannot use. */
   | { readonly kind: 'invalid'; readonly code: ErrorCode }
   /** The site had left the run before the question. */
-  | { readonly kind: 'absent'; readonly status: 'excluded' | 'refused' | 'unreachable'; readonly reason: Reason };
+  | {
+      readonly kind: 'absent';
+      readonly status: 'excluded' | 'refused' | 'unreachable';
+      readonly reason: Reason;
+    };
 
 export interface SiteState extends SiteResult {
   /** The disclosure policy that the site said it enforces. */
@@ -18,12 +30,21 @@ export interface SiteState extends SiteResult {
 }
 
 /** Why an answer is missing; for an answer that is not the expected one. */
-export function missing(answer: SiteAnswer): { readonly status: 'excluded' | 'refused' | 'unreachable'; readonly reason: Reason } {
+export function missing(answer: SiteAnswer): {
+  readonly status: 'excluded' | 'refused' | 'unreachable';
+  readonly reason: Reason;
+} {
   switch (answer.kind) {
     case 'unreachable':
-      return { status: 'unreachable', reason: { code: 'unreachable', message: "no answer within the plan's time limit" } };
+      return {
+        status: 'unreachable',
+        reason: { code: 'unreachable', message: "no answer within the plan's time limit" },
+      };
     case 'invalid':
-      return { status: 'excluded', reason: { code: answer.code, message: 'the answer did not have the form that the plan gives it' } };
+      return {
+        status: 'excluded',
+        reason: { code: answer.code, message: 'the answer did not have the form that the plan gives it' },
+      };
     case 'absent':
       return answer;
     case 'reply':
@@ -40,7 +61,10 @@ function missingReply(payload: NonNullable<SiteMessage['payload']>): ReturnType<
     case 'stageOneFailure':
       return { status: 'excluded', reason: failureReason(payload.value, []) };
     default:
-      return { status: 'excluded', reason: { code: 'wire/malformed', message: 'the site answered another question than the one asked' } };
+      return {
+        status: 'excluded',
+        reason: { code: 'wire/malformed', message: 'the site answered another question than the one asked' },
+      };
   }
 }
 
@@ -54,12 +78,24 @@ const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
   [Rule.UNRECOGNIZED]: ['refused', 'the site refused'],
   [Rule.RULE_PARTICIPANTS]: ['participants', 'fewer than {} participants in the analysis set'],
   [Rule.RULE_PARTICIPANTS_PER_ARM]: ['participants-per-arm', 'fewer than {} participants in an arm'],
-  [Rule.RULE_PARAMETERS_PER_PARTICIPANT]: ['parameters-per-participant', 'more than {} parameters per participant'],
+  [Rule.RULE_PARAMETERS_PER_PARTICIPANT]: [
+    'parameters-per-participant',
+    'more than {} parameters per participant',
+  ],
   [Rule.RULE_EVENTS_PER_PARAMETER]: ['events-per-parameter', 'fewer than {} events per parameter'],
-  [Rule.RULE_SMALLEST_CELL]: ['smallest-cell', 'a cell of participants that the answer would imply has fewer than {}'],
+  [Rule.RULE_SMALLEST_CELL]: [
+    'smallest-cell',
+    'a cell of participants that the answer would imply has fewer than {}',
+  ],
   [Rule.RULE_LEVERAGE]: ['leverage', 'one participant would have a leverage of {} or more'],
-  [Rule.RULE_RANK]: ['rank', 'the design is nearly rank-deficient, so that the answer would single out participants'],
-  [Rule.RULE_FACTOR_LEVELS]: ['factor-levels', "the site's policy does not release the levels of a factor (at most {})"],
+  [Rule.RULE_RANK]: [
+    'rank',
+    'the design is nearly rank-deficient, so that the answer would single out participants',
+  ],
+  [Rule.RULE_FACTOR_LEVELS]: [
+    'factor-levels',
+    "the site's policy does not release the levels of a factor (at most {})",
+  ],
   [Rule.RULE_AGREEMENT]: ['agreement', 'the site did not agree to the plan as offered'],
 };
 
@@ -76,9 +112,15 @@ const PROBLEMS: Readonly<Record<Problem, readonly [string, string]>> = {
   [Problem.PROBLEM_ENCODING]: ['data/encoding', 'the records are not in UTF-8'],
   [Problem.PROBLEM_DUPLICATE_HEADER]: ['data/duplicate-header', 'a column name occurs twice'],
   [Problem.PROBLEM_MALFORMED]: ['data/malformed', 'the records are malformed'],
-  [Problem.PROBLEM_MISSING_COLUMN]: ['data/missing-column', 'a variable of the plan is not among the columns'],
+  [Problem.PROBLEM_MISSING_COLUMN]: [
+    'data/missing-column',
+    'a variable of the plan is not among the columns',
+  ],
   [Problem.PROBLEM_NOT_NUMERIC]: ['data/not-numeric', 'a variable that must be a number holds text'],
-  [Problem.PROBLEM_IMPOSSIBLE_CODE]: ['data/impossible-code', 'a variable holds a code that the plan does not allow'],
+  [Problem.PROBLEM_IMPOSSIBLE_CODE]: [
+    'data/impossible-code',
+    'a variable holds a code that the plan does not allow',
+  ],
   [Problem.PROBLEM_TOO_LARGE]: ['data/too-large', 'there are more records than the agent can hold'],
   [Problem.PROBLEM_MAP_INVALID]: ['map/invalid', 'the harmonisation map is invalid'],
   [Problem.PROBLEM_PLAN_NOT_UNDERSTOOD]: ['plan/schema', "the agent's version does not understand the plan"],
@@ -97,14 +139,38 @@ const DIAGNOSES: Readonly<Record<Diagnosis, readonly [string, string]>> = {
   [Diagnosis.UNRECOGNIZED]: ['not-estimable', 'the model could not be fitted'],
   [Diagnosis.DIAGNOSIS_NO_PARTICIPANTS]: ['no-participants', 'no complete record is left for the analysis'],
   [Diagnosis.DIAGNOSIS_SINGLE_ARM]: ['single-arm', 'only one arm has participants, so there is no contrast'],
-  [Diagnosis.DIAGNOSIS_NO_EVENTS]: ['no-events', 'no participant had an event, so the effect is not estimable'],
-  [Diagnosis.DIAGNOSIS_ALL_EVENTS]: ['all-events', 'every participant had an event, so the effect is not estimable'],
-  [Diagnosis.DIAGNOSIS_NO_EVENTS_IN_ARM]: ['no-events-in-arm', 'an arm has no event: the maximum-likelihood estimate is infinite'],
-  [Diagnosis.DIAGNOSIS_NO_NONEVENTS_IN_ARM]: ['no-nonevents-in-arm', 'in an arm everyone had an event: the maximum-likelihood estimate is infinite'],
-  [Diagnosis.DIAGNOSIS_SEPARATION]: ['separation', 'covariates separate events from non-events: the maximum-likelihood estimate is infinite'],
-  [Diagnosis.DIAGNOSIS_MONOTONE_LIKELIHOOD]: ['monotone-likelihood', 'the partial likelihood is monotone: the maximum-likelihood estimate is infinite'],
-  [Diagnosis.DIAGNOSIS_RANK_DEFICIENT]: ['rank-deficient', 'the treatment effect cannot be told apart from other terms'],
-  [Diagnosis.DIAGNOSIS_TOO_FEW_PARTICIPANTS]: ['too-few-participants', 'there are not more participants than parameters'],
+  [Diagnosis.DIAGNOSIS_NO_EVENTS]: [
+    'no-events',
+    'no participant had an event, so the effect is not estimable',
+  ],
+  [Diagnosis.DIAGNOSIS_ALL_EVENTS]: [
+    'all-events',
+    'every participant had an event, so the effect is not estimable',
+  ],
+  [Diagnosis.DIAGNOSIS_NO_EVENTS_IN_ARM]: [
+    'no-events-in-arm',
+    'an arm has no event: the maximum-likelihood estimate is infinite',
+  ],
+  [Diagnosis.DIAGNOSIS_NO_NONEVENTS_IN_ARM]: [
+    'no-nonevents-in-arm',
+    'in an arm everyone had an event: the maximum-likelihood estimate is infinite',
+  ],
+  [Diagnosis.DIAGNOSIS_SEPARATION]: [
+    'separation',
+    'covariates separate events from non-events: the maximum-likelihood estimate is infinite',
+  ],
+  [Diagnosis.DIAGNOSIS_MONOTONE_LIKELIHOOD]: [
+    'monotone-likelihood',
+    'the partial likelihood is monotone: the maximum-likelihood estimate is infinite',
+  ],
+  [Diagnosis.DIAGNOSIS_RANK_DEFICIENT]: [
+    'rank-deficient',
+    'the treatment effect cannot be told apart from other terms',
+  ],
+  [Diagnosis.DIAGNOSIS_TOO_FEW_PARTICIPANTS]: [
+    'too-few-participants',
+    'there are not more participants than parameters',
+  ],
   [Diagnosis.DIAGNOSIS_NOT_CONVERGED]: ['not-converged', 'the fit did not converge'],
   [Diagnosis.DIAGNOSIS_NO_VARIATION]: ['no-variation', 'the outcome does not vary'],
 };

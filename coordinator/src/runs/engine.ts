@@ -30,17 +30,38 @@ export interface EngineOptions {
   /** Study → public signing key. */
   readonly keys: ReadonlyMap<string, Uint8Array>;
   readonly desk: Desk;
-  readonly now: () => Date;
   readonly progress: (event: Progress) => void;
 }
 
 export type Progress =
-  | { readonly event: 'round'; readonly round: number; readonly name: Round['name']; readonly tasks: number; readonly answered: number }
-  | { readonly event: 'answer'; readonly round: number; readonly study: string; readonly analysis: string; readonly type: string; readonly answered: number; readonly tasks: number }
-  | { readonly event: 'no answer'; readonly round: number; readonly study: string; readonly analysis: string };
+  | {
+      readonly event: 'round';
+      readonly round: number;
+      readonly name: Round['name'];
+      readonly tasks: number;
+      readonly answered: number;
+    }
+  | {
+      readonly event: 'answer';
+      readonly round: number;
+      readonly study: string;
+      readonly analysis: string;
+      readonly type: string;
+      readonly answered: number;
+      readonly tasks: number;
+    }
+  | {
+      readonly event: 'no answer';
+      readonly round: number;
+      readonly study: string;
+      readonly analysis: string;
+    };
 
 /** Longest wait for the sites to close a run that has its result, milliseconds. */
 const CLOSING_LIMIT = 15_000;
+
+/** Longest delay that a timer of Node keeps, milliseconds (24.8 days); a plan may allow a round 30 days. */
+const TIMER_LIMIT = 2 ** 31 - 1;
 
 interface OpenTask {
   readonly study: string;
@@ -96,10 +117,12 @@ export class RunEngine {
       verifyMessage(reply, key, study);
       const message = decode(SiteMessage, reply.body, 'a reply');
       const { header, payload } = message;
-      if (header === undefined || payload === undefined) throw new ConcordatError('wire/malformed', 'a reply without header or payload');
+      if (header === undefined || payload === undefined)
+        throw new ConcordatError('wire/malformed', 'a reply without header or payload');
       const digest = toHex(header.inReplyTo);
-      task = this.#open.get(digest);
-      if (task === undefined || task.study !== study) return this.#repeated(study, digest, reply);
+      const open = this.#open.get(digest);
+      if (open?.study !== study) return this.#repeated(study, digest, reply);
+      task = open;
       this.#checkHeader(header, task);
       assertReleasable('SiteMessage', message);
       this.#checkPayload(payload, task);
@@ -109,19 +132,23 @@ export class RunEngine {
       this.#settle(digest, payload.$case);
     } catch (error) {
       if (!(error instanceof ConcordatError)) throw error;
-      log.append({ kind: 'refused', peer: study, run: toHex(this.#run.id), detail: { code: error.code } }, encode(SignedMessage, reply, 'a reply'));
       // Signed by the site and answering an open question, yet unusable: asking again would give the same bytes.
-      if (task === undefined || task.study !== study) return;
+      const of = task === undefined ? {} : { task: toHex(task.digest) };
+      const bytes = encode(SignedMessage, reply, 'a reply');
+      log.append(
+        { kind: 'refused', peer: study, run: toHex(this.#run.id), ...of, detail: { code: error.code } },
+        bytes,
+      );
+      if (task === undefined) return;
       journal.decide([task.digest], error.code);
       this.#settle(toHex(task.digest), error.code);
     }
-    desk.remove(study, task === undefined ? '' : toHex(task.digest));
+    desk.remove(study, toHex(task.digest));
   }
 
   async #play(round: Round): Promise<RoundAnswers> {
-    const { journal, desk, now, progress } = this.#options;
+    const { desk, progress } = this.#options;
     this.#roundNumber = round.round;
-    const opened = Date.parse(journal.openRound(this.#run.id, round.round, now().toISOString()));
     const records = this.#ensureTasks(round);
     this.#roundSize = records.length;
     this.#expanded = null;
@@ -129,19 +156,33 @@ export class RunEngine {
       if (record.reply !== null || record.decision !== null) continue;
       const message = decode(SignedMessage, record.message, 'a journalled task');
       const task = decode(CoordinatorMessage, message.body, 'a journalled task');
-      this.#open.set(toHex(record.digest), { study: record.study, analysis: record.analysis, digest: record.digest, task });
+      this.#open.set(toHex(record.digest), {
+        study: record.study,
+        analysis: record.analysis,
+        digest: record.digest,
+        task,
+      });
       desk.add(toHex(record.digest), { study: record.study, message });
     }
-    progress({ event: 'round', round: round.round, name: round.name, tasks: records.length, answered: records.length - this.#open.size });
+    progress({
+      event: 'round',
+      round: round.round,
+      name: round.name,
+      tasks: records.length,
+      answered: records.length - this.#open.size,
+    });
     desk.wake(new Set(records.map(({ study }) => study)));
-    await this.#wait(opened + (round.name === 'close' ? CLOSING_LIMIT : this.#timeLimit));
+    // From here, also after a crash: the sites had no one to answer to while the coordinator was down.
+    await this.#wait(round.name === 'close' ? CLOSING_LIMIT : this.#timeLimit);
     return this.#answers(round);
   }
 
   /** The round's tasks, made, logged and journalled where they are not there yet. */
   #ensureTasks(round: Round): readonly TaskRecord[] {
     const { journal, log } = this.#options;
-    const known = new Set(journal.tasks(this.#run.id, round.round).map(({ study, analysis }) => taskKey(study, analysis)));
+    const known = new Set(
+      journal.tasks(this.#run.id, round.round).map(({ study, analysis }) => taskKey(study, analysis)),
+    );
     const missing = round.tasks.filter(({ study, analysis }) => !known.has(taskKey(study, analysis)));
     const made = missing.map((task) => {
       const signed = this.#sign(task, round.round);
@@ -177,15 +218,25 @@ export class RunEngine {
       inReplyTo: new Uint8Array(0),
       checkpoint: this.#options.log.checkpoint(),
     };
-    return signMessage(this.#options.identity, encode(CoordinatorMessage, { header, payload: task.payload }, 'a task'));
+    return signMessage(
+      this.#options.identity,
+      encode(CoordinatorMessage, { header, payload: task.payload }, 'a task'),
+    );
   }
 
-  /** Until every task of the round is settled, or the deadline (milliseconds since the epoch) has passed. */
-  async #wait(deadline: number): Promise<void> {
-    const { journal, log, desk, now, progress } = this.#options;
+  /** Until every task of the round is settled, or the limit (milliseconds) has passed. */
+  async #wait(limit: number): Promise<void> {
+    const { journal, log, desk, progress } = this.#options;
     if (this.#open.size === 0) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(0, deadline - now().getTime()));
+      let timer: NodeJS.Timeout;
+      const arm = (left: number): void => {
+        timer = setTimeout(
+          () => (left > TIMER_LIMIT ? arm(left - TIMER_LIMIT) : resolve()),
+          Math.min(left, TIMER_LIMIT),
+        );
+      };
+      arm(limit);
       this.#settled = () => {
         clearTimeout(timer);
         resolve();
@@ -216,17 +267,22 @@ export class RunEngine {
 
   #answers(round: Round): RoundAnswers {
     const records = new Map(
-      this.#options.journal.tasks(this.#run.id, round.round).map((record) => [taskKey(record.study, record.analysis), record]),
+      this.#options.journal
+        .tasks(this.#run.id, round.round)
+        .map((record) => [taskKey(record.study, record.analysis), record]),
     );
     return round.tasks.map(({ study, analysis }): SiteAnswer => {
       const record = records.get(taskKey(study, analysis));
       if (record?.reply === null || record?.reply === undefined) {
         const decision = record?.decision ?? 'unreachable';
-        return decision === 'unreachable' ? { kind: 'unreachable' } : { kind: 'invalid', code: decision as ErrorCode };
+        return decision === 'unreachable'
+          ? { kind: 'unreachable' }
+          : { kind: 'invalid', code: decision as ErrorCode };
       }
       const signed = decode(SignedMessage, record.reply, 'a journalled reply');
       const { payload } = decode(SiteMessage, signed.body, 'a journalled reply');
-      if (payload === undefined) throw new ConcordatError('store/corrupt', 'a journalled reply without payload');
+      if (payload === undefined)
+        throw new ConcordatError('store/corrupt', 'a journalled reply without payload');
       return { kind: 'reply', payload };
     });
   }
@@ -250,19 +306,33 @@ export class RunEngine {
   /** A crash between log and journal may bring the same reply again: logged once. */
   #logReply(task: OpenTask, digest: string, type: string, bytes: Uint8Array): void {
     const { log } = this.#options;
-    if (log.entries.some((entry) => entry.kind === 'received' && entry.task === digest)) return;
+    if (log.entriesOf(digest).some(({ kind }) => kind === 'received')) return;
     const run = toHex(this.#run.id);
-    log.append({ kind: 'received', peer: task.study, run, analysis: task.analysis, round: this.#roundNumber, type, task: digest }, bytes);
+    log.append(
+      {
+        kind: 'received',
+        peer: task.study,
+        run,
+        analysis: task.analysis,
+        round: this.#roundNumber,
+        type,
+        task: digest,
+      },
+      bytes,
+    );
   }
 
   /** The same bytes again are harmless; other bytes, or an answer that comes too late, are logged and not used. */
   #repeated(study: string, digest: string, reply: SignedMessage): void {
     const { log } = this.#options;
     const bytes = encode(SignedMessage, reply, 'a reply');
-    const earlier = log.entries.find((entry) => entry.peer === study && entry.task === digest && (entry.kind === 'received' || entry.kind === 'refused') && entry.body !== undefined);
-    if (earlier?.body !== undefined && sameBytes(log.body(earlier.body), bytes)) return;
-    const code = earlier === undefined ? 'late' : 'conflict';
-    log.append({ kind: 'refused', peer: study, run: toHex(this.#run.id), task: digest, detail: { code } }, bytes);
+    const earlier = log.entriesOf(digest).filter(({ kind, peer }) => peer === study && kind !== 'sent');
+    if (earlier.some(({ body }) => body !== undefined && sameBytes(log.body(body), bytes))) return;
+    const code = earlier.some(({ kind }) => kind === 'received') ? 'conflict' : 'late';
+    log.append(
+      { kind: 'refused', peer: study, run: toHex(this.#run.id), task: digest, detail: { code } },
+      bytes,
+    );
   }
 
   #checkHeader(header: NonNullable<SiteMessage['header']>, { task, study }: OpenTask): void {
@@ -277,7 +347,10 @@ export class RunEngine {
       !sameBytes(header.planDigest, asked.planDigest) ||
       !sameBytes(header.rosterDigest, asked.rosterDigest)
     ) {
-      throw new ConcordatError('wire/identity', 'a reply names another run, round, plan or roster than its task');
+      throw new ConcordatError(
+        'wire/identity',
+        'a reply names another run, round, plan or roster than its task',
+      );
     }
   }
 
@@ -288,6 +361,8 @@ export class RunEngine {
     } else if (question?.$case === 'stageOneQuestion') {
       const plan = this.#plan(agreedLevels(question.value));
       checkPayload(payload, plan, plan.analyses.find(({ id }) => id === analysis) ?? null, []);
+    } else {
+      checkPayload(payload, this.#plan({}), null, []);
     }
   }
 

@@ -49,7 +49,9 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
   const offers = input.studies.map((study) => ({ study, analysis: '', payload: input.offer }));
   const accepted = yield { round: 0, name: 'offer', tasks: offers };
 
-  const sites: SiteState[] = input.studies.map((study, i) => siteOf(study, accepted[i] ?? { kind: 'unreachable' }));
+  const sites: SiteState[] = input.studies.map((study, i) =>
+    siteOf(study, accepted[i] ?? { kind: 'unreachable' }),
+  );
   let taking = input.studies.filter((_, i) => sites[i]?.status === 'answered');
   const leave = (study: string, answer: SiteAnswer): void => {
     sites[input.studies.indexOf(study)] = { study, ...missing(answer) };
@@ -62,12 +64,17 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
     const answers = yield {
       round: 1,
       name: 'factor levels',
-      tasks: taking.map((study) => ({ study, analysis: '', payload: { $case: 'factorLevelsQuestion', value: { variables: [...variables] } } })),
+      tasks: taking.map((study) => ({
+        study,
+        analysis: '',
+        payload: { $case: 'factorLevelsQuestion', value: { variables: [...variables] } },
+      })),
     };
     const levels: FactorLevels[] = [];
     taking.forEach((study, i) => {
       const answer = answers[i] ?? { kind: 'unreachable' };
-      if (answer.kind === 'reply' && answer.payload.$case === 'factorLevels') levels.push(answer.payload.value);
+      if (answer.kind === 'reply' && answer.payload.$case === 'factorLevels')
+        levels.push(answer.payload.value);
       else leave(study, answer);
     });
     agreed = agreeLevels(variables, levels);
@@ -82,15 +89,22 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
       analysis: analysis.id,
       payload: {
         $case: 'stageOneQuestion',
-        value: { agreedLevels: variables.map((variable) => ({ variable, levels: (agreed[variable] ?? []).map(levelOf) })) },
+        value: {
+          agreedLevels: variables.map((variable) => ({
+            variable,
+            levels: (agreed[variable] ?? []).map(levelOf),
+          })),
+        },
       },
     })),
   );
   const answers = questions.length > 0 ? yield { round: 2, name: 'stage one', tasks: questions } : [];
 
+  const answered = new Map(
+    questions.map(({ study, analysis }, i) => [JSON.stringify([study, analysis]), answers[i]]),
+  );
   const answerOf = (study: string, analysis: Analysis): SiteAnswer => {
-    const index = questions.findIndex((question) => question.study === study && question.analysis === analysis.id);
-    const answer = answers[index];
+    const answer = answered.get(JSON.stringify([study, analysis.id]));
     if (answer !== undefined) return answer;
     const site = sites[input.studies.indexOf(study)];
     return site?.reason === undefined || site.status === 'answered'
@@ -101,7 +115,11 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
     plan.analyses.map((analysis) => [
       analysis.id,
       analysis.unsupported === null
-        ? analysisResult(plan, analysis, input.studies.map((study) => ({ study, answer: answerOf(study, analysis) })))
+        ? analysisResult(
+            plan,
+            analysis,
+            input.studies.map((study) => ({ study, answer: answerOf(study, analysis) })),
+          )
         : failedAnalysis(plan, analysis, { code: 'unsupported', message: analysis.unsupported }),
     ]),
   );
@@ -110,7 +128,12 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
     const first = given[0];
     if (first === undefined || given.some(isEstimate)) continue;
     if (given.every(({ kind }) => kind === 'unreachable')) leave(study, first);
-    else sites[input.studies.indexOf(study)] = { ...sites[input.studies.indexOf(study)], study, ...missing(first) };
+    else
+      sites[input.studies.indexOf(study)] = {
+        ...sites[input.studies.indexOf(study)],
+        study,
+        ...missing(first),
+      };
   }
 
   yield {
@@ -137,7 +160,10 @@ function siteOf(study: string, answer: SiteAnswer): SiteState {
  * The levels that stage one uses: the union over the sites, numbers in order and before text, text by code
  * point; the first is the reference.
  */
-function agreeLevels(variables: readonly string[], answers: readonly FactorLevels[]): Record<string, readonly Code[]> {
+function agreeLevels(
+  variables: readonly string[],
+  answers: readonly FactorLevels[],
+): Record<string, readonly Code[]> {
   return Object.fromEntries(
     variables.map((variable, i) => {
       const codes = answers.flatMap((answer) => (answer.variables[i]?.levels ?? []).map(codeOf));

@@ -1,11 +1,18 @@
 /** From the sites' answers to an analysis's entry in result.json. Pure. */
 import type { Counts, StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
 import { families } from '@concordat/shared/models/registry.ts';
 import { packedIndex } from '@concordat/shared/linalg/symmetric.ts';
 import { armNames, modifierColumns } from '@concordat/shared/plan/design.ts';
-import type { AnalysisResult, Reason, StudyResult, TwoStageResult, Warning } from '@concordat/shared/plan/result-types.ts';
+import type {
+  AnalysisResult,
+  Reason,
+  StudyResult,
+  TwoStageResult,
+  Warning,
+} from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, ExpandedPlan, FamilyName } from '@concordat/shared/plan/types.ts';
-import { stageTwo } from '@concordat/shared/pooling/stage-two.ts';
+import { stageTwo, type StageTwo } from '@concordat/shared/pooling/stage-two.ts';
 import type { StudyEstimates } from '@concordat/shared/pooling/study-estimates.ts';
 
 import { failureReason, missing, type SiteAnswer } from './answers.ts';
@@ -15,18 +22,27 @@ export interface StudyAnswer {
   readonly answer: SiteAnswer;
 }
 
-export function analysisResult(plan: ExpandedPlan, analysis: Analysis, answers: readonly StudyAnswer[]): AnalysisResult {
+export function analysisResult(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  answers: readonly StudyAnswer[],
+): AnalysisResult {
   const estimates = answers.flatMap(({ study, answer }) => estimatesOf(analysis, study, answer));
   const studies = answers.map(({ study, answer }) => studyResult(plan, analysis, study, answer));
-  if (estimates.length < Math.max(1, plan.minimumStudies)) return tooFew(plan, analysis, studies, estimates.length);
+  if (estimates.length < Math.max(1, plan.minimumStudies))
+    return tooFew(plan, analysis, studies, estimates.length);
 
-  const { weights, warnings, ...pooled } = stageTwo(analysis, estimates);
+  const second = combine(analysis, estimates);
+  if (second === null) return notPooled(plan, analysis, studies, 'failed', NOT_COMPUTED);
+  const { weights, warnings, ...pooled } = second;
   const weightOf = new Map(estimates.map(({ study }, i) => [study, weights[i] ?? null]));
   return {
     approach: 'two-stage',
     status: 'done',
     measure: measureOf(plan, analysis),
-    studies: studies.map((study) => (study.status === 'included' ? { ...study, weight: weightOf.get(study.study) ?? null } : study)),
+    studies: studies.map((study) =>
+      study.status === 'included' ? { ...study, weight: weightOf.get(study.study) ?? null } : study,
+    ),
     ...pooled,
     warnings,
   };
@@ -34,7 +50,13 @@ export function analysisResult(plan: ExpandedPlan, analysis: Analysis, answers: 
 
 /** An analysis that this version does not compute: empty lists, nulls and the reason. */
 export function failedAnalysis(plan: ExpandedPlan, analysis: Analysis, reason: Reason): AnalysisResult {
-  const common = { status: 'failed', reason, measure: measureOf(plan, analysis), studies: [], warnings: [] } as const;
+  const common = {
+    status: 'failed',
+    reason,
+    measure: measureOf(plan, analysis),
+    studies: [],
+    warnings: [],
+  } as const;
   if (analysis.approach === 'two-stage') return { approach: 'two-stage', ...common, ...NOTHING_POOLED };
   return {
     approach: 'one-stage',
@@ -49,7 +71,10 @@ export function failedAnalysis(plan: ExpandedPlan, analysis: Analysis, reason: R
   };
 }
 
-const NOTHING_POOLED: Pick<TwoStageResult, 'pooled' | 'heterogeneity' | 'heterogeneity_term' | 'joint' | 'separate' | 'contrasts'> = {
+const NOTHING_POOLED: Pick<
+  TwoStageResult,
+  'pooled' | 'heterogeneity' | 'heterogeneity_term' | 'joint' | 'separate' | 'contrasts'
+> = {
   pooled: [],
   heterogeneity: null,
   heterogeneity_term: null,
@@ -58,21 +83,58 @@ const NOTHING_POOLED: Pick<TwoStageResult, 'pooled' | 'heterogeneity' | 'heterog
   contrasts: [],
 };
 
-function tooFew(plan: ExpandedPlan, analysis: Analysis, studies: readonly StudyResult[], usable: number): TwoStageResult {
+const NOT_COMPUTED: Reason = {
+  code: 'not-computed',
+  message:
+    'stage two cannot combine these estimates in double precision; look for a study whose numbers cannot be right',
+};
+
+/** Null where the estimates, however well-formed, overflow or have no pooled estimate: no site can stop the run. */
+function combine(analysis: Analysis, estimates: readonly StudyEstimates[]): StageTwo | null {
+  try {
+    const second = stageTwo(analysis, estimates);
+    return allFinite(second) ? second : null;
+  } catch (error) {
+    if (error instanceof ConcordatError && error.code.startsWith('numerics/')) return null;
+    throw error;
+  }
+}
+
+/** No number in it, however deep, is infinite or NaN. */
+function allFinite(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(allFinite);
+}
+
+function tooFew(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  studies: readonly StudyResult[],
+  usable: number,
+): TwoStageResult {
   const refusals = studies.filter(({ status }) => status === 'refused').length;
   const needed = Math.max(1, plan.minimumStudies);
-  return {
-    approach: 'two-stage',
-    status: refusals > 0 && usable + refusals >= needed ? 'refused' : 'failed',
-    reason: {
+  return notPooled(
+    plan,
+    analysis,
+    studies,
+    refusals > 0 && usable + refusals >= needed ? 'refused' : 'failed',
+    {
       code: 'too-few-studies',
       message: `${usable} of ${studies.length} studies gave an estimate; the plan asks for at least ${needed}`,
     },
-    measure: measureOf(plan, analysis),
-    studies,
-    ...NOTHING_POOLED,
-    warnings: [],
-  };
+  );
+}
+
+function notPooled(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  studies: readonly StudyResult[],
+  status: 'failed' | 'refused',
+  reason: Reason,
+): TwoStageResult {
+  const measure = measureOf(plan, analysis);
+  return { approach: 'two-stage', status, reason, measure, studies, ...NOTHING_POOLED, warnings: [] };
 }
 
 function measureOf(plan: ExpandedPlan, analysis: Analysis): string {
@@ -125,12 +187,22 @@ function studyResult(plan: ExpandedPlan, analysis: Analysis, study: string, answ
   if (payload?.$case === 'stageOneEstimate') return includedStudy(plan, analysis, study, payload.value);
   if (payload?.$case === 'stageOneFailure') {
     const terms = analysis.columns.map(({ term }) => term);
-    return { study, status: 'excluded', reason: failureReason(payload.value, terms), ...countsOf(plan, payload.value.counts) };
+    return {
+      study,
+      status: 'excluded',
+      reason: failureReason(payload.value, terms),
+      ...countsOf(plan, payload.value.counts),
+    };
   }
   return { study, ...missing(answer), participants: null };
 }
 
-function includedStudy(plan: ExpandedPlan, analysis: Analysis, study: string, estimate: StageOneEstimate): StudyResult {
+function includedStudy(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  study: string,
+  estimate: StageOneEstimate,
+): StudyResult {
   const position = positions(estimate);
   const terms = analysis.columns.filter((_, i) => position[i] !== null).map(({ term }) => term);
   const vcovAt = (i: number, j: number): number => estimate.vcov[packedIndex(i, j)] ?? 0;
@@ -140,10 +212,20 @@ function includedStudy(plan: ExpandedPlan, analysis: Analysis, study: string, es
   return {
     study,
     ...(notPooled
-      ? { status: 'excluded', reason: { code: 'not-estimable', message: 'none of the pooled terms can be estimated from this study' } }
+      ? {
+          status: 'excluded',
+          reason: {
+            code: 'not-estimable',
+            message: 'none of the pooled terms can be estimated from this study',
+          },
+        }
       : { status: 'included' }),
     ...counts,
-    estimates: terms.map((term, i) => ({ term, estimate: estimate.estimates[i] ?? 0, se: Math.sqrt(vcovAt(i, i)) })),
+    estimates: terms.map((term, i) => ({
+      term,
+      estimate: estimate.estimates[i] ?? 0,
+      se: Math.sqrt(vcovAt(i, i)),
+    })),
     vcov: terms.map((_, i) => terms.map((__, j) => vcovAt(i, j))),
     log_likelihood: { null: estimate.logLikelihoodNull, fitted: estimate.logLikelihood },
     ...(means === null ? {} : { modifier_means: means }),
@@ -151,12 +233,19 @@ function includedStudy(plan: ExpandedPlan, analysis: Analysis, study: string, es
   };
 }
 
-function countsOf(plan: ExpandedPlan, counts: Counts | undefined): Pick<StudyResult, 'participants' | 'events' | 'left_out_by_reason'> {
+function countsOf(
+  plan: ExpandedPlan,
+  counts: Counts | undefined,
+): Pick<StudyResult, 'participants' | 'events' | 'left_out_by_reason'> {
   if (counts === undefined) return { participants: null };
   const arms = armNames(plan);
-  const by = (values: readonly number[]): Record<string, number> => Object.fromEntries(arms.map((arm, i) => [arm, values[i] ?? 0]));
+  const by = (values: readonly number[]): Record<string, number> =>
+    Object.fromEntries(arms.map((arm, i) => [arm, values[i] ?? 0]));
   return {
-    participants: { ...by(counts.participants), left_out: counts.missingTreatment + counts.missingOutcome + counts.missingCovariate },
+    participants: {
+      ...by(counts.participants),
+      left_out: counts.missingTreatment + counts.missingOutcome + counts.missingCovariate,
+    },
     left_out_by_reason: {
       missing_treatment: counts.missingTreatment,
       missing_outcome: counts.missingOutcome,
@@ -168,7 +257,10 @@ function countsOf(plan: ExpandedPlan, counts: Counts | undefined): Pick<StudyRes
   };
 }
 
-function modifierMeans(analysis: Analysis, { modifierMeans: means }: StageOneEstimate): StudyEstimates['modifierMeans'] {
+function modifierMeans(
+  analysis: Analysis,
+  { modifierMeans: means }: StageOneEstimate,
+): StudyEstimates['modifierMeans'] {
   if (means.length === 0) return null;
   return modifierColumns(analysis).map(({ term }, i) => ({ term, mean: means[i] ?? 0 }));
 }
@@ -177,7 +269,14 @@ function studyWarnings(analysis: Analysis, study: string, estimate: StageOneEsti
   const dropped = analysis.columns.flatMap(({ term }, i) =>
     estimate.estimable[i] === true
       ? []
-      : [{ code: 'term-not-estimable', message: `${term} cannot be estimated from this study (a level without participants, or a combination of other terms); the study contributes the rest`, study, term }],
+      : [
+          {
+            code: 'term-not-estimable',
+            message: `${term} cannot be estimated from this study (a level without participants, or a combination of other terms); the study contributes the rest`,
+            study,
+            term,
+          },
+        ],
   );
   const scaled = estimate.badlyScaled.map((i) => ({
     code: 'badly-scaled',

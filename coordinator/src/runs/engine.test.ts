@@ -1,0 +1,363 @@
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { Desk } from '../exchange/desk.ts';
+import { Journal, type RunRecord } from '../store/journal.ts';
+import { RunEngine, type Progress } from './engine.ts';
+import type { RunOutcome } from './program.ts';
+import {
+  coordinator,
+  estimate,
+  honest,
+  identities,
+  newFolder,
+  newRun,
+  openLog,
+  replyTo,
+  STUDIES,
+} from './testing.ts';
+
+// Time stands still unless a test moves it: no round ends because the machine is slow.
+beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
+afterEach(() => mock.timers.reset());
+
+/** What a site sends when it is given a task; several messages, or none. */
+type Behaviour = (study: string, task: SignedMessage) => readonly SignedMessage[];
+
+const behave: Behaviour = (study, task) => [
+  replyTo(task, honest(study, CoordinatorMessage.decode(task.body)), identities.get(study)!),
+];
+const caseOf = (task: SignedMessage): string => CoordinatorMessage.decode(task.body).payload!.$case;
+
+interface Setting {
+  readonly folder: string;
+  readonly run: RunRecord;
+  /** Shared by the processes of a run; default: a file in the folder. */
+  readonly journal?: Journal;
+  readonly files?: Parameters<typeof openLog>[1];
+  readonly wrap?: (journal: Journal) => Journal;
+}
+
+/** A run over the sites of `testing.ts`; opened again over the same setting, it resumes. */
+class Federation {
+  readonly desk = new Desk();
+  readonly events: Progress[] = [];
+  readonly log: MessageLog;
+  readonly engine: RunEngine;
+  readonly #journal: Journal;
+  readonly #gone = new AbortController();
+
+  constructor({ folder, run, files, journal, wrap = (whole) => whole }: Setting) {
+    this.#journal = journal ?? new Journal(join(folder, 'journal.sqlite'));
+    if (this.#journal.unfinishedRun() === null) this.#journal.createRun(run);
+    this.log = openLog(join(folder, 'log'), files);
+    const keys = new Map([...identities].map(([study, { publicKey }]) => [study, publicKey]));
+    const progress = (event: Progress): void => void this.events.push(event);
+    const options = {
+      journal: wrap(this.#journal),
+      log: this.log,
+      identity: coordinator,
+      keys,
+      desk: this.desk,
+      progress,
+    };
+    this.engine = new RunEngine(options, run);
+  }
+
+  /** Resolves to the outcome; rejects where the engine, or what a site sent, threw. */
+  async play(behaviour: Behaviour = behave): Promise<RunOutcome> {
+    const serve = async (study: string): Promise<never> => {
+      for (;;) {
+        const tasks = await this.desk.collect(study, 1, this.#gone.signal);
+        if (this.#gone.signal.aborted) return new Promise(() => undefined);
+        for (const task of tasks)
+          for (const reply of behaviour(study, task)) this.engine.accept(study, reply);
+        await new Promise(setImmediate);
+      }
+    };
+    try {
+      return await Promise.race([this.engine.run(), ...STUDIES.map(serve)]);
+    } finally {
+      this.#gone.abort();
+    }
+  }
+
+  close(): void {
+    this.log.close();
+  }
+}
+
+async function playNew(
+  behaviour: Behaviour = behave,
+): Promise<{ outcome: RunOutcome; federation: Federation }> {
+  const federation = new Federation({ folder: newFolder(), run: newRun() });
+  const outcome = await federation.play(behaviour);
+  federation.close();
+  return { outcome, federation };
+}
+
+const analysesOf = ({ analyses }: RunOutcome): string => JSON.stringify(analyses);
+const undisturbed = analysesOf((await playOutside()).outcome);
+
+/** The reference run is played before the first test, with its own timers. */
+async function playOutside(): ReturnType<typeof playNew> {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    return await playNew();
+  } finally {
+    mock.timers.reset();
+  }
+}
+
+const refusals = ({ log }: Federation): unknown[] =>
+  log.entries.filter(({ kind }) => kind === 'refused').map(({ detail }) => detail?.['code']);
+
+test('a run over three sites: every task logged as sent, every reply as received, each once', async () => {
+  const { outcome, federation } = await playNew();
+  assert.equal(analysesOf(outcome), undisturbed);
+  const { entries } = federation.log;
+  const tasks = (kind: string): (string | undefined)[] =>
+    entries
+      .filter((entry) => entry.kind === kind)
+      .map(({ task }) => task)
+      .toSorted();
+  assert.equal(tasks('sent').length, 3 + 3 + 6 + 3);
+  assert.deepEqual(tasks('received'), tasks('sent'));
+  assert.deepEqual(refusals(federation), []);
+  assert.deepEqual(federation.events.filter(({ event }) => event === 'answer').length, 15);
+});
+
+/** B's stage-one answer to the analysis `effect` is replaced. */
+const spoil =
+  (spoiled: (task: SignedMessage, genuine: SignedMessage) => readonly SignedMessage[]): Behaviour =>
+  (study, task) => {
+    const genuine = behave(study, task);
+    const { header, payload } = CoordinatorMessage.decode(task.body);
+    const chosen = study === 'B' && payload?.$case === 'stageOneQuestion' && header?.analysis === 'effect';
+    return chosen ? spoiled(task, genuine[0]!) : genuine;
+  };
+const siteB = identities.get('B')!;
+const stageOne = (value: ReturnType<typeof estimate>) => ({ $case: 'stageOneEstimate', value }) as const;
+
+const unusable: readonly (readonly [string, string, Behaviour])[] = [
+  ['of a wrong length', 'wire/length', spoil((task) => [replyTo(task, stageOne(estimate('B', 3)), siteB)])],
+  [
+    'with a number that is not finite',
+    'wire/not-finite',
+    spoil((task) => [replyTo(task, stageOne({ ...estimate('B', 2), estimates: [Number.NaN, 1] }), siteB)]),
+  ],
+  [
+    'with a variance below zero',
+    'wire/not-finite',
+    spoil((task) => [replyTo(task, stageOne({ ...estimate('B', 2), vcov: [1, 0, -1] }), siteB)]),
+  ],
+  [
+    'of another run',
+    'wire/identity',
+    spoil((task) => [replyTo(task, stageOne(estimate('B', 2)), siteB, { run: new Uint8Array(16) })]),
+  ],
+  [
+    'of another round',
+    'wire/identity',
+    spoil((task) => [replyTo(task, stageOne(estimate('B', 2)), siteB, { round: 7 })]),
+  ],
+  [
+    'of another plan',
+    'wire/identity',
+    spoil((task) => [replyTo(task, stageOne(estimate('B', 2)), siteB, { planDigest: sha256('x') })]),
+  ],
+  [
+    'of another roster',
+    'wire/identity',
+    spoil((task) => [replyTo(task, stageOne(estimate('B', 2)), siteB, { rosterDigest: sha256('x') })]),
+  ],
+  [
+    'that names another study',
+    'wire/identity',
+    spoil((task) => [replyTo(task, stageOne(estimate('B', 2)), siteB, { study: 'A' })]),
+  ],
+  [
+    'that names another analysis',
+    'wire/identity',
+    spoil((task) => [replyTo(task, stageOne(estimate('B', 2)), siteB, { analysis: 'adjusted' })]),
+  ],
+];
+for (const [what, code, behaviour] of unusable) {
+  test(`a reply ${what} is a decision about that answer, and the run goes on without it`, async () => {
+    const { outcome, federation } = await playNew(behaviour);
+    assert.deepEqual(refusals(federation), [code]);
+    assert.deepEqual(
+      outcome.analyses['effect']!.studies.map(({ status, reason }) => [status, reason?.code]),
+      [
+        ['included', undefined],
+        ['excluded', code],
+        ['included', undefined],
+      ],
+    );
+    assert.equal(outcome.analyses['adjusted']!.studies[1]!.status, 'included');
+  });
+}
+
+const harmless: readonly (readonly [string, readonly string[], Behaviour])[] = [
+  [
+    'signed by another site',
+    ['wire/signature'],
+    spoil((task, genuine) => [replyTo(task, stageOne(estimate('B', 2)), identities.get('A')!), genuine]),
+  ],
+  [
+    'with a changed body',
+    ['wire/signature'],
+    spoil((_, genuine) => [
+      { ...genuine, body: genuine.body.map((byte, i) => (i === 3 ? byte ^ 1 : byte)) },
+      genuine,
+    ]),
+  ],
+  ['twice, the same', [], spoil((_, genuine) => [genuine, genuine])],
+  [
+    'twice, with other bytes',
+    ['conflict'],
+    spoil((task, genuine) => [genuine, replyTo(task, stageOne(estimate('C', 2)), siteB)]),
+  ],
+  [
+    'to a question that was never asked',
+    ['late'],
+    spoil((task, genuine) => [
+      replyTo(task, stageOne(estimate('B', 2)), siteB, { inReplyTo: sha256('x') }),
+      genuine,
+    ]),
+  ],
+  [
+    'without payload',
+    ['wire/malformed'],
+    spoil((task, genuine) => [replyTo(task, undefined, siteB), genuine]),
+  ],
+];
+for (const [what, codes, behaviour] of harmless) {
+  test(`a reply ${what} changes nothing but the log`, async () => {
+    const { outcome, federation } = await playNew(behaviour);
+    assert.deepEqual(refusals(federation), codes);
+    assert.equal(analysesOf(outcome), undisturbed);
+  });
+}
+
+test('a site cannot answer for another', async () => {
+  const federation = new Federation({ folder: newFolder(), run: newRun() });
+  const outcome = await federation.play((study, task) => {
+    const genuine = behave(study, task);
+    // A hands in C's own signed answer, and one of its own to C's question.
+    if (study === 'C') {
+      federation.engine.accept('A', genuine[0]!);
+      federation.engine.accept('A', replyTo(task, stageOne(estimate('A', 2)), identities.get('A')!));
+    }
+    return genuine;
+  });
+  assert.equal(analysesOf(outcome), undisturbed);
+  assert.deepEqual(new Set(refusals(federation)), new Set(['wire/signature', 'late']));
+  federation.close();
+});
+
+test('a site that does not answer in time is unreachable; its late answer is logged and not used', async () => {
+  const kept: SignedMessage[] = [];
+  const folder = newFolder();
+  const federation = new Federation({ folder, run: newRun() });
+  const playing = federation.play((study, task) => {
+    if (study !== 'B' || caseOf(task) !== 'stageOneQuestion') return behave(study, task);
+    if (kept.length === 0) kept.push(...behave(study, task));
+    return [];
+  });
+  while (federation.events.filter(({ event }) => event === 'answer').length < 10)
+    await new Promise(setImmediate);
+  mock.timers.tick(59_999);
+  assert.ok(!federation.events.some(({ event }) => event === 'no answer'));
+  mock.timers.tick(1);
+  while (!federation.events.some((event) => event.event === 'round' && event.name === 'close'))
+    await new Promise(setImmediate);
+  federation.engine.accept('B', kept[0]!);
+  federation.engine.accept('B', kept[0]!);
+  const outcome = await playing;
+  assert.deepEqual(refusals(federation), ['late']);
+  assert.equal(outcome.sites[1]!.status, 'unreachable');
+  assert.equal(outcome.analyses['effect']!.status, 'done');
+  assert.deepEqual(
+    federation.log.entries
+      .filter(({ kind }) => kind === 'decision')
+      .map(({ peer, detail }) => [peer, detail?.['decision']]),
+    [
+      ['B', 'unreachable'],
+      ['B', 'unreachable'],
+    ],
+  );
+  federation.close();
+});
+
+class Crash extends Error {}
+
+/** Lets the process die at its n-th durable step: nothing is written from then on. Counts steps where n is infinite. */
+function dyingAt(
+  n: number,
+  torn: boolean,
+): Pick<Setting, 'files' | 'wrap'> & { readonly steps: () => number } {
+  let step = 0;
+  const dies = (): boolean => ++step >= n;
+  const files: Setting['files'] = {
+    ...fs,
+    // A killed process loses nothing that it wrote: the flushes are left out to be fast.
+    fsyncSync: () => undefined,
+    writeFileSync: (file, data) => {
+      if (dies()) {
+        if (torn && step === n) fs.writeFileSync(file, (data as string).slice(0, 40));
+        throw new Crash();
+      }
+      fs.writeFileSync(file, data);
+    },
+  };
+  const wrap = (journal: Journal): Journal =>
+    new Proxy(journal, {
+      get: (target, name: keyof Journal) => {
+        const method = target[name] as (...args: unknown[]) => unknown;
+        if (!['addTasks', 'addReply', 'decide'].includes(name)) return method.bind(target);
+        return (...args: unknown[]) => {
+          if (dies()) throw new Crash();
+          const value = method.apply(target, args);
+          if (dies()) throw new Crash();
+          return value;
+        };
+      },
+    });
+  return { files, wrap, steps: () => step };
+}
+
+test('killed at any durable step, and torn in the middle of a write, the run resumes to the same result', async () => {
+  const counting = dyingAt(Infinity, false);
+  const whole = new Federation({ folder: newFolder(), run: newRun(), ...counting });
+  assert.equal(analysesOf(await whole.play()), undisturbed);
+  whole.close();
+  assert.ok(counting.steps() > 100);
+  for (let n = 1; n <= counting.steps(); n++) {
+    const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
+    const first = new Federation({ ...setting, ...dyingAt(n, n % 2 === 0) });
+    await assert.rejects(first.play(), Crash);
+    first.close();
+    const second = new Federation({ ...setting, files: { ...fs, fsyncSync: () => undefined } });
+    assert.equal(analysesOf(await second.play()), undisturbed, `step ${n}`);
+    assert.deepEqual(refusals(second), [], `step ${n}`);
+    second.close();
+    setting.journal?.close();
+  }
+});
+
+test('a coordinator that was down for longer than the time limit still gives its sites that time', async () => {
+  const setting: Setting = { folder: newFolder(), run: newRun() };
+  const first = new Federation({ ...setting, ...dyingAt(60, false) });
+  await assert.rejects(first.play(), Crash);
+  first.close();
+  mock.timers.tick(10_000_000);
+  const second = new Federation(setting);
+  assert.equal(analysesOf(await second.play()), undisturbed);
+  second.close();
+});

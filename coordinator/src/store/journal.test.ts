@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { newFolder, newRun } from '../runs/testing.ts';
+import { Journal } from './journal.ts';
+
+const bytes = (n: number): Uint8Array => Uint8Array.of(n);
+const task = (study: string, n: number) => ({
+  round: 0,
+  study,
+  analysis: '',
+  digest: bytes(n),
+  message: bytes(n),
+});
+
+test('what was written is there after the file is opened again', () => {
+  const file = join(newFolder(), 'journal.sqlite');
+  const run = newRun();
+  const journal = new Journal(file);
+  assert.equal(journal.unfinishedRun(), null);
+  journal.createRun(run);
+  journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
+  assert.equal(journal.addReply(bytes(1), bytes(9)), true);
+  journal.decide([bytes(2)], 'unreachable');
+  journal.close();
+
+  const again = new Journal(file);
+  const unfinished = again.unfinishedRun();
+  assert.deepEqual(unfinished && { ...unfinished }, run);
+  assert.deepEqual(
+    again.tasks(run.id, 0).map(({ study, reply, decision }) => ({ study, reply, decision })),
+    [
+      { study: 'A', reply: bytes(9), decision: null },
+      { study: 'B', reply: null, decision: 'unreachable' },
+    ],
+  );
+  assert.deepEqual(again.tasks(run.id, 1), []);
+  again.close();
+});
+
+test('the first reply or decision stays', () => {
+  const journal = new Journal(join(newFolder(), 'journal.sqlite'));
+  const run = newRun();
+  journal.createRun(run);
+  journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
+  assert.equal(journal.addReply(bytes(1), bytes(3)), true);
+  assert.equal(journal.addReply(bytes(1), bytes(4)), false);
+  journal.decide([bytes(1), bytes(2)], 'unreachable');
+  assert.equal(journal.addReply(bytes(2), bytes(5)), false);
+  assert.equal(journal.addReply(bytes(7), bytes(5)), false);
+  assert.deepEqual(
+    journal.tasks(run.id, 0).map(({ reply, decision }) => [reply?.[0], decision]),
+    [
+      [3, null],
+      [undefined, 'unreachable'],
+    ],
+  );
+  journal.close();
+});
+
+test('tasks are added all or none', () => {
+  const journal = new Journal(join(newFolder(), 'journal.sqlite'));
+  const run = newRun();
+  journal.createRun(run);
+  assert.throws(() => journal.addTasks(run.id, [task('A', 1), task('A', 2)]));
+  assert.deepEqual(journal.tasks(run.id, 0), []);
+  journal.addTasks(run.id, [task('A', 1)]);
+  journal.close();
+});
+
+test('times are kept as they were first given; a finished run is not unfinished', () => {
+  const journal = new Journal(join(newFolder(), 'journal.sqlite'));
+  const [first, second] = [newRun(), newRun()];
+  journal.createRun(first);
+  journal.createRun(second);
+  assert.deepEqual(journal.unfinishedRun()?.id, second.id);
+  assert.equal(journal.openRound(second.id, 0, 'once'), 'once');
+  assert.equal(journal.openRound(second.id, 0, 'twice'), 'once');
+  assert.equal(journal.finishRun(second.id, 'once'), 'once');
+  assert.equal(journal.finishRun(second.id, 'twice'), 'once');
+  assert.deepEqual(journal.unfinishedRun()?.id, first.id);
+  journal.close();
+});
+
+test('a file that is no journal, or of a newer version, is store/corrupt', () => {
+  const folder = newFolder();
+  const newer = join(folder, 'newer.sqlite');
+  const db = new DatabaseSync(newer);
+  db.exec('PRAGMA user_version = 2');
+  db.close();
+  const text = join(folder, 'text.sqlite');
+  writeFileSync(text, 'no database, but long enough to be read as the header of one: '.repeat(4));
+  for (const file of [newer, text, join(folder, 'absent', 'journal.sqlite')]) {
+    assert.throws(
+      () => new Journal(file),
+      (error: unknown) =>
+        error instanceof ConcordatError && error.code === 'store/corrupt' && error.place === file,
+    );
+  }
+});
