@@ -9,7 +9,10 @@ import { metaRegression } from '@concordat/shared/pooling/meta-regression.ts';
 import { poolJointly } from '@concordat/shared/pooling/multivariate.ts';
 import { pool } from '@concordat/shared/pooling/univariate.ts';
 
-/** Every stage-two entry of R's reference results, where they are beside the repository; layout in their README. */
+/**
+ * Every stage-two entry of R's reference results, where they are beside the repository; layout in their
+ * README.
+ */
 const FOLDER = fileURLToPath(new URL('../../../shared/reference', import.meta.url));
 
 type Value = number | null;
@@ -83,7 +86,10 @@ const read = (file: string): Models => JSON.parse(readFileSync(`${FOLDER}/${file
 const CLOSED: readonly string[] = ['FE', 'DL', 'HE', 'HS', 'SJ'];
 const toleranceOf = (method: string): number => (CLOSED.includes(method) ? 1e-8 : 1e-6);
 
-/** Relative to the expected value, or to `scale` where that is larger (a value near zero has no relative accuracy). */
+/**
+ * Relative to the expected value, or to `scale` where that is larger (a value near zero has no relative
+ * accuracy).
+ */
 function close(actual: Value | undefined, expected: Value, tolerance: number, what: string, scale = 0): void {
   if (expected === null) return;
   assert.ok(actual !== null && actual !== undefined, `${what}: nothing, expected ${expected}`);
@@ -91,7 +97,13 @@ function close(actual: Value | undefined, expected: Value, tolerance: number, wh
   assert.ok(error <= tolerance, `${what}: ${actual}, expected ${expected} (relative ${error})`);
 }
 
-function interval(actual: PooledTerm['ci'], expected: Interval, tolerance: number, what: string, se: number): void {
+function interval(
+  actual: PooledTerm['ci'],
+  expected: Interval,
+  tolerance: number,
+  what: string,
+  se: number,
+): void {
   if (expected.lower === null) assert.equal(actual, null, what);
   close(actual?.[0], expected.lower, tolerance, `${what} lower`, se);
   close(actual?.[1], expected.upper, tolerance, `${what} upper`, se);
@@ -130,13 +142,21 @@ function checkUnivariate(entry: Entry): void {
       close(logLikelihood, fit.logLik, tolerance, what('log-likelihood'));
       const prediction = fit.prediction?.[ci === 'normal' ? 'normal' : 'hksjTKminus1'];
       if (ci !== 'HKSJ-adhoc') {
-        interval(pooled.prediction, prediction ?? { lower: null, upper: null }, tolerance, what('prediction'), expected.se);
+        interval(
+          pooled.prediction,
+          prediction ?? { lower: null, upper: null },
+          tolerance,
+          what('prediction'),
+          expected.se,
+        );
       }
       if (method !== 'FE') {
         const [lower, upper] = entry.qProfile!.tau2;
         interval(heterogeneity.tau2_ci, { lower, upper }, 1e-8, what('tau2_ci'), scale);
       }
-      entry.weightsPercent[method]?.forEach((weight, i) => close(weights[i], weight, tolerance, what(`weight ${i}`)));
+      entry.weightsPercent[method]?.forEach((weight, i) =>
+        close(weights[i], weight, tolerance, what(`weight ${i}`)),
+      );
     }
   }
 }
@@ -178,7 +198,8 @@ function checkRegression(entry: Entry, source: Entry): void {
 /** The meta-regressions repeat no estimates: they regress those of a stage-two entry. */
 function regressed(models: Models, id: string): Entry {
   const measure = /^metareg-(\w+)-/.exec(id)?.[1];
-  return models[measure === undefined ? id.replace(/-metareg-.*/, '-stage2-logor') : `stage2-${measure}`]!.result;
+  return models[measure === undefined ? id.replace(/-metareg-.*/, '-stage2-logor') : `stage2-${measure}`]!
+    .result;
 }
 
 function checkJoint(entry: Entry): void {

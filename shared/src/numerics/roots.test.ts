@@ -17,8 +17,14 @@ test('a flat function and a jump are only bisected', () => {
 });
 
 test('an end that is a root is returned', () => {
-  assert.equal(findRoot((x) => x, 0, 1), 0);
-  assert.equal(findRoot((x) => x - 1, 0, 1), 1);
+  assert.equal(
+    findRoot((x) => x, 0, 1),
+    0,
+  );
+  assert.equal(
+    findRoot((x) => x - 1, 0, 1),
+    1,
+  );
 });
 
 test('refuses an interval without a change of sign', () => {
@@ -33,9 +39,13 @@ test('refuses an interval without a change of sign', () => {
 
 test('any root of a monotone cubic is found', () => {
   fc.assert(
-    fc.property(fc.double({ min: -1e3, max: 1e3, noNaN: true }), fc.double({ min: 1e-3, max: 1e3, noNaN: true }), (root, slope) => {
-      const found = findRoot((x) => (x - root) * (slope + (x - root) ** 2), -2e3, 2e3);
-      return Math.abs(found - root) <= 1e-12 * Math.max(1, Math.abs(root));
-    }),
+    fc.property(
+      fc.double({ min: -1e3, max: 1e3, noNaN: true }),
+      fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
+      (root, slope) => {
+        const found = findRoot((x) => (x - root) * (slope + (x - root) ** 2), -2e3, 2e3);
+        return Math.abs(found - root) <= 1e-12 * Math.max(1, Math.abs(root));
+      },
+    ),
   );
 });

@@ -64,7 +64,11 @@ export function findRoot(f: (x: number) => number, lower: number, upper: number)
       if (numerator > 0) denominator = -denominator;
       else numerator = -numerator;
       const accepted =
-        2 * numerator < Math.min(3 * half * denominator - Math.abs(tolerance * denominator), Math.abs(stepBefore * denominator));
+        2 * numerator <
+        Math.min(
+          3 * half * denominator - Math.abs(tolerance * denominator),
+          Math.abs(stepBefore * denominator),
+        );
       stepBefore = accepted ? step : half;
       step = accepted ? numerator / denominator : half;
     }

@@ -25,9 +25,10 @@ interface Association {
 }
 
 /**
- * Across-trial interactions of each active arm: the meta-regression of the arm's effect (at the study mean, the
- * modifier being centred within studies) on the study means of the modifier's columns; and their differences from
- * the within-trial interactions. Empty where the analysis does not keep the two apart, or does not pool the effect.
+ * Across-trial interactions of each active arm: the meta-regression of the arm's effect (at the study mean,
+ * the modifier being centred within studies) on the study means of the modifier's columns; and their
+ * differences from the within-trial interactions. Empty where the analysis does not keep the two apart, or
+ * does not pool the effect.
  */
 export function acrossTrial(
   analysis: Analysis,
@@ -40,7 +41,9 @@ export function acrossTrial(
   const warnings: Warning[] = [];
   if (analysis.effectModifier?.separate !== true) return { terms, contrasts, warnings };
   const pooledColumns = (role: DesignColumn['role']): DesignColumn[] =>
-    analysis.columns.filter((column) => column.role === role && byTerm.some(({ term }) => term === column.term));
+    analysis.columns.filter(
+      (column) => column.role === role && byTerm.some(({ term }) => term === column.term),
+    );
   for (const effect of pooledColumns('treatment')) {
     const within = pooledColumns('within').filter((column) => armOf(column) === armOf(effect));
     const names = within.map(({ term }) => term.replace(/\.within$/, '.across'));
@@ -67,7 +70,9 @@ export function acrossTrial(
       const correlation = jointly === undefined ? correlationOf(studies, single, association, j + 1) : 0;
       const variance = inner.se! ** 2 + slope.se! ** 2 - 2 * correlation * inner.se! * slope.se!;
       const df = slope.df === null ? null : Math.min(slope.df, inner.df ?? Infinity);
-      contrasts.push(waldTerm(label, inner.estimate! - slope.estimate!, variance, df, analysis.pool.level, null));
+      contrasts.push(
+        waldTerm(label, inner.estimate! - slope.estimate!, variance, df, analysis.pool.level, null),
+      );
     });
   }
   return { terms, contrasts, warnings };
@@ -100,12 +105,13 @@ function regress(
 }
 
 /**
- * Correlation of a within-trial interaction pooled by itself, Σaᵢyᵢ, with the slope Σbᵢtᵢ of the effects on the
- * study means: Σ aᵢbᵢ cov(yᵢ, tᵢ) / √(Σaᵢ²(vᵢ + τ²) · Σbᵢ²(sᵢ + τₜ²)), within-study covariances only (the between-study
- * one is not estimated then). HKSJ scales both standard errors and leaves it.
+ * Correlation of a within-trial interaction pooled by itself, Σaᵢyᵢ, with the slope Σbᵢtᵢ of the effects on
+ * the study means: Σ aᵢbᵢ cov(yᵢ, tᵢ) / √(Σaᵢ²(vᵢ + τ²) · Σbᵢ²(sᵢ + τₜ²)), within-study covariances only
+ * (the between-study one is not estimated then). HKSJ scales both standard errors and leaves it.
  *
- * Where interaction and effect are pooled jointly it is zero: a generalised least squares estimate is uncorrelated
- * with every linear function of the estimates whose expectation is zero under its model, and the slope is one.
+ * Where interaction and effect are pooled jointly it is zero: a generalised least squares estimate is
+ * uncorrelated with every linear function of the estimates whose expectation is zero under its model, and
+ * the slope is one.
  */
 function correlationOf(
   studies: readonly StudyEstimates[],
@@ -125,7 +131,8 @@ function correlationOf(
     if (regressed >= 0) covariance += a * b[regressed]! * covarianceOf(study, within.term, effect);
   });
   const outer = members.reduce(
-    (sum, index, at) => sum + b[at]! ** 2 * (covarianceOf(studies[index]!, effect, effect) + fit.heterogeneity.tau2!),
+    (sum, index, at) =>
+      sum + b[at]! ** 2 * (covarianceOf(studies[index]!, effect, effect) + fit.heterogeneity.tau2!),
     0,
   );
   return covariance / Math.sqrt(inner * outer);

@@ -2,9 +2,10 @@ import { normalQuantile, normalTwoSided, tQuantile, tTwoSided } from '../numeric
 import type { PooledTerm } from '../plan/result-types.ts';
 
 /**
- * Wald inference for one estimate. `df` null: standard normal, else Student's t. `betweenVariance`: τ² of the
- * prediction interval, estimate ± critical value × √(variance + τ²) with the same critical value as the
- * confidence interval (as metafor::predict); null: none is given. A zero variance gives an interval of no width and no test.
+ * Wald inference for one estimate. `df` null: standard normal, else Student's t. `betweenVariance`: τ² of
+ * the prediction interval, estimate ± critical value × √(variance + τ²) with the same critical value as the
+ * confidence interval (as metafor::predict); null: none is given. A zero variance gives an interval of no
+ * width and no test.
  */
 export function waldTerm(
   term: string,
@@ -17,7 +18,10 @@ export function waldTerm(
   const se = Math.sqrt(variance);
   const upper = (1 + level) / 2;
   const critical = df === null ? normalQuantile(upper) : tQuantile(upper, df);
-  const interval = (width: number): [number, number] => [estimate - critical * width, estimate + critical * width];
+  const interval = (width: number): [number, number] => [
+    estimate - critical * width,
+    estimate + critical * width,
+  ];
   const statistic = se > 0 ? estimate / se : null;
   return {
     term,

@@ -18,10 +18,16 @@ export interface MetaRegression {
   /** Residual heterogeneity: q is QE, i2 and h2 relate to the residual τ². */
   readonly heterogeneity: Heterogeneity;
   /**
-   * Test that all slopes are zero: Wald chi-square with p − 1 degrees of freedom, or under HKSJ an F statistic
-   * (chi-square over p − 1) with p − 1 and k − p. Null without slopes or where they have no variance.
+   * Test that all slopes are zero: Wald chi-square with p − 1 degrees of freedom, or under HKSJ an F
+   * statistic (chi-square over p − 1) with p − 1 and k − p. Null without slopes or where they have no
+   * variance.
    */
-  readonly moderators: { readonly statistic: number; readonly df: number; readonly df2: number | null; readonly p: number } | null;
+  readonly moderators: {
+    readonly statistic: number;
+    readonly df: number;
+    readonly df2: number | null;
+    readonly p: number;
+  } | null;
   /** Restricted under REML, else ML. */
   readonly logLikelihood: number;
   /** Row j, in study order: how coefficient j depends on the estimates at the fitted τ², p × k. */
@@ -31,9 +37,9 @@ export interface MetaRegression {
 
 /**
  * Mixed-effects meta-regression of `yi` (variances `vi`) on the rows of `x`, whose first column is the
- * intercept's ones; equal to metafor::rma.uni(mods =). Slopes are computed on columns centred and scaled to unit
- * standard deviation, then transformed back. Needs more studies than columns. Throws `numerics/invalid-input`,
- * and `numerics/not-positive-definite` where columns are linearly dependent.
+ * intercept's ones; equal to metafor::rma.uni(mods =). Slopes are computed on columns centred and scaled to
+ * unit standard deviation, then transformed back. Needs more studies than columns. Throws
+ * `numerics/invalid-input`, and `numerics/not-positive-definite` where columns are linearly dependent.
  */
 export function metaRegression(
   terms: readonly string[],
@@ -44,13 +50,23 @@ export function metaRegression(
 ): MetaRegression {
   const k = yi.length;
   const p = terms.length;
-  if (k <= p || x.length !== k || x.some((row) => row.length !== p || row[0] !== 1 || !row.every(Number.isFinite))) {
-    throw new ConcordatError('numerics/invalid-input', 'a meta-regression needs more studies than finite columns, the first all ones', {
-      remedy: 'regress on fewer study characteristics',
-    });
+  if (
+    k <= p ||
+    x.length !== k ||
+    x.some((row) => row.length !== p || row[0] !== 1 || !row.every(Number.isFinite))
+  ) {
+    throw new ConcordatError(
+      'numerics/invalid-input',
+      'a meta-regression needs more studies than finite columns, the first all ones',
+      {
+        remedy: 'regress on fewer study characteristics',
+      },
+    );
   }
   const centre = terms.map((_, j) => (j === 0 ? 0 : x.reduce((sum, row) => sum + row[j]! / k, 0)));
-  const spread = terms.map((_, j) => Math.sqrt(x.reduce((sum, row) => sum + (row[j]! - centre[j]!) ** 2 / k, 0)));
+  const spread = terms.map((_, j) =>
+    Math.sqrt(x.reduce((sum, row) => sum + (row[j]! - centre[j]!) ** 2 / k, 0)),
+  );
   spread[0] = 1;
   const constant = spread.findIndex((value, j) => !(value > CONSTANT * Math.abs(centre[j]!)));
   if (constant >= 0) {
@@ -83,10 +99,17 @@ export function metaRegression(
   }
   const effects = coefficientWeights(set, fit.final);
   const linear = terms.map((_, row) =>
-    Float64Array.from({ length: k }, (_unused, i) => dot(row, Float64Array.from(effects, (effect) => effect[i]!))),
+    Float64Array.from({ length: k }, (_unused, i) =>
+      dot(
+        row,
+        Float64Array.from(effects, (effect) => effect[i]!),
+      ),
+    ),
   );
   return {
-    coefficients: terms.map((term, j) => waldTerm(term, beta[j]!, vcov[packedIndex(j, j)]!, fit.df, options.level, null)),
+    coefficients: terms.map((term, j) =>
+      waldTerm(term, beta[j]!, vcov[packedIndex(j, j)]!, fit.df, options.level, null),
+    ),
     vcov,
     heterogeneity: fit.heterogeneity,
     moderators: moderatorTest(fit.final.beta, fit.vcov, fit.df),
@@ -97,7 +120,11 @@ export function metaRegression(
 }
 
 /** Slopes of the standardised fit: the test does not depend on the parametrisation. */
-function moderatorTest(beta: Float64Array, vcov: Float64Array, df: number | null): MetaRegression['moderators'] {
+function moderatorTest(
+  beta: Float64Array,
+  vcov: Float64Array,
+  df: number | null,
+): MetaRegression['moderators'] {
   const m = beta.length - 1;
   const slopes = beta.slice(1);
   const block = new Float64Array(packedLength(m));

@@ -9,12 +9,12 @@ import {
 } from '../linalg/symmetric.ts';
 
 /**
- * Multivariate random-effects model with unstructured between-study covariance (van Houwelingen, Arends & Stijnen
- * 2002, Stat Med 21:589): study i estimates the terms Zᵢ (rows of the p × p identity) of β + uᵢ,
- * yᵢ = Zᵢ(β + uᵢ) + eᵢ, uᵢ ~ N(0, Σ), eᵢ ~ N(0, Sᵢ), Sᵢ known; Vᵢ = ZᵢΣZᵢ' + Sᵢ, Σ = LL'.
+ * Multivariate random-effects model with unstructured between-study covariance (van Houwelingen, Arends &
+ * Stijnen 2002, Stat Med 21:589): study i estimates the terms Zᵢ (rows of the p × p identity) of β + uᵢ, yᵢ
+ * = Zᵢ(β + uᵢ) + eᵢ, uᵢ ~ N(0, Σ), eᵢ ~ N(0, Sᵢ), Sᵢ known; Vᵢ = ZᵢΣZᵢ' + Sᵢ, Σ = LL'.
  *
- * Everything is written in p × p matrices Wᵢ = Zᵢ'Vᵢ⁻¹Zᵢ, zero in the rows that study i lacks: M = ΣWᵢ,
- * A = M⁻¹, β = AΣWᵢyᵢ, qᵢ = Wᵢ(yᵢ − β).
+ * Everything is written in p × p matrices Wᵢ = Zᵢ'Vᵢ⁻¹Zᵢ, zero in the rows that study i lacks: M = ΣWᵢ, A =
+ * M⁻¹, β = AΣWᵢyᵢ, qᵢ = Wᵢ(yᵢ − β).
  */
 
 /** One study's estimates of the terms with these ascending indices, and their packed covariance. */
@@ -52,7 +52,9 @@ function transpose(a: Float64Array, p: number): Float64Array {
   return a.map((_, at) => a[(at % p) * p + Math.floor(at / p)]!);
 }
 
-/** Row-major p × p matrix of a packed triangle; the upper triangle mirrored or, of a Cholesky factor, zero. */
+/**
+ * Row-major p × p matrix of a packed triangle; the upper triangle mirrored or, of a Cholesky factor, zero.
+ */
 function unpack(packed: Float64Array, symmetric: boolean): Float64Array {
   const p = packedOrder(packed);
   const full = new Float64Array(p * p);
@@ -77,7 +79,11 @@ export function sigmaOf(l: Float64Array): Float64Array {
 }
 
 /** Log-likelihood and generalised least squares at Σ (packed, order p). Every term must be in some study. */
-export function fitAt(data: readonly StudyVector[], sigma: Float64Array, restricted: boolean): MultivariateFit {
+export function fitAt(
+  data: readonly StudyVector[],
+  sigma: Float64Array,
+  restricted: boolean,
+): MultivariateFit {
   const p = packedOrder(sigma);
   const m = new Float64Array(packedLength(p));
   const counts = new Float64Array(p);
@@ -142,12 +148,13 @@ export function fitAt(data: readonly StudyVector[], sigma: Float64Array, restric
 }
 
 /**
- * Exact gradient and Hessian of the log-likelihood in the elements of L (packed, in order), at the fit for Σ = LL'.
+ * Exact gradient and Hessian of the log-likelihood in the elements of L (packed, in order), at the fit for
+ * Σ = LL'.
  *
- * dℓ = tr(G dΣ) with G = ½Σᵢ(qᵢqᵢ' − Wᵢ), REML adding ½ΣᵢWᵢAWᵢ. Along symmetric E and F,
- * d²ℓ[E, F] = Σᵢ tr((½Wᵢ − Cᵢ)EWᵢF) − Σᵢ(Eqᵢ)'WᵢFqᵢ + t_E'At_F + ½tr(AN_EAN_F), with t_E = ΣWᵢEqᵢ and, for
- * REML only (else zero), Cᵢ = WᵢAWᵢ and N_E = ΣWᵢEWᵢ. For element (r, c) of L, E = e_r l_c' + l_c e_r', l_c column c;
- * Σ is quadratic in L, which adds 2G_rs for two elements (r, c), (s, c) of one column.
+ * dℓ = tr(G dΣ) with G = ½Σᵢ(qᵢqᵢ' − Wᵢ), REML adding ½ΣᵢWᵢAWᵢ. Along symmetric E and F, d²ℓ[E, F] = Σᵢ
+ * tr((½Wᵢ − Cᵢ)EWᵢF) − Σᵢ(Eqᵢ)'WᵢFqᵢ + t_E'At_F + ½tr(AN_EAN_F), with t_E = ΣWᵢEqᵢ and, for REML only (else
+ * zero), Cᵢ = WᵢAWᵢ and N_E = ΣWᵢEWᵢ. For element (r, c) of L, E = e_r l_c' + l_c e_r', l_c column c; Σ is
+ * quadratic in L, which adds 2G_rs for two elements (r, c), (s, c) of one column.
  */
 export function derivatives(
   fit: MultivariateFit,
@@ -199,7 +206,10 @@ export function derivatives(
         const wlrd = wl[r * p + d]!;
         const wlsc = wl[s * p + c]!;
         hessian[at]! +=
-          kl[r * p + d]! * wlsc + kernel[r * p + s]! * lwlcd + lkl[c * p + d]! * wrs + kl[s * p + c]! * wlrd -
+          kl[r * p + d]! * wlsc +
+          kernel[r * p + s]! * lwlcd +
+          lkl[c * p + d]! * wrs +
+          kl[s * p + c]! * wlrd -
           (lq[c]! * lq[d]! * wrs + lq[c]! * q[s]! * wlrd + q[r]! * lq[d]! * wlsc + q[r]! * q[s]! * lwlcd);
       }
     }

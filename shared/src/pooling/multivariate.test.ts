@@ -43,10 +43,19 @@ function vectors({ estimates, vcov }: Case): StudyVector[] {
 }
 const names = (p: number): string[] => Array.from({ length: p }, (_, j) => `t${j}`);
 
-function close(actual: number | null | undefined, expected: number, tolerance: number, what: string, scale = 0): void {
+function close(
+  actual: number | null | undefined,
+  expected: number,
+  tolerance: number,
+  what: string,
+  scale = 0,
+): void {
   assert.ok(actual !== null && actual !== undefined, `${what}: null`);
   const error = Math.abs(actual - expected);
-  assert.ok(error <= tolerance * Math.max(Math.abs(expected), scale), `${what}: ${actual}, expected ${expected}`);
+  assert.ok(
+    error <= tolerance * Math.max(Math.abs(expected), scale),
+    `${what}: ${actual}, expected ${expected}`,
+  );
 }
 
 const NORMAL = { ci: 'normal', level: 0.95, prediction: true } as const;
@@ -72,7 +81,13 @@ for (const [name, data] of Object.entries(cases)) {
           close(term.prediction?.[1], upper, 10 * tolerance, `${method} prediction`, se);
         }
         for (let i = 0; i <= j; i++) {
-          close(r.vcov[packedIndex(i, j)], fit.vcov[i]![j]!, 10 * tolerance, `${method} vcov`, se * fit.se[i]!);
+          close(
+            r.vcov[packedIndex(i, j)],
+            fit.vcov[i]![j]!,
+            10 * tolerance,
+            `${method} vcov`,
+            se * fit.se[i]!,
+          );
           const unit = Math.sqrt(between * fit.sigma[i]![i]!);
           if (method !== 'FE') close(r.joint.sigma[i]![j], fit.sigma[i]![j]!, 1e-5, `${method} sigma`, unit);
         }
@@ -89,14 +104,22 @@ test('gradient and Hessian are the derivatives of the log-likelihood', () => {
   const data = vectors(cases['missing']!);
   const l = Float64Array.from([0.4, 0.2, 0.3, -0.1, 0.15, 0.5]);
   const step = 1e-5;
-  const at = (value: Float64Array, restricted: boolean): ReturnType<typeof derivatives> & { value: number } => {
+  const at = (
+    value: Float64Array,
+    restricted: boolean,
+  ): ReturnType<typeof derivatives> & { value: number } => {
     const fit = fitAt(data, sigmaOf(value), restricted);
     return { ...derivatives(fit, value, restricted), value: fit.value };
   };
   for (const restricted of [true, false]) {
     const centre = at(l, restricted);
     for (let i = 0; i < l.length; i++) {
-      const [up, down] = [step, -step].map((by) => at(l.map((value, j) => (i === j ? value + by : value)), restricted));
+      const [up, down] = [step, -step].map((by) =>
+        at(
+          l.map((value, j) => (i === j ? value + by : value)),
+          restricted,
+        ),
+      );
       close((up!.value - down!.value) / (2 * step), centre.gradient[i]!, 1e-7, `gradient ${i}`, 1);
       for (let j = 0; j < l.length; j++) {
         const numeric = (up!.gradient[j]! - down!.gradient[j]!) / (2 * step);
@@ -119,7 +142,8 @@ test('one term is the univariate result', () => {
       close(joint.pooled[0]!.ci?.[0], single.pooled.ci![0], 1e-9, 'ci');
       assert.equal(joint.pooled[0]!.df, single.pooled.df);
       close(joint.joint.log_likelihood, single.logLikelihood, 1e-9, 'log-likelihood');
-      if (tau2 !== 'FE') close(joint.pooled[0]!.prediction?.[0], single.pooled.prediction![0], 1e-9, 'prediction');
+      if (tau2 !== 'FE')
+        close(joint.pooled[0]!.prediction?.[0], single.pooled.prediction![0], 1e-9, 'prediction');
     }
   }
 });
@@ -131,14 +155,27 @@ test('homogeneous studies: Σ is exactly zero and said to be at its boundary', (
     vcov: Float64Array.of(0.1 + i / 50, 0.02, 0.2),
   }));
   const r = poolJointly(['a', 'b'], data, { ...NORMAL, tau2: 'REML' })!;
-  assert.deepEqual(r.joint.sigma, [[0, 0], [0, 0]]);
-  assert.deepEqual(r.joint.correlations, [[null, null], [null, null]]);
-  assert.deepEqual(r.warnings.map(({ code }) => code), ['joint-boundary']);
+  assert.deepEqual(r.joint.sigma, [
+    [0, 0],
+    [0, 0],
+  ]);
+  assert.deepEqual(r.joint.correlations, [
+    [null, null],
+    [null, null],
+  ]);
+  assert.deepEqual(
+    r.warnings.map(({ code }) => code),
+    ['joint-boundary'],
+  );
 });
 
 test('refuses terms that too few studies estimate, and moment estimators', () => {
   const data = [{ terms: [0], y: Float64Array.of(1), vcov: Float64Array.of(1) }];
-  for (const [terms, tau2] of [[['a'], 'REML'], [['a', 'b'], 'FE'], [['a'], 'DL']] as const) {
+  for (const [terms, tau2] of [
+    [['a'], 'REML'],
+    [['a', 'b'], 'FE'],
+    [['a'], 'DL'],
+  ] as const) {
     assert.throws(
       () => poolJointly(terms, data, { ...NORMAL, tau2 }),
       (error) => error instanceof ConcordatError && error.code === 'numerics/invalid-input',
@@ -148,7 +185,10 @@ test('refuses terms that too few studies estimate, and moment estimators', () =>
 
 /** Two or three terms in 4 to 8 studies, with within-study correlations; the third term may be missing. */
 const hundredths = (min: number, max: number): fc.Arbitrary<number[]> =>
-  fc.array(fc.integer({ min, max }).map((value) => value / 100), { minLength: 3, maxLength: 3 });
+  fc.array(
+    fc.integer({ min, max }).map((value) => value / 100),
+    { minLength: 3, maxLength: 3 },
+  );
 const dataset = fc
   .tuple(
     fc.integer({ min: 2, max: 3 }),
@@ -176,22 +216,34 @@ const run = (data: readonly StudyVector[], tau2: Tau2Method): MultivariatePool =
   return r;
 };
 
-const bumps = fc.array(fc.integer({ min: -1000, max: 1000 }).map((value) => value / 1000), { minLength: 6, maxLength: 6 });
+const bumps = fc.array(
+  fc.integer({ min: -1000, max: 1000 }).map((value) => value / 1000),
+  { minLength: 6, maxLength: 6 },
+);
 
 test('no neighbouring Σ is more likely, and the order of studies does not matter', () => {
   fc.assert(
     fc.property(dataset, fc.boolean(), bumps, (data, restricted, noise) => {
       const r = run(data, restricted ? 'REML' : 'ML');
       const best = r.joint.log_likelihood!;
-      assert.ok(Math.abs(run([...data].reverse(), restricted ? 'REML' : 'ML').joint.log_likelihood! - best) < 1e-7 * (1 + Math.abs(best)));
+      assert.ok(
+        Math.abs(run([...data].reverse(), restricted ? 'REML' : 'ML').joint.log_likelihood! - best) <
+          1e-7 * (1 + Math.abs(best)),
+      );
       const p = order(data);
       // Σ + small NN' is a neighbour inside the cone; a random Σ is a distant one.
       const bump = sigmaOf(Float64Array.from(noise.slice(0, (p * (p + 1)) / 2)));
       for (const size of [1e-6, 1e-3, 1]) {
         const sigma = fromRows(r.joint.sigma).map((value, at) => value + size * bump[at]!);
-        assert.ok(fitAt(data, sigma, restricted).value <= best + 1e-7 * (1 + Math.abs(best)), `better at ${size}`);
+        assert.ok(
+          fitAt(data, sigma, restricted).value <= best + 1e-7 * (1 + Math.abs(best)),
+          `better at ${size}`,
+        );
       }
-      assert.ok(fitAt(data, bump, restricted).value <= best + 1e-7 * (1 + Math.abs(best)), 'better elsewhere');
+      assert.ok(
+        fitAt(data, bump, restricted).value <= best + 1e-7 * (1 + Math.abs(best)),
+        'better elsewhere',
+      );
     }),
     { numRuns: 100, endOnFailure: true },
   );

@@ -19,8 +19,16 @@ import type { PoolingOptions } from './random-effects.ts';
 import { poolingWarning } from './warnings.ts';
 
 const ITERATION_LIMIT = 200;
-/** Predicted gain in log-likelihood below which an optimum is reached: Newton's last step then has full precision. */
+/**
+ * Predicted gain in log-likelihood below which an optimum is reached: Newton's last step then has full
+ * precision.
+ */
 const GAIN = 1e-18;
+/**
+ * The same after the last iteration: where one term's variance given the others is almost zero, its
+ * correlations are all but undetermined, and steps creep along a valley that gains nothing to speak of.
+ */
+const FLAT = 1e-9;
 /** Curvature below this share of the largest is flat. */
 const SINGULAR = 1e-10;
 /** Between-study variances below this share of the typical within-study variance are zero. */
@@ -41,13 +49,13 @@ export interface MultivariatePool {
 /**
  * Pools several terms at once with their within-study covariances: common effect (FE: generalised least
  * squares), or random effects with an unstructured between-study covariance Σ by REML or ML, as
- * metafor::rma.mv(struct = "UN"). Covariance (ΣZᵢ'Vᵢ⁻¹Zᵢ)⁻¹ at Σ̂. Under HKSJ it is multiplied by
- * H² = Σᵢrᵢ'Vᵢ⁻¹rᵢ/(N − p), with t quantiles on N − p degrees of freedom, for N estimates in all: the extension of
- * Jackson & Riley 2014 (Stat Med 33:541), which is knha where p = 1; HKSJ-adhoc takes max(H², 1). Prediction
- * intervals: estimate ± the interval's critical value × √(se² + Σⱼⱼ).
+ * metafor::rma.mv(struct = "UN"). Covariance (ΣZᵢ'Vᵢ⁻¹Zᵢ)⁻¹ at Σ̂. Under HKSJ it is multiplied by H² =
+ * Σᵢrᵢ'Vᵢ⁻¹rᵢ/(N − p), with t quantiles on N − p degrees of freedom, for N estimates in all: the extension
+ * of Jackson & Riley 2014 (Stat Med 33:541), which is knha where p = 1; HKSJ-adhoc takes max(H², 1).
+ * Prediction intervals: estimate ± the interval's critical value × √(se² + Σⱼⱼ).
  *
- * Each term must be in a study, and under REML or ML in two, else `numerics/invalid-input`; so are other τ² methods.
- * Null: no start converged.
+ * Each term must be in a study, and under REML or ML in two, else `numerics/invalid-input`; so are other τ²
+ * methods. Null: no start converged.
  */
 export function poolJointly(
   terms: readonly string[],
@@ -98,7 +106,10 @@ export function poolJointly(
   const between = unscale(sigma, 1);
   const referenceDf = options.ci === 'normal' ? null : df;
   // Densities of rescaled estimates: the Jacobian; REML has p dimensions less.
-  const jacobian = scales.reduce((sum, scale, j) => sum + (counts[j]! - (restricted ? 1 : 0)) * Math.log(scale), 0);
+  const jacobian = scales.reduce(
+    (sum, scale, j) => sum + (counts[j]! - (restricted ? 1 : 0)) * Math.log(scale),
+    0,
+  );
   return {
     pooled: terms.map((term, j) => {
       const variance = packedIndex(j, j);
@@ -120,7 +131,9 @@ export function poolJointly(
   };
 }
 
-/** Divides each term by its typical within-study standard error, so that steps and tolerances have no units. */
+/**
+ * Divides each term by its typical within-study standard error, so that steps and tolerances have no units.
+ */
 function rescale(
   studies: readonly StudyVector[],
   p: number,
@@ -130,7 +143,9 @@ function rescale(
       const at = terms.indexOf(j);
       return at < 0 ? [] : [vcov[packedIndex(at, at)]!];
     });
-    return Math.exp(variances.reduce((sum, variance) => sum + Math.log(variance), 0) / (2 * variances.length));
+    return Math.exp(
+      variances.reduce((sum, variance) => sum + Math.log(variance), 0) / (2 * variances.length),
+    );
   });
   const scaled = studies.map(({ terms, y, vcov }) => {
     const v = Float64Array.from(vcov);
@@ -143,7 +158,11 @@ function rescale(
 }
 
 /** Σ̂ of the best maximum over several starts, packed; null where none converged. */
-function maximise(data: readonly StudyVector[], atZero: MultivariateFit, restricted: boolean): Float64Array | null {
+function maximise(
+  data: readonly StudyVector[],
+  atZero: MultivariateFit,
+  restricted: boolean,
+): Float64Array | null {
   let best: { readonly value: number; readonly l: Float64Array } | null = null;
   for (const start of starts(data, atZero.beta)) {
     const end = newton(data, start, restricted);
@@ -161,8 +180,8 @@ function maximise(data: readonly StudyVector[], atZero: MultivariateFit, restric
 }
 
 /**
- * Cholesky factors to start from: moments with and without covariances, little and much heterogeneity, and each
- * term in turn with almost none, since several maxima are not rare with few studies.
+ * Cholesky factors to start from: moments with and without covariances, little and much heterogeneity, and
+ * each term in turn with almost none, since several maxima are not rare with few studies.
  */
 function starts(data: readonly StudyVector[], beta: Float64Array): Float64Array[] {
   const p = beta.length;
@@ -188,13 +207,16 @@ function starts(data: readonly StudyVector[], beta: Float64Array): Float64Array[
   }
   const uniform = (value: number): Float64Array => diagonal.map((entry) => (entry > 0 ? value : 0));
   const almostNone = Array.from({ length: p }, (_, j) => diagonal.with(packedIndex(j, j), 1e-4));
-  return [diagonal, full, uniform(1e-4), uniform(0.1), uniform(20), ...almostNone].map((sigma) => cholesky(sigma));
+  return [diagonal, full, uniform(1e-4), uniform(0.1), uniform(20), ...almostNone].map((sigma) =>
+    cholesky(sigma),
+  );
 }
 
 /**
- * Newton's method in the elements of L within a trust region (Nocedal & Wright, Numerical Optimization, algorithm
- * 4.1): where Σ is nearly singular the likelihood is almost flat along curved valleys, which bounded steps follow. In
- * L the boundary of Σ is an ordinary stationary point, reached quadratically. Null: not converged.
+ * Newton's method in the elements of L within a trust region (Nocedal & Wright, Numerical Optimization,
+ * algorithm 4.1): where Σ is nearly singular the likelihood is almost flat along curved valleys, which
+ * bounded steps follow. In L the boundary of Σ is an ordinary stationary point, reached quadratically.
+ * Null: not converged.
  */
 function newton(
   data: readonly StudyVector[],
@@ -221,12 +243,13 @@ function newton(
     if (length < radius && gain <= GAIN * unit) return { value: fit.value, l };
     model = derivatives(fit, l, restricted);
   }
-  return null;
+  const flat = boundedStep(model.gradient, model.hessian, radius).gain <= FLAT * (1 + Math.abs(fit.value));
+  return flat ? { value: fit.value, l } : null;
 }
 
 /**
- * Maximises the quadratic model g's + ½s'Hs over |s| ≤ `radius`: s = (λI − H)⁻¹g with the smallest λ ≥ 0 that makes
- * λI − H positive definite and s short enough.
+ * Maximises the quadratic model g's + ½s'Hs over |s| ≤ `radius`: s = (λI − H)⁻¹g with the smallest λ ≥ 0
+ * that makes λI − H positive definite and s short enough.
  */
 function boundedStep(
   gradient: Float64Array,

@@ -13,7 +13,7 @@ export interface PoolingOptions {
   readonly level: number;
 }
 
-export interface RandomEffectsFit {
+interface RandomEffectsFit {
   /** At the estimate of τ²: weights 1/(vᵢ + τ²), β, residuals. */
   readonly final: WeightedFit;
   /** Packed; scaled under HKSJ. */

@@ -17,7 +17,11 @@ const within: DesignColumn = {
   product: [arm(1), { kind: 'linear', variable: 'age', centred: true }],
 };
 
-function analysis(columns: readonly DesignColumn[], pool: Partial<Pool>, separate: boolean | null = null): Analysis {
+function analysis(
+  columns: readonly DesignColumn[],
+  pool: Partial<Pool>,
+  separate: boolean | null = null,
+): Analysis {
   return {
     id: 'a',
     approach: 'two-stage',
@@ -27,12 +31,25 @@ function analysis(columns: readonly DesignColumn[], pool: Partial<Pool>, separat
     offset: null,
     columns,
     effectModifier: separate === null ? null : { variable: 'age', form: 'linear', separate },
-    pool: { tau2: 'REML', ci: 'normal', level: 0.95, prediction: false, terms: columns.map(({ term }) => term), ...pool },
+    pool: {
+      tau2: 'REML',
+      ci: 'normal',
+      level: 0.95,
+      prediction: false,
+      terms: columns.map(({ term }) => term),
+      ...pool,
+    },
     unsupported: null,
   };
 }
 
-function study(name: string, terms: string[], estimates: number[], vcov: number[][], mean: number | null = null): StudyEstimates {
+function study(
+  name: string,
+  terms: string[],
+  estimates: number[],
+  vcov: number[][],
+  mean: number | null = null,
+): StudyEstimates {
   return {
     study: name,
     terms,
@@ -41,7 +58,8 @@ function study(name: string, terms: string[], estimates: number[], vcov: number[
     modifierMeans: mean === null ? null : [{ term: 'age', mean }],
   };
 }
-const codes = (warnings: readonly Warning[]): string[] => warnings.map(({ code, term }) => (term === undefined ? code : `${code} ${term}`));
+const codes = (warnings: readonly Warning[]): string[] =>
+  warnings.map(({ code, term }) => (term === undefined ? code : `${code} ${term}`));
 
 function close(actual: number | null | undefined, expected: number, tolerance: number): void {
   assert.ok(actual !== null && actual !== undefined);
@@ -63,12 +81,17 @@ interface Modifier {
 const modifier: Modifier = JSON.parse(
   readFileSync(new URL('../../../test/fixtures/stage-two/modifier.json', import.meta.url), 'utf8'),
 ).cases;
-const trials = modifier.estimates.map((row, i) => study(`s${i}`, ['treatment', WITHIN], row, modifier.vcov[i]!, modifier.means[i]!));
+const trials = modifier.estimates.map((row, i) =>
+  study(`s${i}`, ['treatment', WITHIN], row, modifier.vcov[i]!, modifier.means[i]!),
+);
 
 test('an effect modifier: within jointly, across by meta-regression, their difference (metafor)', () => {
   for (const tau2 of ['FE', 'ML', 'REML'] as const) {
     const r = stageTwo(analysis([treatment, within], { tau2 }, true), trials);
-    assert.deepEqual(r.pooled.map(({ term }) => term), ['treatment', WITHIN, ACROSS]);
+    assert.deepEqual(
+      r.pooled.map(({ term }) => term),
+      ['treatment', WITHIN, ACROSS],
+    );
     const joint = modifier.joint[tau2]!;
     const across = modifier.across[tau2]!;
     for (const j of [0, 1]) {
@@ -79,18 +102,28 @@ test('an effect modifier: within jointly, across by meta-regression, their diffe
     close(r.pooled[2]!.se, across.se, 1e-6);
     close(r.joint?.log_likelihood, joint.logLik, 1e-8);
     // Generalised least squares estimates are uncorrelated with the slope.
-    assert.deepEqual(r.contrasts.map(({ term }) => term), [`${WITHIN} - ${ACROSS}`]);
+    assert.deepEqual(
+      r.contrasts.map(({ term }) => term),
+      [`${WITHIN} - ${ACROSS}`],
+    );
     close(r.contrasts[0]!.estimate, joint.estimate[1]! - across.estimate, 1e-6);
     close(r.contrasts[0]!.se, Math.hypot(joint.se[1]!, across.se), 1e-6);
     assert.equal(r.heterogeneity_term, WITHIN);
     assert.equal(r.separate.length, 2);
     assert.deepEqual(r.heterogeneity, r.separate[1]!.heterogeneity);
-    close(r.weights.reduce<number>((sum, weight) => sum + weight!, 0), 100, 1e-12);
+    close(
+      r.weights.reduce<number>((sum, weight) => sum + weight!, 0),
+      100,
+      1e-12,
+    );
   }
 });
 
 test('a moment estimator pools term by term, and says so; the difference keeps its covariance', () => {
-  for (const [key, ci] of [['z', 'normal'], ['knha', 'HKSJ']] as const) {
+  for (const [key, ci] of [
+    ['z', 'normal'],
+    ['knha', 'HKSJ'],
+  ] as const) {
     const r = stageTwo(analysis([treatment, within], { tau2: 'DL', ci }, true), trials);
     const expected = modifier.separately[key]!;
     assert.equal(r.joint, null);
@@ -120,7 +153,10 @@ test('a merged interaction is warned about', () => {
     analysis([treatment, merged], {}, false),
     trials.map((trial) => ({ ...trial, terms: ['treatment', 'treatment:age'] })),
   );
-  assert.deepEqual(r.pooled.map(({ term }) => term), ['treatment', 'treatment:age']);
+  assert.deepEqual(
+    r.pooled.map(({ term }) => term),
+    ['treatment', 'treatment:age'],
+  );
   assert.equal(r.warnings[0]!.code, 'ecological-bias');
   assert.equal(r.heterogeneity_term, 'treatment:age');
 });
@@ -129,7 +165,15 @@ test('one term is pooled by itself; studies without it are skipped', () => {
   const studies = [
     study('a', ['treatment'], [0.2], [[0.01]]),
     study('b', [], [], []),
-    study('c', ['(intercept)', 'treatment'], [9, 0.4], [[1, 0], [0, 0.01]]),
+    study(
+      'c',
+      ['(intercept)', 'treatment'],
+      [9, 0.4],
+      [
+        [1, 0],
+        [0, 0.01],
+      ],
+    ),
   ];
   const r = stageTwo(analysis([treatment], { tau2: 'FE' }), studies);
   close(r.pooled[0]!.estimate, 0.3, 1e-14);
@@ -149,8 +193,31 @@ test('nothing to pool is null with a warning', () => {
 
 test('a term of one study stays out of the joint estimate', () => {
   const other: DesignColumn = { ...within, term: 'treatment:sex.within' };
-  const both = (name: string, y: number): StudyEstimates => study(name, ['treatment', WITHIN], [y, y / 10], [[0.02, 0], [0, 0.001]], 50 + 9 * y);
-  const studies = [both('a', 0.1), both('b', 0.5), both('c', 0.9), study('d', ['treatment', other.term], [0.3, 0.7], [[0.03, 0.001], [0.001, 0.04]])];
+  const both = (name: string, y: number): StudyEstimates =>
+    study(
+      name,
+      ['treatment', WITHIN],
+      [y, y / 10],
+      [
+        [0.02, 0],
+        [0, 0.001],
+      ],
+      50 + 9 * y,
+    );
+  const studies = [
+    both('a', 0.1),
+    both('b', 0.5),
+    both('c', 0.9),
+    study(
+      'd',
+      ['treatment', other.term],
+      [0.3, 0.7],
+      [
+        [0.03, 0.001],
+        [0.001, 0.04],
+      ],
+    ),
+  ];
   const r = stageTwo(analysis([treatment, within, other], {}), studies);
   assert.deepEqual(r.joint?.terms, ['treatment', WITHIN]);
   assert.equal(r.pooled[2]!.estimate, 0.7);
@@ -159,15 +226,29 @@ test('a term of one study stays out of the joint estimate', () => {
 });
 
 test('several arms: pooled jointly, each pair compared', () => {
-  const arms = [1, 2, 3].map((value): DesignColumn => ({ term: `treatment[${value}]`, role: 'treatment', product: [arm(value)] }));
-  const vcov = [[0.04, 0.02, 0.02], [0.02, 0.05, 0.02], [0.02, 0.02, 0.06]];
-  const studies = [0, 1, 2].map((i) => study(`s${i}`, arms.map(({ term }) => term), [0.1 * i, 0.3, 0.5 - 0.1 * i], vcov));
+  const arms = [1, 2, 3].map((value): DesignColumn => ({
+    term: `treatment[${value}]`,
+    role: 'treatment',
+    product: [arm(value)],
+  }));
+  const vcov = [
+    [0.04, 0.02, 0.02],
+    [0.02, 0.05, 0.02],
+    [0.02, 0.02, 0.06],
+  ];
+  const studies = [0, 1, 2].map((i) =>
+    study(
+      `s${i}`,
+      arms.map(({ term }) => term),
+      [0.1 * i, 0.3, 0.5 - 0.1 * i],
+      vcov,
+    ),
+  );
   const r = stageTwo(analysis(arms, { tau2: 'FE' }), studies);
-  assert.deepEqual(r.contrasts.map(({ term }) => term), [
-    'treatment[2] - treatment[1]',
-    'treatment[3] - treatment[1]',
-    'treatment[3] - treatment[2]',
-  ]);
+  assert.deepEqual(
+    r.contrasts.map(({ term }) => term),
+    ['treatment[2] - treatment[1]', 'treatment[3] - treatment[1]', 'treatment[3] - treatment[2]'],
+  );
   close(r.contrasts[0]!.estimate, 0.2, 1e-12);
   close(r.contrasts[0]!.se, Math.sqrt((0.04 + 0.05 - 0.04) / 3), 1e-12);
 });

@@ -17,7 +17,9 @@ export interface StageTwo {
   readonly heterogeneity: Heterogeneity | null;
   /** The first within-trial interaction where there is one, else the first pooled term. */
   readonly heterogeneity_term: string | null;
-  /** Percent, of `heterogeneity_term`, in the order of the studies; null where a study does not estimate it. */
+  /**
+   * Percent, of `heterogeneity_term`, in the order of the studies; null where a study does not estimate it.
+   */
   readonly weights: readonly (number | null)[];
   /** Null where terms were pooled one by one. */
   readonly joint: JointPool | null;
@@ -29,9 +31,9 @@ export interface StageTwo {
 }
 
 /**
- * The second stage of a two-stage analysis: one term by `pool`; several jointly by `poolJointly` (FE, ML, REML)
- * or else one by one; across-trial interactions by `metaRegression`. Studies that estimate none of the terms
- * are skipped, terms that no study estimates are null, each with a warning.
+ * The second stage of a two-stage analysis: one term by `pool`; several jointly by `poolJointly` (FE, ML,
+ * REML) or else one by one; across-trial interactions by `metaRegression`. Studies that estimate none of
+ * the terms are skipped, terms that no study estimates are null, each with a warning.
  */
 export function stageTwo(analysis: Analysis, studies: readonly StudyEstimates[]): StageTwo {
   const { terms } = analysis.pool;
@@ -132,7 +134,14 @@ function armContrasts(analysis: Analysis, joint: MultivariatePool | null): Poole
       const estimate = joint.pooled[i]!.estimate! - joint.pooled[j]!.estimate!;
       const { vcov } = joint;
       const variance = vcov[packedIndex(i, i)]! + vcov[packedIndex(j, j)]! - 2 * vcov[packedIndex(i, j)]!;
-      return waldTerm(`${right.term} - ${left.term}`, estimate, variance, joint.df, analysis.pool.level, null);
+      return waldTerm(
+        `${right.term} - ${left.term}`,
+        estimate,
+        variance,
+        joint.df,
+        analysis.pool.level,
+        null,
+      );
     }),
   );
 }

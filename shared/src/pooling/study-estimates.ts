@@ -10,7 +10,10 @@ export interface StudyEstimates {
   readonly estimates: ArrayLike<number>;
   /** Packed lower triangle, in the order of `terms`. */
   readonly vcov: ArrayLike<number>;
-  /** Study means of the effect modifier's columns, in the order of one arm's interactions; null without a modifier. */
+  /**
+   * Study means of the effect modifier's columns, in the order of one arm's interactions; null without a
+   * modifier.
+   */
   readonly modifierMeans: readonly { readonly term: string; readonly mean: number }[] | null;
 }
 

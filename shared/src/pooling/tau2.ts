@@ -6,14 +6,14 @@ import type { StudySet } from './weighted-fit.ts';
 
 /**
  * Estimators of the between-study variance τ² in y = Xβ + u + e, u ~ N(0, τ²), e ~ N(0, diag(v)), their
- * standard errors, and the Q-profile interval. Definitions are those of R's metafor::rma.uni (Viechtbauer 2010,
- * J Stat Softw 36(3)); notation y'Py, tr(P) as in weighted-fit.ts.
+ * standard errors, and the Q-profile interval. Definitions are those of R's metafor::rma.uni (Viechtbauer
+ * 2010, J Stat Softw 36(3)); notation y'Py, tr(P) as in weighted-fit.ts.
  */
 
 /** Points a decade of the scan for maxima of the (restricted) likelihood. */
 const SCAN_DENSITY = 8;
 
-export interface Tau2Estimate {
+interface Tau2Estimate {
   readonly tau2: number;
   /** Null for the common-effect model, which has no τ² to estimate. */
   readonly se: number | null;
@@ -73,7 +73,8 @@ function maximumLikelihood(set: StudySet, restricted: boolean): number {
     }
     return quadratic - (restricted ? traceP(fit) : total);
   };
-  // y'PPy ≤ RSS/τ⁴ (ordinary least squares) and tr(P) ≥ (k − p)/(τ² + max v): beyond this τ² the score is negative.
+  // y'PPy ≤ RSS/τ⁴ (ordinary least squares) and tr(P) ≥ (k − p)/(τ² + max v): beyond this τ² the score is
+  // negative.
   const { rss } = weightedFit(set, new Float64Array(k).fill(1));
   const vMax = Math.max(...v);
   const end = (rss + Math.sqrt(rss * rss + 4 * (k - p) * rss * vMax)) / (2 * (k - p));
@@ -92,7 +93,10 @@ function maximumLikelihood(set: StudySet, restricted: boolean): number {
   return candidates[values.indexOf(Math.max(...values))]!;
 }
 
-/** Standard error of a moment estimator τ² = (y'Py − tr(PV))/d: d⁻¹ √(2 tr(PVPV) + 4τ² tr(PVP) + 2τ⁴ tr(PP)). */
+/**
+ * Standard error of a moment estimator τ² = (y'Py − tr(PV))/d: d⁻¹ √(2 tr(PVPV) + 4τ² tr(PVP) + 2τ⁴
+ * tr(PP)).
+ */
 function momentSe(d: number, pvpv: number, pvp: number, pp: number, tau2: number): number {
   return Math.sqrt(2 * pvpv + 4 * tau2 * pvp + 2 * tau2 * tau2 * pp) / d;
 }

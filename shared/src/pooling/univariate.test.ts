@@ -35,20 +35,30 @@ interface Case {
   fits: Record<string, Fit>;
 }
 const fixture = (name: string): Record<string, Case> =>
-  JSON.parse(readFileSync(new URL(`../../../test/fixtures/stage-two/${name}.json`, import.meta.url), 'utf8')).cases;
+  JSON.parse(readFileSync(new URL(`../../../test/fixtures/stage-two/${name}.json`, import.meta.url), 'utf8'))
+    .cases;
 
 const METHODS: readonly Tau2Method[] = ['FE', 'DL', 'HE', 'HS', 'SJ', 'PM', 'EB', 'ML', 'REML'];
 const CI: Readonly<Record<string, CiMethod>> = { z: 'normal', knha: 'HKSJ', adhoc: 'HKSJ-adhoc' };
 const ITERATIVE: readonly string[] = ['PM', 'EB', 'ML', 'REML'];
 
-function close(actual: number | null | undefined, expected: number | null | undefined, tolerance: number, what: string, scale = 0): void {
+function close(
+  actual: number | null | undefined,
+  expected: number | null | undefined,
+  tolerance: number,
+  what: string,
+  scale = 0,
+): void {
   if (expected === null || expected === undefined) {
     assert.equal(actual ?? null, null, what);
     return;
   }
   assert.ok(actual !== null && actual !== undefined, `${what}: null, expected ${expected}`);
   const error = Math.abs(actual - expected);
-  assert.ok(error <= tolerance * Math.max(Math.abs(expected), scale), `${what}: ${actual}, expected ${expected}`);
+  assert.ok(
+    error <= tolerance * Math.max(Math.abs(expected), scale),
+    `${what}: ${actual}, expected ${expected}`,
+  );
 }
 
 for (const [name, { yi, vi, fits, qProfile }] of Object.entries(fixture('univariate'))) {
@@ -58,8 +68,12 @@ for (const [name, { yi, vi, fits, qProfile }] of Object.entries(fixture('univari
       const [method, test_] = key.split(' ') as [Tau2Method, string];
       const r = pool('treatment', yi, vi, { tau2: method, ci: CI[test_]!, level: 0.95, prediction: true });
       const tolerance = ITERATIVE.includes(method) ? 1e-7 : 1e-8;
-      const check = (what: string, actual: number | null | undefined, expected: number | null | undefined, unit = 0): void =>
-        close(actual, expected, tolerance, `${key} ${what}`, unit);
+      const check = (
+        what: string,
+        actual: number | null | undefined,
+        expected: number | null | undefined,
+        unit = 0,
+      ): void => close(actual, expected, tolerance, `${key} ${what}`, unit);
       const se = fit.se[0]!;
       check('estimate', r.pooled.estimate, fit.estimate[0], se);
       check('se', r.pooled.se, se);
@@ -127,19 +141,30 @@ test('one study is its own estimate', () => {
 
 test('identical effects: zero heterogeneity, no test under HKSJ', () => {
   for (const tau2 of METHODS) {
-    const r = pool('treatment', [0.3, 0.3, 0.3], [0.01, 0.2, 0.05], { tau2, ci: 'HKSJ', level: 0.95, prediction: true });
+    const r = pool('treatment', [0.3, 0.3, 0.3], [0.01, 0.2, 0.05], {
+      tau2,
+      ci: 'HKSJ',
+      level: 0.95,
+      prediction: true,
+    });
     assert.equal(r.heterogeneity.tau2, 0);
     assert.equal(r.pooled.se, 0);
     assert.equal(r.pooled.p, null);
     assert.equal(r.pooled.statistic, null);
     assert.equal(r.heterogeneity.q_p, 1);
     assert.ok(codes(r).includes('no-residual-variation'));
-    if (tau2 !== 'FE') assert.ok(codes(r).includes('tau2-boundary') && codes(r).includes('tau2-interval-empty'));
+    if (tau2 !== 'FE')
+      assert.ok(codes(r).includes('tau2-boundary') && codes(r).includes('tau2-interval-empty'));
   }
 });
 
 test('a common effect has no interval of its tau2 and no prediction', () => {
-  const r = pool('treatment', [0.3, 0.9], [0.01, 0.2], { tau2: 'FE', ci: 'HKSJ', level: 0.95, prediction: true });
+  const r = pool('treatment', [0.3, 0.9], [0.01, 0.2], {
+    tau2: 'FE',
+    ci: 'HKSJ',
+    level: 0.95,
+    prediction: true,
+  });
   assert.equal(r.pooled.prediction, null);
   assert.equal(r.heterogeneity.tau2_ci, null);
   assert.ok(codes(r).includes('hksj-common-effect'));
@@ -149,9 +174,18 @@ test('refuses what is not an estimate', () => {
   const options = { tau2: 'DL', ci: 'normal', level: 0.95, prediction: false } as const;
   const inputs: [number[], number[]][] = [
     [[], []],
-    [[1, Number.NaN], [1, 1]],
-    [[1, 2], [1, 0]],
-    [[1, 2], [1, -1]],
+    [
+      [1, Number.NaN],
+      [1, 1],
+    ],
+    [
+      [1, 2],
+      [1, 0],
+    ],
+    [
+      [1, 2],
+      [1, -1],
+    ],
     [[1, 2], [1]],
   ];
   for (const [yi, vi] of inputs) {
@@ -164,17 +198,40 @@ test('refuses what is not an estimate', () => {
 
 test('a constant column is refused by name', () => {
   assert.throws(
-    () => metaRegression(['a', 'b'], [1, 2, 3], [1, 1, 1], [[1, 5], [1, 5], [1, 5]], { tau2: 'DL', ci: 'normal', level: 0.95 }),
-    (error) => error instanceof ConcordatError && error.code === 'numerics/not-positive-definite' && error.place === 'b',
+    () =>
+      metaRegression(
+        ['a', 'b'],
+        [1, 2, 3],
+        [1, 1, 1],
+        [
+          [1, 5],
+          [1, 5],
+          [1, 5],
+        ],
+        { tau2: 'DL', ci: 'normal', level: 0.95 },
+      ),
+    (error) =>
+      error instanceof ConcordatError &&
+      error.code === 'numerics/not-positive-definite' &&
+      error.place === 'b',
   );
 });
 
-const study = fc.record({ y: fc.double({ min: -5, max: 5, noNaN: true }), v: fc.double({ min: 0.01, max: 10, noNaN: true }) });
+const study = fc.record({
+  y: fc.double({ min: -5, max: 5, noNaN: true }),
+  v: fc.double({ min: 0.01, max: 10, noNaN: true }),
+});
 const studies = fc.array(study, { minLength: 2, maxLength: 12 });
 const method = fc.constantFrom(...METHODS);
 const ci = fc.constantFrom(...Object.values(CI));
 type Row = { readonly y: number; readonly v: number };
-const run = (rows: readonly Row[], tau2: Tau2Method, interval: CiMethod, shift = 0, scale = 1): UnivariatePool =>
+const run = (
+  rows: readonly Row[],
+  tau2: Tau2Method,
+  interval: CiMethod,
+  shift = 0,
+  scale = 1,
+): UnivariatePool =>
   pool(
     'treatment',
     rows.map(({ y }) => (y + shift) * scale),
@@ -189,44 +246,67 @@ const same = (a: UnivariatePool, b: UnivariatePool, shift = 0, scale = 1): boole
   near(a.pooled.se, b.pooled.se! * scale, 1e-3 * scale) &&
   near(a.heterogeneity.tau2, b.heterogeneity.tau2! * scale * scale, 1e-3 * scale * scale) &&
   near(a.heterogeneity.q, b.heterogeneity.q!, 1e-3) &&
-  near(a.pooled.prediction?.[1] ?? null, b.pooled.prediction === null ? null : (b.pooled.prediction[1] + shift) * scale, scale);
+  near(
+    a.pooled.prediction?.[1] ?? null,
+    b.pooled.prediction === null ? null : (b.pooled.prediction[1] + shift) * scale,
+    scale,
+  );
 
 test('the order of the studies does not matter', () => {
-  fc.assert(fc.property(studies, method, ci, (rows, m, i) => same(run([...rows].reverse(), m, i), run(rows, m, i))));
+  fc.assert(
+    fc.property(studies, method, ci, (rows, m, i) => same(run([...rows].reverse(), m, i), run(rows, m, i))),
+  );
 });
 
 test('a shift of all estimates shifts the result', () => {
   const shift = fc.double({ min: -10, max: 10, noNaN: true });
-  fc.assert(fc.property(studies, method, ci, shift, (rows, m, i, by) => same(run(rows, m, i, by), run(rows, m, i), by)));
+  fc.assert(
+    fc.property(studies, method, ci, shift, (rows, m, i, by) =>
+      same(run(rows, m, i, by), run(rows, m, i), by),
+    ),
+  );
 });
 
 test('a change of units changes the result’s units', () => {
   const scale = fc.constantFrom(2 ** -20, 2 ** 20, 1e-6, 1e6);
-  fc.assert(fc.property(studies, method, ci, scale, (rows, m, i, by) => same(run(rows, m, i, 0, by), run(rows, m, i), 0, by)));
+  fc.assert(
+    fc.property(studies, method, ci, scale, (rows, m, i, by) =>
+      same(run(rows, m, i, 0, by), run(rows, m, i), 0, by),
+    ),
+  );
 });
 
 test('no tau2 is more likely than the ML and REML estimates', () => {
   fc.assert(
-    fc.property(studies, fc.boolean(), fc.double({ min: -4, max: 3, noNaN: true }), (rows, restricted, exponent) => {
-      const set = studySet(
-        rows.map(({ y }) => y),
-        rows.map(({ v }) => v),
-        new Float64Array(rows.length).fill(1),
-      );
-      const best = run(rows, restricted ? 'REML' : 'ML', 'normal').logLikelihood;
-      return logLikelihood(set, 10 ** exponent, restricted) <= best + 1e-9 * (1 + Math.abs(best));
-    }),
+    fc.property(
+      studies,
+      fc.boolean(),
+      fc.double({ min: -4, max: 3, noNaN: true }),
+      (rows, restricted, exponent) => {
+        const set = studySet(
+          rows.map(({ y }) => y),
+          rows.map(({ v }) => v),
+          new Float64Array(rows.length).fill(1),
+        );
+        const best = run(rows, restricted ? 'REML' : 'ML', 'normal').logLikelihood;
+        return logLikelihood(set, 10 ** exponent, restricted) <= best + 1e-9 * (1 + Math.abs(best));
+      },
+    ),
     { numRuns: 1000 },
   );
 });
 
 test('results are finite or null', () => {
   fc.assert(
-    fc.property(studies, method, ci, (rows, m, i) =>
-      JSON.stringify(run(rows, m, i), (_, value: unknown) => {
-        assert.ok(typeof value !== 'number' || Number.isFinite(value));
-        return value;
-      }) !== undefined,
+    fc.property(
+      studies,
+      method,
+      ci,
+      (rows, m, i) =>
+        JSON.stringify(run(rows, m, i), (_, value: unknown) => {
+          assert.ok(typeof value !== 'number' || Number.isFinite(value));
+          return value;
+        }) !== undefined,
     ),
   );
 });

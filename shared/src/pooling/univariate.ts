@@ -29,9 +29,10 @@ const UNKNOWN: Heterogeneity = {
 
 /**
  * Pools k ≥ 1 estimates `yi` with variances `vi` of one term; definitions in random-effects.ts and tau2.ts,
- * equal to metafor::rma.uni. The prediction interval uses the critical value of the confidence interval (z, or
- * t with k − 1 degrees of freedom under HKSJ); a common effect has none. A single study is returned as it is,
- * with a normal interval. Throws `numerics/invalid-input` where an estimate is not finite or a variance not positive.
+ * equal to metafor::rma.uni. The prediction interval uses the critical value of the confidence interval (z,
+ * or t with k − 1 degrees of freedom under HKSJ); a common effect has none. A single study is returned as
+ * it is, with a normal interval. Throws `numerics/invalid-input` where an estimate is not finite or a
+ * variance not positive.
  */
 export function pool(
   term: string,

@@ -1,6 +1,9 @@
 import type { Warning } from '../plan/result-types.ts';
 
-/** Every warning that stage two can give: code, and the message with its remedy. Documented in docs/warnings.md. */
+/**
+ * Every warning that stage two can give: code, and the message with its remedy. Documented in
+ * docs/warnings.md.
+ */
 export const POOLING_WARNINGS = {
   'single-study':
     'Only one study contributes: the pooled estimate is that study’s own, with its own normal interval, and ' +

@@ -50,9 +50,13 @@ export function studySet(y: ArrayLike<number>, v: ArrayLike<number>, x: Float64A
     Array.from(y).every(Number.isFinite) &&
     Array.from(v).every((value) => Number.isFinite(value) && value > 0);
   if (!valid) {
-    throw new ConcordatError('numerics/invalid-input', 'stage two needs finite estimates with positive variances', {
-      remedy: 'leave out the studies that do not estimate the term',
-    });
+    throw new ConcordatError(
+      'numerics/invalid-input',
+      'stage two needs finite estimates with positive variances',
+      {
+        remedy: 'leave out the studies that do not estimate the term',
+      },
+    );
   }
   return { y: Float64Array.from(y), v: Float64Array.from(v), x, k, p: x.length / k };
 }
@@ -82,7 +86,8 @@ export function weightedFit(set: StudySet, w: Float64Array): WeightedFit {
   const inverse = inverseFromCholesky(factor);
   const beta = new Float64Array(p);
   const residuals = Float64Array.from(y);
-  // The second pass refines β on the residuals of the first: without it one very precise study's residual is rounding noise.
+  // The second pass refines β on the residuals of the first: without it one very precise study's residual is
+  // rounding noise.
   for (let pass = 0; pass < 2; pass++) {
     const score = new Float64Array(p);
     for (let i = 0; i < k; i++) {
@@ -141,7 +146,10 @@ export function tracePP(
     sum += w[i]! * w[i]! * scale * (1 - 2 * leverage[i]!);
   }
   const gram = (d: Float64Array | null): Float64Array =>
-    weightedGram(set, w.map((weight, i) => weight * weight * (d === null ? 1 : d[i]!)));
+    weightedGram(
+      set,
+      w.map((weight, i) => weight * weight * (d === null ? 1 : d[i]!)),
+    );
   const m1 = gram(d1);
   const m2 = d1 === d2 ? m1 : gram(d2);
   const product = (m: Float64Array, row: number, column: number): number => {
