@@ -9,7 +9,7 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { planDigest } from '@concordat/shared/plan/digest.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import { validateResult } from '@concordat/shared/plan/result-schema.ts';
+import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
@@ -52,6 +52,8 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
   const sites = chooseSites(config, plan.studies ?? 'all', planPlace);
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
   const now = (): Date => new Date();
+  // First: it is locked, so that no second coordinator writes to the log.
+  const journal = new Journal(config.state);
   const log = new MessageLog({
     fs,
     directory: config.log,
@@ -60,7 +62,6 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     now,
     randomBytes: (n) => randomBytes(n),
   });
-  const journal = new Journal(config.state);
   const roster = Roster.encode({
     sites: sites.map(({ study, key }) => ({ study, key: fromHex(key) })),
     minimumStudies: plan.minimum_studies ?? 1,

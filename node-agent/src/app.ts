@@ -10,7 +10,7 @@ import { fromHex, sha256 } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { Agent } from './agent.ts';
-import { AgentConfigSchema, resolvePaths, type AgentConfig } from './config.ts';
+import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig } from './config.ts';
 import { ExchangeClient } from './egress/client.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
@@ -22,9 +22,9 @@ export interface AgentCapabilities {
   readonly allowOpenPolicy: boolean;
 }
 
-const parseConfig = documentReader({
+const parseConfig = documentReader<AgentConfig>({
   name: "agent's configuration",
-  schema: AgentConfigSchema,
+  schema: AGENT_CONFIG_SCHEMA,
   syntaxCode: 'config/invalid',
   schemaCode: 'config/invalid',
 });

@@ -1,29 +1,47 @@
 /** The agent's configuration file: one schema, every fault reported at once, frozen. */
 import { dirname, resolve } from 'node:path';
 
-import { Type, type Static } from 'typebox';
+const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
+const text = { type: 'string', minLength: 1 };
 
-export const AgentConfigSchema = Type.Object(
-  {
-    agent: Type.Literal(1, { description: 'format version' }),
-    study: Type.String({ minLength: 1, maxLength: 100, description: "the trial's study id" }),
-    coordinator: Type.String({ pattern: '^[^:/\\s]+:[0-9]{1,5}$', description: 'host:port of the coordinator' }),
-    coordinator_key: Type.String({ pattern: '^[0-9a-f]{64}$', description: "the coordinator's public signing key, hex" }),
-    tls: Type.Object(
-      { ca: Type.String(), certificate: Type.String(), key: Type.String() },
-      { additionalProperties: false, description: 'PEM files' },
-    ),
-    signing_key: Type.String({ description: "PEM file of this site's Ed25519 key" }),
-    data: Type.String({ description: "the trial's records: CSV, TSV, Parquet, JSON or NDJSON" }),
-    map: Type.Optional(Type.String({ description: 'harmonisation map' })),
-    policy: Type.Optional(Type.String({ description: 'disclosure policy; default: the shipped one' })),
-    log: Type.String({ description: "folder of the site's message log" }),
-    health: Type.Optional(Type.String({ pattern: '^[^:/\\s]+:[0-9]{1,5}$', description: 'host:port of the health endpoint' })),
+export const AGENT_CONFIG_SCHEMA = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['agent', 'study', 'coordinator', 'coordinator_key', 'tls', 'signing_key', 'data', 'log'],
+  properties: {
+    agent: { const: 1, description: 'format version, 1' },
+    study: { ...text, maxLength: 200, description: "the trial's study id" },
+    coordinator: { ...address, description: 'host:port of the coordinator' },
+    coordinator_key: { type: 'string', pattern: '^[0-9a-f]{64}$', description: "the coordinator's public signing key, hex" },
+    tls: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['ca', 'certificate', 'key'],
+      properties: { ca: text, certificate: text, key: text },
+      description: 'PEM files: `ca`, `certificate` and `key`',
+    },
+    signing_key: { ...text, description: "PEM file of this site's Ed25519 key" },
+    data: { ...text, description: "file of the trial's records: CSV, TSV, Parquet, JSON or NDJSON" },
+    map: { ...text, description: 'file of a harmonisation map' },
+    policy: { ...text, description: 'file of a disclosure policy' },
+    log: { ...text, description: "folder of the site's message log" },
+    health: { ...address, description: 'host:port of the health endpoint' },
   },
-  { additionalProperties: false },
-);
+};
 
-export type AgentConfig = Static<typeof AgentConfigSchema>;
+export interface AgentConfig {
+  readonly agent: 1;
+  readonly study: string;
+  readonly coordinator: string;
+  readonly coordinator_key: string;
+  readonly tls: { readonly ca: string; readonly certificate: string; readonly key: string };
+  readonly signing_key: string;
+  readonly data: string;
+  readonly map?: string;
+  readonly policy?: string;
+  readonly log: string;
+  readonly health?: string;
+}
 
 /** Paths in the file are relative to the file. */
 export function resolvePaths(config: AgentConfig, file: string): AgentConfig {

@@ -1,5 +1,7 @@
-import Type, { type Static } from 'typebox';
+import type { Static } from 'typebox';
+import schema from '../../schema/policy.schema.json' with { type: 'json' };
 import { documentReader } from '../plan/document.ts';
+import type { PolicySchema } from './policy-schema.ts';
 
 /**
  * The disclosure policy: the thresholds that an agent holds every release against, before it leaves. `rules.ts` applies
@@ -59,78 +61,9 @@ export const OPEN_POLICY: Policy = {
   levels: { release: true, maximum: null },
 };
 
-const closed = { additionalProperties: false };
-
-/** A number above 0, or null; `limits` narrows it. */
-const threshold = (
-  type: 'integer' | 'number',
-  description: string,
-  limits: Readonly<Record<string, number>>,
-) =>
-  Type.Optional(
-    Type.Unsafe<number | null>({
-      type: [type, 'null'],
-      ...limits,
-      description: `${description}; \`null\` switches the rule off`,
-    }),
-  );
-
-const count = (description: string) => threshold('integer', description, { minimum: 1 });
-const rate = (description: string, maximum: number) =>
-  threshold('number', description, { exclusiveMinimum: 0, maximum });
-
-export const PolicySchema = Type.Object(
-  {
-    policy: Type.Literal(1, { description: 'format version, 1' }),
-    name: Type.String({
-      minLength: 1,
-      maxLength: 100,
-      description: 'a name for people, in quotes where it looks like a number',
-    }),
-    participants: Type.Optional(
-      Type.Object(
-        {
-          minimum: count(`least number of participants, default ${DEFAULT_POLICY.participants.minimum}`),
-          per_arm: count(
-            `least number of participants per arm, default ${DEFAULT_POLICY.participants.per_arm}`,
-          ),
-        },
-        { ...closed, description: 'sizes: `minimum` and `per_arm`' },
-      ),
-    ),
-    parameters_per_participant: rate(
-      `most parameters per participant, default ${DEFAULT_POLICY.parameters_per_participant}`,
-      1,
-    ),
-    events_per_parameter: rate(
-      `least events per parameter, default ${DEFAULT_POLICY.events_per_parameter}`,
-      1000,
-    ),
-    smallest_cell: count(`least count of a cell that is not empty, default ${DEFAULT_POLICY.smallest_cell}`),
-    leverage: rate(`bound on the largest hat value, default ${DEFAULT_POLICY.leverage}`, 1),
-    rank: Type.Optional(
-      Type.Boolean({ description: 'true or false: refuse rank-deficient designs, default true' }),
-    ),
-    levels: Type.Optional(
-      Type.Object(
-        {
-          release: Type.Optional(
-            Type.Boolean({
-              description: 'true or false: levels of undeclared factors may leave, default true',
-            }),
-          ),
-          maximum: count(`most levels of one factor, default ${DEFAULT_POLICY.levels.maximum}`),
-        },
-        { ...closed, description: 'levels of undeclared factors: `release` and `maximum`' },
-      ),
-    ),
-  },
-  { ...closed, description: 'Disclosure policy of an agent, format 1' },
-);
-
-const readPolicy = documentReader({
+const readPolicy = documentReader<Static<typeof PolicySchema>>({
   name: 'policy',
-  schema: PolicySchema,
+  schema,
   syntaxCode: 'policy/invalid',
   schemaCode: 'policy/invalid',
 });

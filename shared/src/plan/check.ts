@@ -1,3 +1,4 @@
+import planSchema from '../../schema/plan.schema.json' with { type: 'json' };
 import { ConcordatError } from '../errors.ts';
 import { sameCode } from './codes.ts';
 import { activeArms, analysisFactors, repeatedCodes } from './columns.ts';
@@ -5,7 +6,7 @@ import { analysisFindings } from './check-analysis.ts';
 import type { Finding, Path } from './findings.ts';
 import { parseExpression } from './expression.ts';
 import { outcomeVariables } from './outcome.ts';
-import { PlanSchema, type WrittenOutcome, type WrittenPlan } from './schema.ts';
+import type { WrittenOutcome, WrittenPlan } from './schema.ts';
 
 /**
  * Rules between the keys of a plan that its schema accepts. Parts that the schema refused are not looked at, so that
@@ -53,7 +54,7 @@ export function checkPlan(plan: WrittenPlan, sound: (path: Path) => boolean): Fi
   // An unknown key may be the treatment's: what follows from its absence is then not said.
   const misspelt =
     plan.treatment === undefined &&
-    Object.keys(plan).some((key) => !Object.hasOwn(PlanSchema.properties, key));
+    Object.keys(plan).some((key) => !Object.hasOwn(planSchema.properties, key));
   const analyses = Array.isArray(plan.analyses) ? plan.analyses : [];
   const ambiguous = treatment !== undefined && repeatedCodes(activeArms(treatment)).length > 0;
   const clear =

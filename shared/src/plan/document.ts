@@ -1,5 +1,4 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
-import type { Static, TSchema } from 'typebox';
 import {
   isAlias,
   isMap,
@@ -19,17 +18,18 @@ import { schemaFinding, schemaFindings, type Finding, type Path } from './findin
  * hold, checked against a schema and then by the document's own rules; every fault is reported at once, with its line.
  */
 
-export interface DocumentKind<S extends TSchema> {
+export interface DocumentKind<T> {
   /** What the reader calls it: `plan`. */
   readonly name: string;
-  readonly schema: S;
+  /** JSON Schema (2020-12) of a `T`: a published one, or one written in place. */
+  readonly schema: object;
   readonly syntaxCode: ErrorCode;
   readonly schemaCode: ErrorCode;
   /**
    * Rules beyond the schema. `sound(path)` says whether the schema found nothing at or below `path`; parts that are
    * not sound may have any shape and must not be touched.
    */
-  readonly check?: (value: Static<S>, sound: (path: Path) => boolean) => readonly Finding[];
+  readonly check?: (value: T, sound: (path: Path) => boolean) => readonly Finding[];
 }
 
 const MAXIMUM_BYTES = 256 * 1024;
@@ -47,13 +47,13 @@ const ajv = new Ajv2020({
 });
 
 /**
- * A check of values against a TypeBox schema: every error, none where the value is valid. Compiled at the first use,
- * for programs that start often. The clone drops TypeBox's own hidden keys, which strict ajv refuses.
+ * A check of values against a JSON Schema: every error, none where the value is valid. Compiled at the first use,
+ * for programs that start often.
  */
-export function schemaCheck(schema: TSchema): (value: unknown) => readonly ErrorObject[] {
+export function schemaCheck(schema: object): (value: unknown) => readonly ErrorObject[] {
   let compiled: ValidateFunction | null = null;
   return (value) => {
-    compiled ??= ajv.compile(JSON.parse(JSON.stringify(schema)) as object);
+    compiled ??= ajv.compile(schema);
     return compiled(value) ? [] : (compiled.errors ?? []);
   };
 }
@@ -69,9 +69,7 @@ function pathText(path: Path): string {
  * A reader for one kind of document.
  * The reader throws one ConcordatError, whose `faults` and message list everything that is wrong.
  */
-export function documentReader<S extends TSchema>(
-  kind: DocumentKind<S>,
-): (text: string, place: string) => Static<S> {
+export function documentReader<T>(kind: DocumentKind<T>): (text: string, place: string) => T {
   const check = schemaCheck(kind.schema);
   return (text, place) => {
     const { document, lines } = readYaml(text, place, kind);
@@ -84,7 +82,7 @@ export function documentReader<S extends TSchema>(
       return !broken.some((at) => at === part || at.startsWith(`${part}.`) || at.startsWith(`${part}[`));
     };
     if (kind.check !== undefined && isMap(document.contents) && errors.length < MAXIMUM_ERRORS) {
-      findings.push(...kind.check(value as Static<S>, sound));
+      findings.push(...kind.check(value as T, sound));
     }
     if (findings.length > 0) {
       const located = findings
@@ -102,7 +100,7 @@ export function documentReader<S extends TSchema>(
         })),
       );
     }
-    return value as Static<S>;
+    return value as T;
   };
 }
 

@@ -1,10 +1,11 @@
+import schema from '../../schema/plan.schema.json' with { type: 'json' };
 import { checkPlan } from './check.ts';
 import { documentReader } from './document.ts';
-import { PlanSchema, type WrittenPlan } from './schema.ts';
+import type { WrittenPlan } from './schema.ts';
 
-const readPlan = documentReader({
+const readPlan = documentReader<WrittenPlan>({
   name: 'plan',
-  schema: PlanSchema,
+  schema,
   syntaxCode: 'plan/syntax',
   schemaCode: 'plan/schema',
   check: checkPlan,

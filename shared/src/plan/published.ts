@@ -1,5 +1,5 @@
-import { PolicySchema } from '../disclosure/policy.ts';
-import { MapSchema } from './map.ts';
+import { PolicySchema } from '../disclosure/policy-schema.ts';
+import { MapSchema } from './map-schema.ts';
 import { ResultSchema } from './result-schema.ts';
 import { PlanSchema } from './schema.ts';
 

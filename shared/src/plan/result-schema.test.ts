@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ConcordatError } from '../errors.ts';
 import { publishedSchemas } from './published.ts';
-import { validateResult } from './result-schema.ts';
+import { validateResult } from './validate-result.ts';
 import type { OneStageResult, PooledTerm, Result, TwoStageResult } from './result-types.ts';
 
 const pooled: PooledTerm = {
