@@ -2,7 +2,7 @@
 // Starts the command line on the Node that the project brings, whichever Node runs this file.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire, enableCompileCache } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,7 +10,7 @@ const main = join(dirname(fileURLToPath(import.meta.url)), '../src/main.ts');
 const major = Number(process.versions.node.split('.')[0]);
 
 if (major >= 24) {
-  enableCompileCache?.();
+  module.enableCompileCache?.();
   await import(main);
 } else {
   const own = join(dirname(createRequire(import.meta.url).resolve('node/package.json')), 'bin/node');

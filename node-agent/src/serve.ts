@@ -36,6 +36,7 @@ export async function serveAgents(
   process.once('SIGINT', stop);
   // A supervisor that is gone leaves no one to serve.
   process.once('disconnect', stop);
+  process.channel?.unref();
   const sleep = (milliseconds: number): Promise<void> =>
     delay(milliseconds, undefined, { signal: stopping.signal }).catch(() => undefined);
   await Promise.all([...agents.values()].map((served) => served.run(sleep, Math.random)));

@@ -18,6 +18,9 @@ export async function coordinator(options: CoordinatorArguments): Promise<0 | 3>
   const config = parseCoordinatorConfig(readText(options.config, 'config/invalid'), options.config);
   const planText = readText(options.plan, 'plan/unreadable');
   const print = progressPrinter({ json: options.json === true });
+  // A supervisor that is gone starts another coordinator over the same journal when it is back.
+  process.once('disconnect', () => process.exit(1));
+  process.channel?.unref();
   const result = await runCoordinator({
     config,
     planText,

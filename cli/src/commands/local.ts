@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
@@ -6,7 +6,7 @@ import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
 import { readText } from '../files.ts';
-import { prepare, type LocalArguments } from '../local/prepare.ts';
+import { endFederation, prepare, type LocalArguments } from '../local/prepare.ts';
 import { agentGroups, supervise } from '../local/supervise.ts';
 import { exitStatus } from '../outcome.ts';
 import { progressPrinter, type Print } from '../progress.ts';
@@ -23,7 +23,7 @@ export async function runLocal(args: LocalArguments, print: Print): Promise<0 | 
   print({ event: 'prepared', studies: federation.agentConfigs.length, processes: agentGroups(federation.agentConfigs).length });
   await supervise(federation, args, print);
   const result = JSON.parse(readFileSync(join(args.out, 'result.json'), 'utf8')) as Result;
-  rmSync(federation.state, { recursive: true, force: true });
+  endFederation(federation);
   print({ event: 'result', out: args.out, log: `${args.out}/log/`, result });
   return exitStatus(result);
 }

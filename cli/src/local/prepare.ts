@@ -76,6 +76,12 @@ export async function prepare(args: LocalArguments, planText: string): Promise<F
   };
 }
 
+/** Marked as ended first: what a crash leaves behind is never taken for a run to be resumed. */
+export function endFederation({ state }: Federation): void {
+  rmSync(join(state, 'complete'));
+  rmSync(state, { recursive: true, force: true });
+}
+
 function isComplete(state: string): boolean {
   return existsSync(join(state, 'complete'));
 }
@@ -129,16 +135,26 @@ function write(folder: string, name: string, config: object): void {
   writeFileSync(join(folder, name), stringify(config), { mode: 0o600 });
 }
 
-/** Results and logs of an earlier run in the same folder are kept, under its run id. */
+/** Results and logs of an earlier run in the same folder are kept, under its run id; also the logs of one without a result. */
 function setAside(out: string): void {
-  const result = join(out, 'result.json');
-  if (!existsSync(result)) return;
-  const { run } = JSON.parse(readFileSync(result, 'utf8')) as { run?: { id?: string } };
-  const earlier = join(out, 'earlier', run?.id ?? 'unknown');
+  const found = ['result.json', 'report.html', 'figures', 'log'].filter((name) => existsSync(join(out, name)));
+  if (found.length === 0) return;
+  const base = join(out, 'earlier', runOf(join(out, 'result.json')));
+  let earlier = base;
+  for (let n = 2; existsSync(earlier); n++) earlier = `${base}-${n}`;
   mkdirSync(earlier, { recursive: true });
-  for (const name of ['result.json', 'report.html', 'figures', 'log']) {
-    if (existsSync(join(out, name))) renameSync(join(out, name), join(earlier, name));
+  for (const name of found) renameSync(join(out, name), join(earlier, name));
+}
+
+function runOf(result: string): string {
+  if (!existsSync(result)) return 'unfinished';
+  try {
+    const { run } = JSON.parse(readFileSync(result, 'utf8')) as { run?: { id?: unknown } };
+    if (typeof run?.id === 'string' && /^[0-9a-f]{32}$/.test(run.id)) return run.id;
+  } catch {
+    // A file of another program, or of a changed result: kept under a name of its own.
   }
+  return 'unknown';
 }
 
 /** Site files can never collide with the coordinator's, whatever a study is called. */

@@ -85,6 +85,17 @@ test('times are kept as they were first given; a finished run is not unfinished'
   journal.close();
 });
 
+test('one process at a time: an open journal is run/conflict, a closed one is free', () => {
+  const file = join(newFolder(), 'journal.sqlite');
+  const journal = new Journal(file);
+  assert.throws(
+    () => new Journal(file),
+    (error: unknown) => error instanceof ConcordatError && error.code === 'run/conflict' && error.place === file,
+  );
+  journal.close();
+  new Journal(file).close();
+});
+
 test('a file that is no journal, or of a newer version, is store/corrupt', () => {
   const folder = newFolder();
   const newer = join(folder, 'newer.sqlite');

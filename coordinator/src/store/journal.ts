@@ -1,7 +1,7 @@
 /**
  * The journal: every task before it is sent and every reply before it is used, in SQLite (WAL,
  * synchronous=FULL). A run is a pure function of its journal, so a coordinator that was killed at any
- * moment replays it and goes on where it stopped.
+ * moment replays it and goes on where it stopped. The file is locked until `close` or the end of the process.
  */
 import { DatabaseSync } from 'node:sqlite';
 
@@ -45,6 +45,7 @@ const SCHEMA = `
   ) STRICT;`;
 
 const VERSION = 1;
+const SQLITE_BUSY = 5;
 
 export class Journal {
   readonly #db: DatabaseSync;
@@ -52,12 +53,13 @@ export class Journal {
   constructor(file: string) {
     try {
       this.#db = new DatabaseSync(file);
-      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
+      this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       const { user_version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
       if (user_version > VERSION) throw new Error(`version ${user_version}`);
       this.#db.exec(SCHEMA);
       this.#db.exec(`PRAGMA user_version = ${VERSION}`);
     } catch (cause) {
+      if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) throw inUse(file);
       throw new ConcordatError('store/corrupt', 'the journal cannot be opened', {
         place: file,
         remedy: 'check permissions and disk; if the file is damaged or of a newer version, restore it from a backup',
@@ -135,4 +137,11 @@ export class Journal {
       throw error;
     }
   }
+}
+
+function inUse(file: string): ConcordatError {
+  return new ConcordatError('run/conflict', 'another process works with this journal', {
+    place: file,
+    remedy: 'a run has one coordinator: stop the other one, or wait for its end',
+  });
 }

@@ -142,6 +142,20 @@ test('a changed body is log/corrupt when it is read', () => {
   log.close();
 });
 
+test('a second writer of the same log is run/conflict, and nothing of the first is lost', () => {
+  const { directory } = written('shared');
+  const first = open(directory);
+  const second = open(directory);
+  first.append({ kind: 'stop' });
+  assert.throws(() => second.append({ kind: 'stop' }), code('run/conflict'));
+  first.append({ kind: 'start' });
+  first.close();
+  second.close();
+  const again = open(directory);
+  assert.equal(again.checkpoint().size, 5);
+  again.close();
+});
+
 test('the checkpoint is a C2SP signed note over origin, size and root', () => {
   const { directory, checkpoint } = written('note');
   const { size, root: hash } = checkpoint as { size: number; root: Uint8Array };

@@ -58,6 +58,7 @@ export interface LogOptions {
     | 'closeSync'
     | 'readFileSync'
     | 'existsSync'
+    | 'fstatSync'
     | 'ftruncateSync'
     | 'renameSync'
   >;
@@ -78,6 +79,8 @@ export class MessageLog {
   readonly #byTask = new Map<string, LogEntry[]>();
   readonly #file: number;
   readonly #directoryHandle: number;
+  /** Length of the entries' file as this process left it. */
+  #bytes: number;
 
   constructor(options: LogOptions) {
     this.#options = options;
@@ -87,6 +90,7 @@ export class MessageLog {
     const kept = this.#load(path);
     this.#file = fs.openSync(path, 'a', 0o600);
     this.#directoryHandle = fs.openSync(join(directory, 'bodies'), 'r');
+    this.#bytes = kept.bytes;
     if (kept.torn > 0) {
       // A crash in mid-write: the line was never complete, so nothing was ever sent on the strength of it.
       fs.ftruncateSync(this.#file, kept.bytes);
@@ -117,8 +121,11 @@ export class MessageLog {
       ...(body === undefined ? {} : { body: this.#putBody(body) }),
     };
     const line = JSON.stringify(complete);
-    fs.writeFileSync(this.#file, `${line}\n`);
+    const bytes = Buffer.from(`${line}\n`);
+    if (fs.fstatSync(this.#file).size !== this.#bytes) throw foreign(this.#options.directory);
+    fs.writeFileSync(this.#file, bytes);
     fs.fsyncSync(this.#file);
+    this.#bytes += bytes.length;
     this.#take(complete, line);
     this.#writeCheckpoint();
     return complete;
@@ -210,6 +217,13 @@ function signNote(text: string, name: string, identity: SigningIdentity): string
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
+}
+
+function foreign(directory: string): ConcordatError {
+  return new ConcordatError('run/conflict', 'another process has written to this log', {
+    place: directory,
+    remedy: 'a log belongs to one process at a time: stop the other one, then start this one again',
+  });
 }
 
 function rewritten(path: string): ConcordatError {
