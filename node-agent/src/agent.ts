@@ -47,7 +47,6 @@ export interface AgentOptions {
 interface Received {
   readonly message: CoordinatorMessage;
   readonly task: Task;
-  readonly planText: string | null;
 }
 
 /** What runs is this plan with this roster, or nothing. */
@@ -73,6 +72,7 @@ export class Agent {
   readonly #gate: Gate;
   /** Run (hex) → what was accepted there. */
   readonly #accepted = new Map<string, Accepted>();
+  #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
   #connected = false;
   #stopped = false;
 
@@ -144,7 +144,7 @@ export class Agent {
         released.push(this.#gate.release(draft, received.task));
       }
     }
-    for (const group of byRun(questions)) released.push(...(await this.#answerStageOne(group)));
+    for (const group of byPlan(questions)) released.push(...(await this.#answerStageOne(group)));
     return released;
   }
 
@@ -210,29 +210,33 @@ export class Agent {
         },
       );
     }
-    const text = accepted?.plan ?? null;
     const base = { header, digest, plan: null, analysis: null, askedVariables: [] };
     if (payload?.$case === 'factorLevelsQuestion') {
-      return {
-        message,
-        planText: text,
-        task: { ...base, askedVariables: payload.value.variables, plan: planOf(text, {}) },
-      };
+      return { message, task: { ...base, askedVariables: payload.value.variables, plan: this.#planOf(accepted, {}) } };
     }
     if (payload?.$case === 'stageOneQuestion') {
-      const plan = planOf(text, agreedLevels(payload.value));
+      const plan = this.#planOf(accepted, agreedLevels(payload.value));
       const analysis = plan?.analyses.find(({ id }) => id === header.analysis) ?? null;
-      return { message, planText: text, task: { ...base, plan, analysis } };
+      return { message, task: { ...base, plan, analysis } };
     }
-    return { message, planText: text, task: base };
+    return { message, task: base };
   }
 
-  async #draft({ message, task, planText }: Received): Promise<Draft> {
+  /** The tasks of a round bring the same levels, so the last expansion is kept. */
+  #planOf(accepted: Accepted | undefined, levels: Readonly<Record<string, readonly Code[]>>): ExpandedPlan | null {
+    if (accepted === undefined) return null;
+    const key = JSON.stringify([toHex(accepted.planDigest), levels]);
+    const plan = this.#expanded?.key === key ? this.#expanded.plan : expandPlan(parsePlan(accepted.plan, 'the plan'), levels);
+    this.#expanded = { key, plan };
+    return plan;
+  }
+
+  async #draft({ message, task }: Received): Promise<Draft> {
     switch (message.payload?.$case) {
       case 'planOffer':
         return this.#consider(message.payload.value, task);
       case 'factorLevelsQuestion':
-        return planText === null ? DRAFT_DISAGREED : this.#levels(message.payload.value, planText);
+        return task.plan === null ? DRAFT_DISAGREED : this.#levels(message.payload.value, task.plan);
       case 'runClosed':
         return DRAFT_LEFT;
       default:
@@ -275,7 +279,7 @@ export class Agent {
     return { payload: { $case: 'planAccepted', value }, evidence: { kind: 'none' } };
   }
 
-  async #levels(question: FactorLevelsQuestion, plan: string): Promise<Draft> {
+  async #levels(question: FactorLevelsQuestion, plan: ExpandedPlan): Promise<Draft> {
     const { workers, source } = this.#options;
     const { drafts, problems } = await workers.ask({
       kind: 'levels',
@@ -291,14 +295,13 @@ export class Agent {
   async #answerStageOne(group: readonly Received[]): Promise<readonly Released[]> {
     const { workers, source } = this.#options;
     const first = group[0];
-    const question = first?.message.payload;
-    if (first === undefined || question?.$case !== 'stageOneQuestion') return [];
-    if (first.planText === null) return group.map(({ task }) => this.#gate.release(DRAFT_DISAGREED, task));
+    if (first === undefined) return [];
+    const { plan } = first.task;
+    if (plan === null) return group.map(({ task }) => this.#gate.release(DRAFT_DISAGREED, task));
     const { drafts, problems } = await workers.ask({
       kind: 'stage-one',
       source,
-      plan: first.planText,
-      agreedLevels: agreedLevels(question.value),
+      plan,
       analyses: group.map(({ task }) => task.header.analysis),
     });
     if (this.#stopped) return [];
@@ -337,10 +340,7 @@ export class Agent {
   }
 }
 
-function planOf(text: string | null, levels: Readonly<Record<string, readonly Code[]>>): ExpandedPlan | null {
-  return text === null ? null : expandPlan(parsePlan(text, 'the plan'), levels);
-}
-
-function byRun(questions: readonly Received[]): readonly (readonly Received[])[] {
-  return [...Map.groupBy(questions, ({ task }) => toHex(task.header.run)).values()];
+/** One group for each run and set of levels: what one expansion of one plan answers. */
+function byPlan(questions: readonly Received[]): readonly (readonly Received[])[] {
+  return [...Map.groupBy(questions, ({ task }) => task.plan).values()];
 }

@@ -6,6 +6,7 @@ import { DEFAULT_POLICY, OPEN_POLICY, parsePolicy, type Policy } from '@concorda
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
+import { parseMap } from '@concordat/shared/plan/map.ts';
 import { fromHex, sha256 } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
@@ -52,7 +53,7 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     policy,
     policyDigest: sha256(JSON.stringify(policy)),
     openPolicy: isOpen(policy),
-    source: { data: config.data, map: config.map ?? null },
+    source: { data: config.data, map: config.map === undefined ? null : parseMap(readText(config.map), config.map) },
     client: new ExchangeClient({
       address: config.coordinator,
       ca: config.tls.ca,

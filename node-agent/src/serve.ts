@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { buildAgent, readAgentConfig } from './app.ts';
 import { WorkerPool } from './fit/pool.ts';
-import { healthServer } from './health.ts';
 import { makeLogger } from './logger.ts';
 
 /** Serves one agent a configuration until the process is told to stop. */
@@ -19,6 +18,8 @@ export async function serveAgents(
   const addresses = configs.flatMap(({ health }) => (health === undefined ? [] : [health]));
   const servers = await Promise.all(
     addresses.map(async (address) => {
+      // Loaded where it is asked for: an agent without it stays smaller.
+      const { healthServer } = await import('./health.ts');
       const server = healthServer(agents);
       const colon = address.lastIndexOf(':');
       await server.listen({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { parseExpression } from '@concordat/shared/plan/expression.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { factorLevels } from './levels.ts';
 import { loadVariables } from './load.ts';
@@ -71,7 +72,7 @@ test('text cannot be rescaled', async () => {
 
 test('levels of factors with their participants in the population', async () => {
   const map = parseMap('map: 1\nstudy: A\nvariables:\n  treat: {from: ARM}', 'A.yaml');
-  assert.deepEqual(await factorLevels(path, { population: 'age >= 18' }, ['grade', 'gender', 'treat'], map), [
+  assert.deepEqual(await factorLevels(path, { population: parseExpression('age >= 18', 'population') }, ['grade', 'gender', 'treat'], map), [
     {
       variable: 'grade',
       levels: [
@@ -94,7 +95,7 @@ test('levels of factors with their participants in the population', async () => 
       ],
     },
   ]);
-  await assert.rejects(factorLevels(path, {}, ['Grade'], null), {
+  await assert.rejects(factorLevels(path, { population: null }, ['Grade'], null), {
     code: 'data/missing-column',
     message: /has "grade"/,
   });

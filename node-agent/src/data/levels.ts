@@ -1,6 +1,5 @@
-import { parseExpression } from '@concordat/shared/plan/expression.ts';
 import type { HarmonisationMap } from '@concordat/shared/plan/map.ts';
-import type { Code } from '@concordat/shared/plan/types.ts';
+import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { inPopulation } from './analysis-set.ts';
 import type { ReadOptions } from './database.ts';
 import { loadVariables, populationVariables } from './load.ts';
@@ -18,12 +17,11 @@ export interface VariableLevels {
  */
 export async function factorLevels(
   path: string,
-  plan: { readonly population?: string },
+  { population }: Pick<ExpandedPlan, 'population'>,
   variables: readonly string[],
   map: HarmonisationMap | null,
   options: ReadOptions = {},
 ): Promise<VariableLevels[]> {
-  const population = plan.population === undefined ? null : parseExpression(plan.population, 'population');
   const table = await loadVariables(path, [...variables, ...populationVariables(population)], map, options);
   const within = inPopulation({ population }, table);
   return variables.map((variable) => ({ variable, levels: countLevels(table, variable, within) }));

@@ -2,7 +2,8 @@
 import { Problem, type SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
-import type { Code } from '@concordat/shared/plan/types.ts';
+import type { HarmonisationMap } from '@concordat/shared/plan/map.ts';
+import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 export type Payload = NonNullable<SiteMessage['payload']>;
 
@@ -22,18 +23,18 @@ export interface Draft {
   readonly evidence: Evidence;
 }
 
+/** Where the records are, and how their columns become the plan's variables. */
 export interface StudySource {
   readonly data: string;
-  readonly map: string | null;
+  readonly map: HarmonisationMap | null;
 }
 
 export type StudyQuestion =
-  | { readonly kind: 'levels'; readonly source: StudySource; readonly plan: string; readonly variables: readonly string[] }
+  | { readonly kind: 'levels'; readonly source: StudySource; readonly plan: ExpandedPlan; readonly variables: readonly string[] }
   | {
       readonly kind: 'stage-one';
       readonly source: StudySource;
-      readonly plan: string;
-      readonly agreedLevels: Readonly<Record<string, readonly Code[]>>;
+      readonly plan: ExpandedPlan;
       readonly analyses: readonly string[];
     };
 

@@ -3,7 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { newFolder } from '../testing.ts';
+import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import { newFolder, PLAN as PLAN_TEXT } from '../testing.ts';
 import type { StudyQuestion } from './draft.ts';
 import { WorkerPool } from './pool.ts';
 
@@ -19,11 +21,11 @@ parentPort.on('message', ({ id, question }) => {
 });`;
 const file = join(newFolder(), 'worker.mjs');
 writeFileSync(file, SCRIPT);
+const PLAN = expandPlan(parsePlan(PLAN_TEXT, 'plan.yaml'));
 const ask = (data: string, analyses: readonly string[] = ['a', 'b']): StudyQuestion => ({
   kind: 'stage-one',
   source: { data, map: null },
-  plan: '',
-  agreedLevels: {},
+  plan: PLAN,
   analyses,
 });
 

@@ -2,15 +2,10 @@
  * Answers the questions of one run from the site's own records: reads, builds each analysis set, fits,
  * and drafts what the gate may release. Runs in a worker thread.
  */
-import { readFileSync } from 'node:fs';
-
 import { Diagnosis, type Counts } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
 import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
-import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parseMap, type HarmonisationMap } from '@concordat/shared/plan/map.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { buildAnalysisSet, type AnalysisSet } from '../data/design.ts';
@@ -32,7 +27,7 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
   if (question.kind === 'levels') {
     return { drafts: [await attempt(() => answerLevels(question.source, question.plan, question.variables))], problems };
   }
-  const plan = expandPlan(parsePlan(question.plan, 'the plan'), question.agreedLevels);
+  const { plan } = question;
   const whole = await attemptTable(question.source, plan, question.analyses);
   const drafts: Draft[] = [];
   for (const id of question.analyses) {
@@ -59,15 +54,11 @@ async function attemptTable(source: StudySource, plan: ExpandedPlan, analyses: r
 
 function loadFor(source: StudySource, plan: ExpandedPlan, analyses: readonly string[]): Promise<Table> {
   const wanted = { ...plan, analyses: plan.analyses.filter(({ id }) => analyses.includes(id)) };
-  return loadTable(source.data, wanted, readMap(source));
+  return loadTable(source.data, wanted, source.map);
 }
 
-function readMap(source: StudySource): HarmonisationMap | null {
-  return source.map === null ? null : parseMap(readFileSync(source.map, 'utf8'), source.map);
-}
-
-async function answerLevels(source: StudySource, planText: string, variables: readonly string[]): Promise<Draft> {
-  const found = await factorLevels(source.data, parsePlan(planText, 'the plan'), variables, readMap(source));
+async function answerLevels(source: StudySource, plan: ExpandedPlan, variables: readonly string[]): Promise<Draft> {
+  const found = await factorLevels(source.data, plan, variables, source.map);
   return {
     payload: { $case: 'factorLevels', value: { variables: [] } },
     evidence: { kind: 'levels', variables: found },
