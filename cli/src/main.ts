@@ -3,11 +3,6 @@ import { Command, CommanderError, Option } from 'commander';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
-import { agent } from './commands/agent.ts';
-import { coordinator } from './commands/coordinator.ts';
-import { demo } from './commands/demo.ts';
-import { local } from './commands/local.ts';
-import { planCheck, planSchema } from './commands/plan.ts';
 import { VERSION } from './version.ts';
 
 /** 0 every analysis finished · 2 usage or an invalid plan, nothing was sent · 3 an analysis failed or was refused. */
@@ -33,9 +28,11 @@ or was refused by too many sites (result.json says which, and why).`,
   );
 
 let status: ExitStatus = 0;
+/** A command's own code is loaded when it is called: an agent does not carry the coordinator's. */
 const run =
-  <A extends unknown[]>(command: (...args: A) => Promise<ExitStatus> | ExitStatus) =>
+  <A extends unknown[]>(load: () => Promise<(...args: A) => Promise<ExitStatus> | ExitStatus>) =>
   async (...args: A): Promise<void> => {
+    const command = await load();
     status = await command(...args);
   };
 
@@ -44,7 +41,7 @@ program
   .description('generate ten hypertension trials, run the example plans over them, and say where to look')
   .option('--out <folder>', 'where to write the data and the results', 'out/demo')
   .addOption(jsonOption())
-  .action(run(demo));
+  .action(run(async () => (await import('./commands/demo.ts')).demo));
 
 program
   .command('local')
@@ -63,7 +60,7 @@ Example:
 
 A run that was interrupted goes on where it stopped when the same command is given again.`,
   )
-  .action(run(local));
+  .action(run(async () => (await import('./commands/local.ts')).local));
 
 const plan = program.command('plan').description('check a plan, or print the schemas of the documents');
 plan
@@ -71,12 +68,12 @@ plan
   .description('validate a plan and say what it asks; every fault at once, with line and remedy')
   .argument('<file>', 'the analysis plan (YAML)')
   .addOption(jsonOption())
-  .action(run(planCheck));
+  .action(run(async () => (await import('./commands/plan.ts')).planCheck));
 plan
   .command('schema')
   .description('print a JSON Schema')
   .addOption(new Option('--of <document>', 'which document').choices(['plan', 'result', 'policy', 'map']).default('plan'))
-  .action(run(planSchema));
+  .action(run(async () => (await import('./commands/plan.ts')).planSchema));
 
 program
   .command('coordinator')
@@ -85,13 +82,13 @@ program
   .requiredOption('--plan <file>', 'the analysis plan (YAML)')
   .requiredOption('--out <folder>', 'where to write result.json, report.html and figures/')
   .addOption(jsonOption())
-  .action(run(coordinator));
+  .action(run(async () => (await import('./commands/coordinator.ts')).coordinator));
 
 program
   .command('agent')
   .description("serve one trial's records to the coordinator, through this site's own disclosure policy and log")
   .requiredOption('--config <file>', 'agent.yaml: coordinator, certificates, keys, data, policy, log')
-  .action(run(agent));
+  .action(run(async () => (await import('./commands/agent.ts')).agent));
 
 try {
   await program.parseAsync();

@@ -10,6 +10,9 @@ import { problemDraft, type StudyAnswer, type StudyQuestion } from './draft.ts';
 /** Milliseconds without work after which a worker is stopped. */
 const IDLE = 10_000;
 
+/** Megabytes. Columns are outside the heap, so a small nursery costs no time and keeps the agent small. */
+const YOUNG_GENERATION = 4;
+
 interface Job {
   readonly question: StudyQuestion;
   readonly resolve: (answer: StudyAnswer) => void;
@@ -63,7 +66,7 @@ export class WorkerPool {
 
   #start(): Slot | null {
     if (this.#slots.size >= this.#size) return null;
-    const worker = new Worker(this.#script);
+    const worker = new Worker(this.#script, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION } });
     const slot: Slot = { worker, job: null, idleTimer: null };
     this.#slots.add(slot);
     worker.on('message', (message: { readonly value: StudyAnswer | null }) => {
