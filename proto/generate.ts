@@ -29,6 +29,10 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 execFileSync('buf', ['generate', '--output', join(out, '..'), '--template', generateTemplate()], { cwd: proto, env, stdio: 'inherit' });
 
+// The annotation's own definition is for the compiler; nothing at run time reads it.
+rmSync(join(out, 'google'), { recursive: true });
+rmSync(join(out, 'concordat/v1/options.ts'));
+
 const image = JSON.parse(
   execFileSync('buf', ['build', '--output', '-#format=json'], { cwd: proto, env, encoding: 'utf8' }),
 ) as { file: readonly { package: string; messageType?: readonly MessageDescriptor[] }[] };

@@ -1,7 +1,5 @@
-import type { Static } from 'typebox';
 import schema from '../../schema/policy.schema.json' with { type: 'json' };
 import { documentReader } from '../plan/document.ts';
-import type { PolicySchema } from './policy-schema.ts';
 
 /**
  * The disclosure policy: the thresholds that an agent holds every release against, before it leaves. `rules.ts` applies
@@ -35,6 +33,13 @@ export interface Policy {
   };
 }
 
+/** A policy file names only what it changes. */
+type WrittenPolicy = Pick<Policy, 'policy' | 'name'> &
+  Partial<Omit<Policy, 'participants' | 'levels'>> & {
+    readonly participants?: Partial<Policy['participants']>;
+    readonly levels?: Partial<Policy['levels']>;
+  };
+
 /** The shipped policy, equal to `node-agent/policies/default.yaml`. */
 export const DEFAULT_POLICY: Policy = {
   policy: 1,
@@ -61,7 +66,7 @@ export const OPEN_POLICY: Policy = {
   levels: { release: true, maximum: null },
 };
 
-const readPolicy = documentReader<Static<typeof PolicySchema>>({
+const readPolicy = documentReader<WrittenPolicy>({
   name: 'policy',
   schema,
   syntaxCode: 'policy/invalid',
@@ -73,7 +78,7 @@ const readPolicy = documentReader<Static<typeof PolicySchema>>({
  * @throws ConcordatError `policy/invalid`, listing every fault
  */
 export function parsePolicy(text: string, place: string): Policy {
-  const written: Static<typeof PolicySchema> = readPolicy(text, place);
+  const written = readPolicy(text, place);
   return {
     ...DEFAULT_POLICY,
     ...written,
