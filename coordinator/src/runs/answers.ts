@@ -46,7 +46,7 @@ export function missing(answer: SiteAnswer): {
         reason: { code: answer.code, message: 'the answer did not have the form that the plan gives it' },
       };
     case 'absent':
-      return answer;
+      return { status: answer.status, reason: answer.reason };
     case 'reply':
       return missingReply(answer.payload);
   }

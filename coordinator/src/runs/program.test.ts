@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import { codeOf } from '@concordat/shared/wire/levels.ts';
 import type { SiteAnswer } from './answers.ts';
 import { runProgram, type Round, type RunOutcome, type RunTask } from './program.ts';
@@ -32,6 +33,20 @@ function play(answering: Answering, plan = PLAN): { outcome: RunOutcome; rounds:
     rounds.push(round);
     step = program.next(round.tasks.map((task) => answering(task, round)));
   }
+  const { sites, analyses } = step.value;
+  validateResult({
+    result: 1,
+    plan: { id: 'small', sha256: '0'.repeat(64) },
+    run: {
+      id: '0'.repeat(32),
+      started: '2026-01-01T00:00:00Z',
+      finished: '2026-01-01T00:00:00Z',
+      software: 'concordat 0.0.0',
+      policy: null,
+      sites: sites.map(({ policy: _policy, ...site }) => site),
+    },
+    analyses,
+  });
   return { outcome: step.value, rounds };
 }
 
