@@ -121,6 +121,16 @@ test('a failure to fit is held to the same rules: its counts are about people to
   assert.equal(ruleOf(gateOf(log).release({ payload, evidence }, newTask())), Rule.RULE_PARTICIPANTS);
 });
 
+test('what is wrong with the rows that a plan selects is not said of a few', () => {
+  const gate = gateOf(openLog(newFolder()));
+  const payload: Payload = { $case: 'dataProblem', value: { problem: 'PROBLEM_IMPOSSIBLE_CODE' } };
+  const of = (participants: number): Draft => ({ payload, evidence: { kind: 'selected-rows', participants } });
+  assert.equal(ruleOf(gate.release(of(1), newTask())), Rule.RULE_PARTICIPANTS);
+  assert.equal(ruleOf(gate.release(of(19), newTask())), Rule.RULE_PARTICIPANTS);
+  assert.deepEqual(payloadOf(gate.release(of(20), newTask())), payload);
+  assert.deepEqual(payloadOf(gate.release({ payload, evidence: { kind: 'none' } }, newTask())), payload);
+});
+
 test('default deny: no evidence, no plan, or a payload of another kind, and nothing leaves but a refusal', () => {
   const gate = gateOf(openLog(newFolder()));
   const { payload, evidence } = draftOf();
@@ -134,6 +144,12 @@ test('default deny: no evidence, no plan, or a payload of another kind, and noth
     [{ payload: levels, evidence }, newTask()],
     [{ payload: levels, evidence: { kind: 'levels', variables: [] } }, newTask({ plan: null })],
     [{ payload: unlisted, evidence }, newTask()],
+    [{ payload, evidence }, newTask({ analysis: null })],
+    [{ payload, evidence }, newTask({ analysis: { ...analysis, unsupported: 'ordinal' } })],
+    [
+      { payload: levels, evidence: { kind: 'levels', variables: [{ variable: 'postcode', levels: [] }] } },
+      newTask({ analysis: null, askedVariables: ['postcode'] }),
+    ],
   ];
   for (const [draft, task] of cases) assert.equal(ruleOf(gate.release(draft, task)), Rule.RULE_AGREEMENT);
 });

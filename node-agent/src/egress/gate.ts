@@ -8,7 +8,7 @@
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { Problem, Rule, SiteMessage, type FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import { checkRelease, type Refusal } from '@concordat/shared/disclosure/rules.ts';
+import { checkRelease, checkSelection, type Refusal } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
 import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
@@ -139,21 +139,27 @@ export class Gate {
     return Released.make(signed, toHex(task.digest));
   }
 
-  #decide(draft: Draft, { plan }: Task): { payload: Payload; refusals: readonly Refusal[] } {
+  #decide(draft: Draft, task: Task): { payload: Payload; refusals: readonly Refusal[] } {
     const { payload, evidence } = draft;
+    const { policy } = this.#options;
     switch (payload.$case) {
       case 'stageOneEstimate':
       case 'stageOneFailure': {
-        if (plan === null || evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
-        const refusals = checkRelease(evidence.facts, this.#options.policy);
+        const { plan, analysis } = task;
+        const computed = plan !== null && analysis !== null && analysis.unsupported === null;
+        if (!computed || evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
+        const refusals = checkRelease(evidence.facts, policy);
         return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
       }
       case 'factorLevels':
-        if (plan === null || evidence.kind !== 'levels') return refuse([agreementRefusal]);
+        if (!asksPlan(task) || evidence.kind !== 'levels') return refuse([agreementRefusal]);
         return this.#decideLevels(evidence.variables);
+      case 'dataProblem': {
+        const refusals = evidence.kind === 'selected-rows' ? checkSelection(evidence.participants, policy) : [];
+        return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
+      }
       case 'planAccepted':
       case 'refusal':
-      case 'dataProblem':
       case 'runLeft':
         return { payload, refusals: [] };
       default:
@@ -185,6 +191,11 @@ export class Gate {
     }
     return refusals.length > 0 ? refuse(refusals) : { payload: { $case: 'factorLevels', value }, refusals };
   }
+}
+
+/** Levels may leave of the factors whose levels the plan leaves to be agreed, and of no other column. */
+function asksPlan({ plan, askedVariables }: Task): boolean {
+  return plan !== null && askedVariables.every((variable) => plan.undeclared.includes(variable));
 }
 
 /** Where the log places what happens to a task. */

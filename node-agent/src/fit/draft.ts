@@ -11,6 +11,8 @@ export type Payload = NonNullable<SiteMessage['payload']>;
 export type Evidence =
   | { readonly kind: 'none' }
   | { readonly kind: 'analysis-set'; readonly facts: DisclosureFacts }
+  /** Of a problem found among the rows that the plan selects: how many they are. */
+  | { readonly kind: 'selected-rows'; readonly participants: number }
   | { readonly kind: 'levels'; readonly variables: readonly LevelCounts[] };
 
 export interface LevelCounts {
@@ -59,11 +61,11 @@ const PROBLEM: Partial<Record<ErrorCode, Problem>> = {
 };
 
 /** A closed code for the coordinator; the words stay at the site. */
-export function problemDraft(error: unknown): Draft {
+export function problemDraft(error: unknown, evidence: Evidence = { kind: 'none' }): Draft {
   const code = error instanceof ConcordatError ? error.code : null;
   const problem =
     code === null
       ? Problem.PROBLEM_INTERNAL
       : (PROBLEM[code] ?? (code.startsWith('plan/') ? Problem.PROBLEM_PLAN_NOT_UNDERSTOOD : Problem.PROBLEM_INTERNAL));
-  return { payload: { $case: 'dataProblem', value: { problem } }, evidence: { kind: 'none' } };
+  return { payload: { $case: 'dataProblem', value: { problem } }, evidence };
 }

@@ -8,20 +8,21 @@ import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
 import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
+import { selectRows } from '../data/analysis-set.ts';
 import { buildAnalysisSet, type AnalysisSet } from '../data/design.ts';
 import { factorLevels } from '../data/levels.ts';
 import type { Table } from '../data/read.ts';
 import { loadTable } from '../data/load.ts';
-import { problemDraft, type Draft, type StudyAnswer, type StudyQuestion, type StudySource } from './draft.ts';
+import { problemDraft, type Draft, type Evidence, type StudyAnswer, type StudyQuestion, type StudySource } from './draft.ts';
 
 export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
   const problems: string[] = [];
-  const attempt = async (work: () => Promise<Draft>): Promise<Draft> => {
+  const attempt = async (work: () => Draft | Promise<Draft>, evidence?: () => Evidence): Promise<Draft> => {
     try {
       return await work();
     } catch (error) {
       problems.push(error instanceof ConcordatError ? error.describe() : 'internal error');
-      return problemDraft(error);
+      return problemDraft(error, evidence?.());
     }
   };
   if (question.kind === 'levels') {
@@ -35,7 +36,11 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
       await attempt(async () => {
         const analysis = plan.analyses.find((candidate) => candidate.id === id);
         if (analysis === undefined) throw new ConcordatError('plan/inconsistent', 'no such analysis');
-        return draftStageOne(plan, analysis, whole ?? (await loadFor(question.source, plan, [id])));
+        const table = whole ?? (await loadFor(question.source, plan, [id]));
+        return attempt(
+          () => draftStageOne(plan, analysis, table),
+          () => selection(plan, analysis, table),
+        );
       }),
     );
   }
@@ -63,6 +68,15 @@ async function answerLevels(source: StudySource, plan: ExpandedPlan, variables: 
     payload: { $case: 'factorLevels', value: { variables: [] } },
     evidence: { kind: 'levels', variables: found },
   };
+}
+
+/** None where no row was selected yet: a column is missing, whatever the rows hold. */
+function selection(plan: ExpandedPlan, analysis: Analysis, table: Table): Evidence {
+  try {
+    return { kind: 'selected-rows', participants: selectRows(plan, analysis, table).rows.length };
+  } catch {
+    return { kind: 'none' };
+  }
 }
 
 function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Table): Draft {

@@ -22,7 +22,10 @@ export interface Refusal {
 type RuleCheck = (facts: DisclosureFacts, policy: Policy) => Refusal | null;
 
 /** Stops isolation: an estimate from few people, or from a population expression that selects few, is about them. */
-const participants: RuleCheck = (facts, { participants: { minimum } }) =>
+const participants = (
+  facts: Pick<DisclosureFacts, 'participants'>,
+  { participants: { minimum } }: Policy,
+): Refusal | null =>
   minimum !== null && facts.participants < minimum
     ? { rule: 'participants', code: 'RULE_PARTICIPANTS', threshold: minimum, observed: facts.participants }
     : null;
@@ -71,7 +74,7 @@ const smallestCell: RuleCheck = (facts, { smallest_cell: threshold }) => {
 
 /** Stops reading one row off a sum: where leverage is near 1, the fit passes through that participant's outcome. */
 const leverage: RuleCheck = (facts, { leverage: threshold }) =>
-  threshold !== null && facts.leverage >= threshold
+  threshold !== null && !(facts.leverage < threshold)
     ? { rule: 'leverage', code: 'RULE_LEVERAGE', threshold, observed: facts.leverage }
     : null;
 
@@ -97,4 +100,12 @@ const RULES: readonly RuleCheck[] = [
 /** Every rule that an analysis set fails under a policy, in the order above; none: its estimates may leave. */
 export function checkRelease(facts: DisclosureFacts, policy: Policy): Refusal[] {
   return RULES.flatMap((rule) => rule(facts, policy) ?? []);
+}
+
+/**
+ * The rules for saying that something is wrong with the values of the rows that a plan selects: of one person's row,
+ * whether its codes are among those that the plan expects is what the codes are.
+ */
+export function checkSelection(selected: number, policy: Policy): Refusal[] {
+  return [participants({ participants: selected }, policy) ?? []].flat();
 }
