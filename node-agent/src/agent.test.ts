@@ -13,7 +13,7 @@ import { Agent, backOff, type AgentOptions } from './agent.ts';
 import type { ExchangeAnswer } from './egress/client.ts';
 import type { Released } from './egress/gate.ts';
 import type { Draft, StudyAnswer, StudyQuestion } from './fit/draft.ts';
-import { coordinator, headerOf, newFolder, offer, openLog, RUN, site, STUDY, taskOf } from './testing.ts';
+import { coordinator, headerOf, newFolder, offer, openLog, PLAN, RUN, site, STUDY, taskOf } from './testing.ts';
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const PROBLEM: Draft = {
@@ -84,6 +84,20 @@ test('a restarted agent still knows its plan, and repeats what it said byte for 
   );
   const other = await agentOf(reopened).answerAll([stageOne('by-centre')]);
   assert.deepEqual(other.map(kindOf), ['dataProblem']);
+});
+
+test('a restart does not take up another plan that was offered under the same run', async () => {
+  const directory = newFolder();
+  const log = openLog(directory);
+  const other = PLAN.replace('id: tiny', 'id: other');
+  const second = offer(other, { planDigest: sha256(other) });
+  const before = agentOf(log);
+  assert.deepEqual((await before.answerAll([offer()])).map(kindOf), ['planAccepted']);
+  assert.deepEqual(await before.answerAll([second]), []);
+  log.close();
+  const after = agentOf(openLog(directory));
+  assert.deepEqual(await after.answerAll([second]), []);
+  assert.deepEqual((await after.answerAll([stageOne('effect')])).map(kindOf), ['dataProblem']);
 });
 
 test('a question under a run whose plan was not accepted is refused', async () => {
@@ -203,6 +217,25 @@ test('a failed exchange is tried again with the same replies; connected says how
   );
   assert.deepEqual(states, [false, true, false, false, true]);
   assert.deepEqual(replies, [0, 1, 1, 1, 0]);
+});
+
+test('asked the same again and again, it answers more and more slowly', async () => {
+  const waits: number[] = [];
+  let calls = 0;
+  const tasks = [taskOf({ $case: 'runClosed', value: {} }, {}, site)];
+  const client = {
+    exchange: (): Promise<ExchangeAnswer> => {
+      if (++calls === 5) agent.stop();
+      return Promise.resolve({ status: 'ok', tasks });
+    },
+    close: () => undefined,
+  };
+  const agent: Agent = agentOf(openLog(newFolder()), { client });
+  await agent.run(
+    (milliseconds) => Promise.resolve(void waits.push(milliseconds)),
+    () => 1,
+  );
+  assert.deepEqual(waits, [200, 400, 800]);
 });
 
 test('no common version ends the agent, with its log closed', async () => {

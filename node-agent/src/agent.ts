@@ -104,6 +104,8 @@ export class Agent {
   async #serve(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
     let replies: readonly Released[] = [];
     let failures = 0;
+    let asked = '';
+    let repeats = 0;
     while (!this.#stopped) {
       const answer = await this.#options.client.exchange(replies);
       if (this.#stopped) return;
@@ -121,6 +123,11 @@ export class Agent {
       if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
       failures = 0;
       this.#connected = true;
+      // Asked again for what it answered, or could not take: neither side would ever pause.
+      const tasks = answer.tasks.map(({ body }) => toHex(sha256(body))).join();
+      repeats = tasks !== '' && tasks === asked ? repeats + 1 : 0;
+      asked = tasks;
+      if (repeats > 0) await sleep(backOff(repeats, random()));
       replies = await this.answerAll(answer.tasks);
     }
   }
@@ -273,6 +280,7 @@ export class Agent {
     log.append({
       kind: 'approved',
       run,
+      task: toHex(task.digest),
       detail: { plan: toHex(header.planDigest), policy: toHex(policyDigest), mode: 'automatic' },
     });
     const value: PlanAccepted = { policyDigest, openPolicy };
@@ -318,19 +326,13 @@ export class Agent {
       });
   }
 
-  /** Plans accepted before a restart, from the log: approved, and offered in a message that is still there. */
+  /** Plans accepted before a restart, from the log: the offers that an approval names, not others of their runs. */
   #recall(): void {
     const { log, coordinatorKey } = this.#options;
-    const approved = new Set(log.entries.filter(({ kind }) => kind === 'approved').map(({ run }) => run));
-    for (const entry of log.entries) {
-      if (
-        entry.kind !== 'received' ||
-        entry.type !== 'planOffer' ||
-        entry.body === undefined ||
-        !approved.has(entry.run)
-      )
-        continue;
-      const signed = decode(SignedMessage, log.body(entry.body), 'a logged message');
+    const approved = new Set(log.entries.filter(({ kind }) => kind === 'approved').map(({ task }) => task));
+    for (const { kind, type, task, body } of log.entries) {
+      if (kind !== 'received' || type !== 'planOffer' || body === undefined || !approved.has(task)) continue;
+      const signed = decode(SignedMessage, log.body(body), 'a logged message');
       if (!sameBytes(signed.key, coordinatorKey)) continue;
       const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
       if (header === undefined || payload?.$case !== 'planOffer') continue;
