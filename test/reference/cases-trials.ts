@@ -167,6 +167,19 @@ export const trials: readonly Scenario[] = [
     }),
   },
   {
+    name: 'time to the first exacerbation, one study with institutions as strata',
+    dataset: 'rhdnase',
+    data: () => asOneStudy(rhdnase),
+    plan: { ...arms, outcome: FIRST_EXACERBATION },
+    whole: (['efron', 'breslow'] as const).map((ties) => ({
+      name: `stratified.${ties}`,
+      model: { family: 'cox', ties, strata: ['country'] },
+      pooled: 'treatment',
+      reference: `first-cox-stratified-${ties}`,
+      terms: { treatment: 'treat' },
+    })),
+  },
+  {
     name: 'time to the first exacerbation, interaction with FEV',
     dataset: 'rhdnase',
     data: () => oneFile(rhdnase),

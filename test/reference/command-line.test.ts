@@ -7,6 +7,7 @@ import type { Result, StudyResult, TwoStageResult } from '@concordat/shared/plan
 
 import { aggregates } from './cases-aggregates.ts';
 import { clinics } from './cases-clinics.ts';
+import { withIndicators } from './cases-indicators.ts';
 import { schools } from './cases-schools.ts';
 import { stroke } from './cases-stroke.ts';
 import { trials } from './cases-trials.ts';
@@ -179,14 +180,16 @@ function compareWhole(d: Differences, { dataset, plan }: Scenario, model: WholeM
   d.close(analysis.pooled[0]?.se, e?.se ?? null, EXACT, `${model.name} pooled SE`);
 }
 
-const scenarios = available ? [...aggregates, ...clinics, ...trials, ...stroke, ...schools] : [];
+const scenarios = available
+  ? [...aggregates, ...clinics, ...trials, ...stroke, ...schools, ...withIndicators]
+  : [];
 
 describe(
   'R through the command line',
   { skip: !available && 'the reference data are not beside the repository', concurrency: 2 },
   () => {
     for (const scenario of scenarios) {
-      test(`${scenario.dataset}: ${scenario.name}`, async () => {
+      test(`${scenario.dataset}: ${scenario.name}`, async (t) => {
         const plan = {
           plan: 1 as const,
           id: `${scenario.dataset}-reference`,
@@ -203,6 +206,7 @@ describe(
         for (const model of scenario.models ?? []) compareModel(d, scenario.dataset, model, result);
         for (const model of scenario.joint ?? []) compareJointModel(d, scenario.dataset, model, result);
         for (const model of scenario.whole ?? []) compareWhole(d, scenario, model, result);
+        t.diagnostic(`${d.compared} figures compared`);
         assert.deepEqual(d.found, [], `${d.found.length} of ${d.compared} figures differ`);
         assert.ok(d.compared > 0);
       });
