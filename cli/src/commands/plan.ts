@@ -30,7 +30,7 @@ export function planCheck(file: string, options: { readonly json?: boolean }): 0
     console.log(`  levels not declared, so agreed with the sites first: ${undeclared.join(', ')}`);
   }
   for (const analysis of plan.analyses) {
-    console.log(`  ${analysis.id}: ${analysis.approach} ${analysis.family}; ${analysis.columns.length} parameters a study`);
+    console.log(`  ${analysis.id}: ${analysis.approach} ${analysis.family}; parameters in each study: ${analysis.columns.length}`);
     console.log(`    terms: ${analysis.columns.map(({ term }) => term).join(', ')}`);
     console.log(`    stage two pools ${analysis.pool.terms.join(', ')} (tau2 ${analysis.pool.tau2}, ci ${analysis.pool.ci})`);
     if (analysis.unsupported !== null) console.log(`    not computed by this version: ${analysis.unsupported}`);
