@@ -5,7 +5,7 @@ import { afterEach, beforeEach, mock, test } from 'node:test';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
-import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { Desk } from '../exchange/desk.ts';
 import { Journal, type RunRecord } from '../store/journal.ts';
 import { RunEngine, type Progress } from './engine.ts';
@@ -351,8 +351,35 @@ test('killed at any durable step, and torn in the middle of a write, the run res
   }
 });
 
+test('killed between log and journal, the reply that was logged is the answer, and is not asked for again', async () => {
+  const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
+  let replies = 0;
+  const dying = (journal: Journal): Journal =>
+    new Proxy(journal, {
+      get: (target, name: keyof Journal) => {
+        if (name === 'addReply' && ++replies === 7) throw new Crash();
+        return (target[name] as (...args: unknown[]) => unknown).bind(target);
+      },
+    });
+  const first = new Federation({ ...setting, wrap: dying });
+  await assert.rejects(first.play(), Crash);
+  first.close();
+  const logged = first.log.entries.at(-1);
+  assert.equal(logged?.type, 'stageOneEstimate');
+  const second = new Federation(setting);
+  const asked: (string | undefined)[] = [];
+  const outcome = await second.play((study, task) => {
+    asked.push(toHex(sha256(task.body)));
+    return behave(study, task);
+  });
+  assert.equal(analysesOf(outcome), undisturbed);
+  assert.ok(!asked.includes(logged.task), 'asked again for what the log holds');
+  assert.equal(second.log.entries.filter(({ kind, task }) => kind === 'received' && task === logged.task).length, 1);
+  second.close();
+});
+
 test('a coordinator that was down for longer than the time limit still gives its sites that time', async () => {
-  const setting: Setting = { folder: newFolder(), run: newRun() };
+  const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
   const first = new Federation({ ...setting, ...dyingAt(60, false) });
   await assert.rejects(first.play(), Crash);
   first.close();

@@ -19,7 +19,7 @@ import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { signMessage, verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Desk } from '../exchange/desk.ts';
-import type { Journal, RunRecord, TaskRecord } from '../store/journal.ts';
+import type { Journal, RunRecord } from '../store/journal.ts';
 import type { SiteAnswer } from './answers.ts';
 import { runProgram, type Round, type RoundAnswers, type RunOutcome, type RunTask } from './program.ts';
 
@@ -127,7 +127,18 @@ export class RunEngine {
       assertReleasable('SiteMessage', message);
       this.#checkPayload(payload, task);
       const bytes = encode(SignedMessage, reply, 'a reply');
-      this.#logReply(task, digest, payload.$case, bytes);
+      log.append(
+        {
+          kind: 'received',
+          peer: study,
+          run: toHex(this.#run.id),
+          analysis: task.analysis,
+          round: this.#roundNumber,
+          type: payload.$case,
+          task: digest,
+        },
+        bytes,
+      );
       journal.addReply(task.digest, bytes);
       this.#settle(digest, payload.$case);
     } catch (error) {
@@ -147,9 +158,11 @@ export class RunEngine {
   }
 
   async #play(round: Round): Promise<RoundAnswers> {
-    const { desk, progress } = this.#options;
+    const { desk, journal, progress } = this.#options;
     this.#roundNumber = round.round;
-    const records = this.#ensureTasks(round);
+    this.#ensureTasks(round);
+    this.#recover(round);
+    const records = journal.tasks(this.#run.id, round.round);
     this.#roundSize = records.length;
     this.#expanded = null;
     for (const record of records) {
@@ -178,7 +191,7 @@ export class RunEngine {
   }
 
   /** The round's tasks, made, logged and journalled where they are not there yet. */
-  #ensureTasks(round: Round): readonly TaskRecord[] {
+  #ensureTasks(round: Round): void {
     const { journal, log } = this.#options;
     const known = new Set(
       journal.tasks(this.#run.id, round.round).map(({ study, analysis }) => taskKey(study, analysis)),
@@ -203,7 +216,16 @@ export class RunEngine {
       return { round: round.round, study: task.study, analysis: task.analysis, digest, message };
     });
     if (made.length > 0) journal.addTasks(this.#run.id, made);
-    return journal.tasks(this.#run.id, round.round);
+  }
+
+  /** After a crash between log and journal: the reply that was logged is the answer, whatever the site sends again. */
+  #recover({ round }: Round): void {
+    const { journal, log } = this.#options;
+    for (const { digest, reply, decision } of journal.tasks(this.#run.id, round)) {
+      if (reply !== null || decision !== null) continue;
+      const logged = log.entriesOf(toHex(digest)).find(({ kind }) => kind === 'received');
+      if (logged?.body !== undefined) journal.addReply(digest, log.body(logged.body));
+    }
   }
 
   #sign(task: RunTask, round: number): SignedMessage {
@@ -301,25 +323,6 @@ export class RunEngine {
       tasks: this.#roundSize,
     });
     if (this.#open.size === 0) this.#settled();
-  }
-
-  /** A crash between log and journal may bring the same reply again: logged once. */
-  #logReply(task: OpenTask, digest: string, type: string, bytes: Uint8Array): void {
-    const { log } = this.#options;
-    if (log.entriesOf(digest).some(({ kind }) => kind === 'received')) return;
-    const run = toHex(this.#run.id);
-    log.append(
-      {
-        kind: 'received',
-        peer: task.study,
-        run,
-        analysis: task.analysis,
-        round: this.#roundNumber,
-        type,
-        task: digest,
-      },
-      bytes,
-    );
   }
 
   /** The same bytes again are harmless; other bytes, or an answer that comes too late, are logged and not used. */
