@@ -16,7 +16,7 @@ for program in node-agent coordinator; do
   cp package.json package-lock.json "$context"
   # npm reads every workspace's manifest; the sources are only this program's and what it imports.
   for room in */package.json; do install -D -m 644 "$room" "$context/$room"; done
-  for room in proto/gen shared/src "$program/src"; do
+  for room in proto/gen shared/src shared/schema "$program/src"; do
     mkdir -p "$context/$room"
     tar --create --exclude='*.test.ts' --directory "$room" . | tar --extract --directory "$context/$room"
   done
