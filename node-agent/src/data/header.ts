@@ -37,9 +37,11 @@ export async function readHeader(path: string): Promise<Header> {
     throw fail('data/empty', 'the first line is blank', 'begin the file with a line of column names');
   const delimiter = /\.tsv(\.gz)?$/i.test(path) ? '\t' : sniffDelimiter(text);
   const names = splitRecord(text, delimiter).map((name) => name.trim());
-  const twice = names.find((name, i) => name !== '' && names.indexOf(name) < i);
-  if (twice !== undefined) {
-    throw new ConcordatError('data/duplicate-header', `two columns are named "${twice}"`, {
+  const twice = names.findIndex((name, i) => name !== '' && names.indexOf(name) < i);
+  if (twice >= 0) {
+    // By position: the first line of a file without a header is a record.
+    const first = names.indexOf(names[twice]!);
+    throw new ConcordatError('data/duplicate-header', `columns ${first + 1} and ${twice + 1} have the same name`, {
       place: `${path}, line 1`,
       remedy: 'give every column a name of its own',
     });

@@ -1,0 +1,197 @@
+/** The command as a user gives it: what it prints, how it exits, what it leaves behind. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, test } from 'node:test';
+import { generateSigningKey } from '@concordat/shared/wire/signing.ts';
+
+const repository = resolve(import.meta.dirname, '../..');
+const root = mkdtempSync(join(tmpdir(), 'command-'));
+after(() => rmSync(root, { recursive: true }));
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function concordat(...argv: readonly string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(repository, 'cli/bin/concordat.mjs'), ...argv],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, NODE_COMPILE_CACHE: join(repository, '.cache/compile') },
+    },
+  );
+  return { status, stdout, stderr };
+}
+
+const PLAN = `plan: 1
+id: command
+treatment: {variable: arm, control: 0, active: 1}
+outcome: {kind: continuous, variable: y}
+analyses:
+  - {id: effect, approach: two-stage, model: {family: gaussian}}
+`;
+const file = (name: string, text: string): string => {
+  writeFileSync(join(root, name), text);
+  return join(root, name);
+};
+const plan = file('plan.yaml', PLAN);
+const invalid = file('invalid.yaml', PLAN.replace('gaussian', 'gausian').replace('control: 0, ', ''));
+const data = join(root, 'data');
+mkdirSync(data);
+for (const study of ['A', 'B']) {
+  const rows = Array.from(
+    { length: 40 },
+    (_, i) => `${i % 2},${100 + ((i * 7 + study.charCodeAt(0)) % 13) - 4 * (i % 2)}`,
+  );
+  writeFileSync(join(data, `${study}.csv`), `arm,y\n${rows.join('\n')}\n`);
+}
+
+test('--help and --version: status 0', () => {
+  const help = concordat('--help');
+  assert.equal(help.status, 0);
+  for (const command of ['demo', 'local', 'plan', 'coordinator', 'agent'])
+    assert.match(help.stdout, new RegExp(`^  ${command}`, 'm'));
+  assert.match(concordat('--version').stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('usage that is wrong: status 2, and what to look at', () => {
+  for (const argv of [
+    ['local', '--plna', plan],
+    ['unknown'],
+    ['local', '--plan', plan],
+    ['plan', 'schema', '--of', 'x'],
+  ]) {
+    const { status, stderr } = concordat(...argv);
+    assert.equal(status, 2, argv.join(' '));
+    assert.match(stderr, /error: /);
+  }
+});
+
+test('a plan that is invalid or not there: status 2 with every fault, no process started, no folder made', () => {
+  const out = join(root, 'none');
+  const { status, stdout, stderr } = concordat(
+    'local',
+    '--plan',
+    invalid,
+    '--data',
+    data,
+    '--out',
+    out,
+    '--json',
+  );
+  assert.equal(status, 2);
+  assert.equal(stdout, '');
+  assert.match(stderr, /^plan\/schema/);
+  assert.match(stderr, /gausian/);
+  assert.match(stderr, /control/);
+  assert.ok(!existsSync(out));
+  assert.equal(concordat('plan', 'check', invalid, '--json').status, 2);
+  assert.equal(concordat('plan', 'check', join(root, 'absent.yaml')).status, 2);
+});
+
+test('plan check says what the plan asks; --json for machines', () => {
+  assert.match(concordat('plan', 'check', plan).stdout, /effect: two-stage gaussian/);
+  const { status, stdout } = concordat('plan', 'check', plan, '--json');
+  assert.equal(status, 0);
+  const checked = JSON.parse(stdout) as { valid: boolean; analyses: { id: string; pooled: string[] }[] };
+  assert.equal(checked.valid, true);
+  assert.deepEqual(
+    checked.analyses.map(({ id, pooled }) => [id, pooled]),
+    [['effect', ['treatment']]],
+  );
+});
+
+test('plan schema prints the published schemas', () => {
+  for (const document of ['plan', 'result', 'policy', 'map']) {
+    const { status, stdout } = concordat('plan', 'schema', '--of', document);
+    assert.equal(status, 0);
+    assert.equal(stdout, readFileSync(join(repository, `shared/schema/${document}.schema.json`), 'utf8'));
+  }
+});
+
+test('the policy `open` is for concordat local alone: an agent refuses it, also under another name', () => {
+  const open = readFileSync(join(repository, 'node-agent/policies/open.yaml'), 'utf8');
+  for (const text of [open, open.replace(/name: .*/, 'name: ours')]) {
+    const config = {
+      agent: 1,
+      study: 'A',
+      coordinator: '127.0.0.1:1',
+      coordinator_key: '0'.repeat(64),
+      tls: { ca: 'x', certificate: 'x', key: 'x' },
+      signing_key: file('signing.key', generateSigningKey()),
+      data: 'x',
+      policy: file('policy.yaml', text),
+      log: join(root, 'agent-log'),
+    };
+    const { status, stderr } = concordat('agent', '--config', file('agent.yaml', JSON.stringify(config)));
+    assert.equal(status, 2);
+    assert.match(stderr, /^policy\/invalid/);
+    assert.ok(!existsSync(join(root, 'agent-log')));
+  }
+});
+
+test('local: status 0 and JSON lines; given again for a finished run, the earlier one is set aside', () => {
+  const out = join(root, 'out');
+  const argv = ['local', '--plan', plan, '--data', data, '--out', out, '--json'];
+  const { status, stdout, stderr } = concordat(...argv);
+  assert.equal(status, 0, stderr);
+  const events = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { event: string });
+  assert.equal(events[0]?.event, 'prepared');
+  assert.equal(events.at(-1)?.event, 'result');
+  const idOf = (path: string): string =>
+    (JSON.parse(readFileSync(path, 'utf8')) as { run: { id: string } }).run.id;
+  const first = idOf(join(out, 'result.json'));
+  assert.equal(concordat(...argv).status, 0);
+  assert.notEqual(idOf(join(out, 'result.json')), first);
+  assert.equal(idOf(join(out, 'earlier', first, 'result.json')), first);
+  assert.deepEqual(readdirSync(join(out, 'earlier', first)).toSorted(), [
+    'figures',
+    'log',
+    'report.html',
+    'result.json',
+  ]);
+  assert.ok(!existsSync(join(out, '.concordat')));
+});
+
+test('local: status 3 where an analysis failed, and the result says why', () => {
+  const strict = file('strict.yaml', `${PLAN}minimum_studies: 3\n`);
+  const { status, stdout } = concordat(
+    'local',
+    '--plan',
+    strict,
+    '--data',
+    data,
+    '--out',
+    join(root, 'strict'),
+  );
+  assert.equal(status, 3);
+  assert.match(stdout, /effect: failed: 2 of 2 studies gave an estimate; the plan asks for at least 3/);
+});
+
+test('local: an unfinished run of another plan is run/conflict, and stays as it is', () => {
+  const state = join(root, 'busy', '.concordat');
+  mkdirSync(state, { recursive: true });
+  writeFileSync(join(state, 'complete'), 'another');
+  const { status, stderr } = concordat('local', '--plan', plan, '--data', data, '--out', join(root, 'busy'));
+  assert.equal(status, 2);
+  assert.match(stderr, /^run\/conflict/);
+  assert.deepEqual(readdirSync(state), ['complete']);
+});
