@@ -207,11 +207,11 @@ function includedStudy(
   const terms = analysis.columns.filter((_, i) => position[i] !== null).map(({ term }) => term);
   const vcovAt = (i: number, j: number): number => estimate.vcov[packedIndex(i, j)] ?? 0;
   const counts = countsOf(plan, estimate.counts);
-  const notPooled = !analysis.pool.terms.some((term) => terms.includes(term));
+  const withoutPooledTerm = !analysis.pool.terms.some((term) => terms.includes(term));
   const means = modifierMeans(analysis, estimate);
   return {
     study,
-    ...(notPooled
+    ...(withoutPooledTerm
       ? {
           status: 'excluded',
           reason: {

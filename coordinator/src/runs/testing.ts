@@ -98,7 +98,7 @@ export function estimate(study: string, p: number): StageOneEstimate {
 }
 
 /** Levels of `centre`: what each study has, in its own order. */
-export const CENTRES: Readonly<Record<string, readonly (string | number)[]>> = {
+const CENTRES: Readonly<Record<string, readonly (string | number)[]>> = {
   A: ['south', 2],
   B: ['north', 10],
   C: [2],

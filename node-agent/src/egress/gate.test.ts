@@ -124,7 +124,10 @@ test('a failure to fit is held to the same rules: its counts are about people to
 test('what is wrong with the rows that a plan selects is not said of a few', () => {
   const gate = gateOf(openLog(newFolder()));
   const payload: Payload = { $case: 'dataProblem', value: { problem: 'PROBLEM_IMPOSSIBLE_CODE' } };
-  const of = (participants: number): Draft => ({ payload, evidence: { kind: 'selected-rows', participants } });
+  const of = (participants: number): Draft => ({
+    payload,
+    evidence: { kind: 'selected-rows', participants },
+  });
   assert.equal(ruleOf(gate.release(of(1), newTask())), Rule.RULE_PARTICIPANTS);
   assert.equal(ruleOf(gate.release(of(19), newTask())), Rule.RULE_PARTICIPANTS);
   assert.deepEqual(payloadOf(gate.release(of(20), newTask())), payload);
@@ -190,7 +193,7 @@ test('only what the gate made can be sent: a look-alike is refused before a conn
   const lookAlike = { message: genuine.message, task: genuine.task, gate: true } as unknown as Released;
   const heir = Object.assign(Object.create(Released.prototype) as Released, genuine);
   assert.ok(Released.check(genuine));
-  for (const value of [lookAlike, heir, { ...genuine } as Released]) {
+  for (const value of [lookAlike, heir, Object.fromEntries(Object.entries(genuine)) as unknown as Released]) {
     assert.ok(!Released.check(value));
     assert.throws(
       () => ExchangeClient.prototype.exchange.call(Object.create(ExchangeClient.prototype), [value]),

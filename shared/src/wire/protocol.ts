@@ -6,8 +6,6 @@ export const PROTOCOL_NEWEST = 1;
 
 /** Largest frame either side accepts or sends, bytes. */
 export const FRAME_LIMIT = 4 * 1024 * 1024;
-/** Longest plan file, bytes. */
-export const PLAN_LIMIT = 256 * 1024;
 /** Longest text of a factor level, characters: a code of a data dictionary, never free text. */
 export const LEVEL_TEXT_LIMIT = 64;
 /** How long the coordinator holds an idle exchange open, milliseconds. */
