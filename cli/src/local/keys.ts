@@ -13,6 +13,7 @@ import {
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Name,
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
   type X509Certificate,
@@ -58,7 +59,8 @@ export async function makeAuthority(folder: string): Promise<Authority> {
       const own = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
       const certificate = await X509CertificateGenerator.create(
         {
-          subject: [{ CN: [subject] }],
+          // Typed: of plain text the library takes #, quotation marks and backslashes for notation.
+          subject: new Name([{ CN: [{ utf8String: subject }] }]),
           issuer: ca.subject,
           publicKey: own.publicKey,
           signingKey: keys.privateKey,
