@@ -91,6 +91,13 @@ test('levels are agreed as the union of all, numbers in order before text, whoev
   }
 });
 
+test('a level that is a number at one site and text at another is one level', () => {
+  const levels = ['2', 'x', '10'].map((value) => ({ code: { $case: 'text', value } as const }));
+  const answer = reply({ $case: 'factorLevels', value: { variables: [{ variable: 'centre', levels }] } });
+  const { outcome } = play(but('B', 'factor levels', answer));
+  assert.deepEqual(outcome.plan.levels['centre'], [2, 10, 'south', 'x']);
+});
+
 test('a plan that declares its levels has no round for them', () => {
   const { rounds } = play(honestly, `${PLAN}levels: {centre: [2, 10, north, south]}\n`);
   assert.deepEqual(

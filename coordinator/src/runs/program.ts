@@ -5,6 +5,7 @@
  */
 import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
+import { codeKey, codeNumber } from '@concordat/shared/plan/codes.ts';
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { AnalysisResult } from '@concordat/shared/plan/result-types.ts';
@@ -167,7 +168,9 @@ function agreeLevels(
   return Object.fromEntries(
     variables.map((variable, i) => {
       const codes = answers.flatMap((answer) => (answer.variables[i]?.levels ?? []).map(codeOf));
-      return [variable, [...new Set(codes)].toSorted(byCode)];
+      // A column of numbers at one site may be text at another, where one of its values is.
+      const byKey = new Map(codes.map((code) => [codeKey(code), codeNumber(code) ?? code]));
+      return [variable, [...byKey.values()].toSorted(byCode)];
     }),
   );
 }
