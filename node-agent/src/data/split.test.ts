@@ -8,7 +8,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { findStudyFile, readFolder } from './files.ts';
 import { readColumns } from './read.ts';
-import { listStudies, splitByStudy } from './split.ts';
+import { splitByStudy } from './split.ts';
 import { codeAt, columnOf } from './table.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'concordat-split-'));
@@ -33,7 +33,9 @@ test('one file each: names are study ids, other files are passed over', async ()
     'README.md': '',
     '.hidden.csv': '',
   });
-  assert.deepEqual(await listStudies(folder), ['B', 'C', 'D', 'De Fronzo (1995)']);
+  const found = await readFolder(folder);
+  assert.ok(found.kind === 'one-each');
+  assert.deepEqual([...found.files.keys()], ['B', 'C', 'D', 'De Fronzo (1995)']);
   assert.equal(await findStudyFile(folder, 'C'), join(folder, 'C.csv.gz'));
   await assert.rejects(findStudyFile(folder, 'E'), { code: 'data/unreadable' });
 });
@@ -67,7 +69,6 @@ test('a CSV file is split byte for byte', async () => {
   for (const folder of [folderOf({ 'ipd.csv': all }), folderOf({ 'ipd.csv.gz': gzipSync(all) })]) {
     const found = await readFolder(folder);
     assert.ok(found.kind === 'ipd');
-    assert.deepEqual(await listStudies(folder), Object.keys(records));
     const files = await splitByStudy(found.path, out());
     assert.deepEqual([...files.keys()], Object.keys(records));
     for (const [study, rows] of Object.entries(records)) {
@@ -108,6 +109,30 @@ test('Parquet stays Parquet and JSON becomes NDJSON, with the same values', asyn
     const x = columnOf(await readColumns(files.get('A')!, ['x']), 'x');
     assert.deepEqual([codeAt(x, 0), codeAt(x, 1)], [1, null]);
     assert.equal(codeAt(columnOf(await readColumns(files.get("B's")!, ['x']), 'x'), 0), 2.5);
+  }
+});
+
+test('ids that look like numbers are those of the file, in Parquet and JSON too', async () => {
+  const json = folderOf({ 'ipd.json': '[{"study":"007","x":1},{"study":"3.0","x":2},{"study":"A","x":3},{"study":" 7","x":4}]' });
+  const instance = await DuckDBInstance.create(':memory:');
+  const connection = await instance.connect();
+  const write = async (ids: string, type: string) => {
+    const path = join(folderOf({}), 'ipd.parquet');
+    await connection.run(`COPY (SELECT study::${type} AS study, 1 AS x FROM (VALUES ${ids}) t(study)) TO '${path}'`);
+    return path;
+  };
+  const cases: readonly [string, readonly string[]][] = [
+    [join(json, 'ipd.json'), ['007', '3.0', 'A', '7']],
+    [await write("('007'), ('10'), ('2')", 'VARCHAR'), ['007', '10', '2']],
+    [await write('(10), (2), (1.5)', 'DOUBLE'), ['10', '2', '1.5']],
+    [await write('(10), (2)', 'INTEGER'), ['10', '2']],
+  ];
+  connection.closeSync();
+  instance.closeSync();
+  for (const [path, ids] of cases) {
+    const files = await splitByStudy(path, out());
+    assert.deepEqual([...files.keys()], ids);
+    for (const file of files.values()) assert.equal((await readColumns(file, ['x'])).rows, 1);
   }
 });
 

@@ -4,23 +4,19 @@ import { join, resolve } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { literal, readFault, withDatabase } from './database.ts';
-import { readFolder } from './files.ts';
 import { readHeader, splitRecord } from './header.ts';
 import { formatOf, readColumns, relationOf } from './read.ts';
-import { codeAt, columnOf, missingColumns } from './table.ts';
+import { columnOf, isMissing, missingColumns } from './table.ts';
 
 const STUDY = 'study';
+/** A study's id as it is written; of numbers that are stored as floating point, as R stores all of its own: 3, not 3.0. */
+const STUDY_TEXT = `CASE WHEN typeof(${STUDY}) IN ('DOUBLE', 'FLOAT') THEN regexp_replace(CAST(${STUDY} AS VARCHAR), '\\.0$', '')
+  ELSE trim(CAST(${STUDY} AS VARCHAR)) END`;
 const [LF, CR, QUOTE] = [0x0a, 0x0d, 0x22];
 /** Bytes held before they are written. */
 const PENDING = 1 << 20;
 /** Longest record, in bytes; as DuckDB's. */
 const LONGEST = 1 << 21;
-
-/** The studies of a data folder, in order of name or of first row. */
-export async function listStudies(folder: string): Promise<string[]> {
-  const found = await readFolder(folder);
-  return found.kind === 'one-each' ? [...found.files.keys()] : studiesIn(found.path);
-}
 
 /**
  * Writes a file for each value of the `study` column of an ipd file into `folder`, and returns each study's file. CSV records
@@ -34,13 +30,19 @@ export async function splitByStudy(ipdPath: string, folder: string): Promise<Rea
   const format = formatOf(path);
   if (format === 'csv') return splitCsv(path, folder);
   const extension = format === 'parquet' ? '.parquet' : '.ndjson';
+  const layout = format === 'parquet' ? 'parquet' : 'json';
   const nameOf = fileNamer(folder, extension);
-  const files = new Map((await studiesIn(path)).map((study) => [study, nameOf(study)]));
+  await checkStudies(path);
+  const relation = relationOf(path, format!);
+  const files = new Map<string, string>();
   await withDatabase({ files: [path], folder: resolve(folder) }, {}, async (connection) => {
-    for (const [study, file] of files) {
-      const rows = `SELECT * FROM ${relationOf(path, format!)} WHERE trim(CAST(${STUDY} AS VARCHAR)) = ${literal(study)}`;
-      const layout = format === 'parquet' ? 'parquet' : 'json';
+    const inOrder = `SELECT id FROM (SELECT ${STUDY_TEXT} AS id, row_number() OVER () AS place FROM ${relation})
+      GROUP BY id ORDER BY min(place)`;
+    for (const [study] of (await connection.runAndReadAll(inOrder)).getRows() as [string][]) {
+      const file = nameOf(study);
+      const rows = `SELECT * FROM ${relation} WHERE ${STUDY_TEXT} = ${literal(study)}`;
       await connection.run(`COPY (${rows}) TO ${literal(resolve(file))} (FORMAT ${layout})`);
+      files.set(study, file);
     }
   }).catch((error: unknown) => {
     throw readFault(error, path);
@@ -48,16 +50,11 @@ export async function splitByStudy(ipdPath: string, folder: string): Promise<Rea
   return files;
 }
 
-async function studiesIn(path: string): Promise<string[]> {
-  const column = columnOf(await readColumns(path, [STUDY]), STUDY);
-  const studies = new Set<string>();
-  const rows = column.kind === 'numeric' ? column.values.length : column.codes.length;
-  for (let row = 0; row < rows; row++) {
-    const code = codeAt(column, row);
-    if (code === null) throw withoutStudy(path, row + 1);
-    studies.add(String(code));
-  }
-  return [...studies];
+/** Every row names a study. */
+async function checkStudies(path: string): Promise<void> {
+  const table = await readColumns(path, [STUDY]);
+  const column = columnOf(table, STUDY);
+  for (let row = 0; row < table.rows; row++) if (isMissing(column, row)) throw withoutStudy(path, row + 1);
 }
 
 function withoutStudy(path: string, row: number): ConcordatError {
