@@ -33,7 +33,11 @@ export interface PartyKeys {
 
 export interface Authority {
   /** Writes `<name>.{crt,tls.key,signing.key}` into the folder, readable by its owner alone. */
-  issue(name: string, subject: string, server: { readonly hosts: readonly string[] } | null): Promise<PartyKeys>;
+  issue(
+    name: string,
+    subject: string,
+    server: { readonly hosts: readonly string[] } | null,
+  ): Promise<PartyKeys>;
 }
 
 /** Makes an authority, and writes its certificate to `<folder>/ca.crt`; its own key is never written. */
@@ -69,8 +73,12 @@ export async function makeAuthority(folder: string): Promise<Authority> {
           extensions: [
             new BasicConstraintsExtension(false, undefined, true),
             new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-            new ExtendedKeyUsageExtension([server === null ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth]),
-            ...(server === null ? [] : [new SubjectAlternativeNameExtension(server.hosts.map(alternativeName))]),
+            new ExtendedKeyUsageExtension([
+              server === null ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth,
+            ]),
+            ...(server === null
+              ? []
+              : [new SubjectAlternativeNameExtension(server.hosts.map(alternativeName))]),
           ],
         },
         provider,
@@ -81,7 +89,10 @@ export async function makeAuthority(folder: string): Promise<Authority> {
       write('crt', certificate.toString('pem'));
       write('tls.key', pem('PRIVATE KEY', await webcrypto.subtle.exportKey('pkcs8', own.privateKey)));
       write('signing.key', signing);
-      return { publicKey: toHex(signingIdentity(signing, name).publicKey), fingerprint: fingerprint(certificate) };
+      return {
+        publicKey: toHex(signingIdentity(signing, name).publicKey),
+        fingerprint: fingerprint(certificate),
+      };
     },
   };
 }
@@ -95,6 +106,9 @@ function fingerprint(certificate: X509Certificate): string {
 }
 
 function pem(label: string, der: ArrayBuffer): string {
-  const body = Buffer.from(der).toString('base64').replaceAll(/(.{64})/g, '$1\n').trimEnd();
+  const body = Buffer.from(der)
+    .toString('base64')
+    .replaceAll(/(.{64})/g, '$1\n')
+    .trimEnd();
   return `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
 }

@@ -113,12 +113,16 @@ test('Parquet stays Parquet and JSON becomes NDJSON, with the same values', asyn
 });
 
 test('ids that look like numbers are those of the file, in Parquet and JSON too', async () => {
-  const json = folderOf({ 'ipd.json': '[{"study":"007","x":1},{"study":"3.0","x":2},{"study":"A","x":3},{"study":" 7","x":4}]' });
+  const json = folderOf({
+    'ipd.json': '[{"study":"007","x":1},{"study":"3.0","x":2},{"study":"A","x":3},{"study":" 7","x":4}]',
+  });
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
   const write = async (ids: string, type: string) => {
     const path = join(folderOf({}), 'ipd.parquet');
-    await connection.run(`COPY (SELECT study::${type} AS study, 1 AS x FROM (VALUES ${ids}) t(study)) TO '${path}'`);
+    await connection.run(
+      `COPY (SELECT study::${type} AS study, 1 AS x FROM (VALUES ${ids}) t(study)) TO '${path}'`,
+    );
     return path;
   };
   const cases: readonly [string, readonly string[]][] = [

@@ -81,9 +81,11 @@ export function poolJointly(
 
   const observations = counts.reduce((sum, count) => sum + count, 0);
   const df = observations - p;
-  const warnings: Warning[] = [];
+  // As many estimates as terms: each is one study's own, with its own normal interval.
+  const inflated = options.ci !== 'normal' && df > 0;
+  const warnings: Warning[] = df > 0 ? [] : [poolingWarning('single-study')];
   let inflation = 1;
-  if (options.ci !== 'normal') {
+  if (inflated) {
     inflation = fit.q <= Number.EPSILON ? 0 : fit.q / df;
     if (options.ci === 'HKSJ-adhoc') inflation = Math.max(1, inflation);
     if (common) warnings.push(poolingWarning('hksj-common-effect'));
@@ -104,7 +106,7 @@ export function poolJointly(
   };
   const vcov = unscale(fit.vcov, inflation);
   const between = unscale(sigma, 1);
-  const referenceDf = options.ci === 'normal' ? null : df;
+  const referenceDf = inflated ? df : null;
   // Densities of rescaled estimates: the Jacobian; REML has p dimensions less.
   const jacobian = scales.reduce(
     (sum, scale, j) => sum + (counts[j]! - (restricted ? 1 : 0)) * Math.log(scale),

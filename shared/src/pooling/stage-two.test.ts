@@ -225,6 +225,31 @@ test('a term of one study stays out of the joint estimate', () => {
   assert.ok(codes(r.warnings).includes(`single-study ${other.term}`));
 });
 
+test('one study of several terms keeps its own estimates and normal intervals, whatever interval is asked for', () => {
+  const vcov = [
+    [0.03, 0.001],
+    [0.001, 0.04],
+  ];
+  const one = [study('a', ['treatment', WITHIN], [0.3, 0.7], vcov, 50)];
+  for (const tau2 of ['FE', 'REML'] as const) {
+    for (const ci of ['normal', 'HKSJ', 'HKSJ-adhoc'] as const) {
+      const r = stageTwo(analysis([treatment, within], { tau2, ci }), one);
+      assert.deepEqual(
+        r.pooled,
+        r.separate.map(({ pooled }) => pooled),
+      );
+      assert.deepEqual(
+        r.pooled.map(({ estimate, df }) => [estimate, df]),
+        [
+          [0.3, null],
+          [0.7, null],
+        ],
+      );
+      assert.ok(r.warnings.some(({ code }) => code === 'single-study'));
+    }
+  }
+});
+
 test('several arms: pooled jointly, each pair compared', () => {
   const arms = [1, 2, 3].map((value): DesignColumn => ({
     term: `treatment[${value}]`,
