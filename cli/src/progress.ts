@@ -8,7 +8,14 @@ export type ProgressEvent =
   | CoordinatorProgress
   | { readonly event: 'prepared'; readonly studies: number; readonly processes: number }
   | { readonly event: 'restarted'; readonly what: string }
-  | { readonly event: 'result'; readonly out: string; readonly log: string; readonly result: Result };
+  | {
+      readonly event: 'result';
+      readonly out: string;
+      readonly log: string;
+      readonly result: Result;
+      /** From the sites' own logs, where this command can see them. */
+      readonly problems?: readonly string[];
+    };
 
 export type Print = (event: ProgressEvent) => void;
 
@@ -16,22 +23,29 @@ export type Print = (event: ProgressEvent) => void;
 const LIVE_SITES = 24;
 
 export function progressPrinter({ json }: { readonly json: boolean }): Print {
-  if (json) return (event) => console.log(JSON.stringify(event.event === 'result' ? machineResult(event) : event));
-  return process.stdout.isTTY ? livePrinter() : (event) => plainLines(event).forEach((line) => console.log(line));
+  if (json)
+    return (event) => console.log(JSON.stringify(event.event === 'result' ? machineResult(event) : event));
+  return process.stdout.isTTY
+    ? livePrinter()
+    : (event) => plainLines(event).forEach((line) => console.log(line));
 }
 
 function machineResult({ out, result }: { readonly out: string; readonly result: Result }): object {
   return {
     event: 'result',
     out,
-    analyses: Object.fromEntries(Object.entries(result.analyses).map(([id, { status, reason }]) => [id, { status, reason }])),
+    analyses: Object.fromEntries(
+      Object.entries(result.analyses).map(([id, { status, reason }]) => [id, { status, reason }]),
+    ),
   };
 }
 
 function plainLines(event: ProgressEvent): readonly string[] {
   switch (event.event) {
     case 'prepared':
-      return [`prepared ${event.studies} trials, each with its own keys, records, policy and log (${event.processes} agent processes)`];
+      return [
+        `prepared ${event.studies} trials, each with its own keys, records, policy and log (${event.processes} agent processes)`,
+      ];
     case 'listening':
       return [`coordinator listens on port ${event.port} for ${event.sites} sites`];
     case 'site':
@@ -39,9 +53,13 @@ function plainLines(event: ProgressEvent): readonly string[] {
     case 'round':
       return [`round ${event.round} (${event.name}): ${event.answered} of ${event.tasks} answers`];
     case 'answer':
-      return [`round ${event.round}: ${event.study}${event.analysis === '' ? '' : `, ${event.analysis}`}: ${words(event.type)} (${event.answered} of ${event.tasks})`];
+      return [
+        `round ${event.round}: ${event.study}${event.analysis === '' ? '' : `, ${event.analysis}`}: ${words(event.type)} (${event.answered} of ${event.tasks})`,
+      ];
     case 'no answer':
-      return [`round ${event.round}: ${event.study}${event.analysis === '' ? '' : `, ${event.analysis}`}: no answer within the time limit`];
+      return [
+        `round ${event.round}: ${event.study}${event.analysis === '' ? '' : `, ${event.analysis}`}: no answer within the time limit`,
+      ];
     case 'restarted':
       return [`${event.what} ended unexpectedly and was started again; the run goes on where it stopped`];
     case 'result':
@@ -56,7 +74,9 @@ function livePrinter(): Print {
   const draw = (): void => {
     const lines = [...sites].slice(0, LIVE_SITES).map(([study, state]) => `  ${study.padEnd(16)} ${state}`);
     if (sites.size > LIVE_SITES) lines.push(`  … and ${sites.size - LIVE_SITES} more sites`);
-    process.stdout.write(`${drawn > 0 ? `\u001B[${drawn}A` : ''}${[head, ...lines].map((line) => `\u001B[2K${line}\n`).join('')}`);
+    process.stdout.write(
+      `${drawn > 0 ? `\u001B[${drawn}A` : ''}${[head, ...lines].map((line) => `\u001B[2K${line}\n`).join('')}`,
+    );
     drawn = lines.length + 1;
   };
   return (event) => {
@@ -66,7 +86,8 @@ function livePrinter(): Print {
       return;
     }
     if (event.event === 'site') sites.set(event.study, 'connected');
-    if (event.event === 'round') head = `round ${event.round} (${event.name}): ${event.answered} of ${event.tasks} answers`;
+    if (event.event === 'round')
+      head = `round ${event.round} (${event.name}): ${event.answered} of ${event.tasks} answers`;
     if (event.event === 'answer') {
       head = head.replace(/: .*/, `: ${event.answered} of ${event.tasks} answers`);
       sites.set(event.study, `${event.analysis === '' ? '' : `${event.analysis}: `}${words(event.type)}`);

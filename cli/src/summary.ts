@@ -1,12 +1,23 @@
 /** What a run found, in a few lines for a terminal. */
 import type { AnalysisResult, PooledTerm, Result } from '@concordat/shared/plan/result-types.ts';
 
-export function summary({ result, out, log }: { readonly result: Result; readonly out: string; readonly log: string }): readonly string[] {
+interface Finished {
+  readonly result: Result;
+  readonly out: string;
+  readonly log: string;
+  readonly problems?: readonly string[];
+}
+
+export function summary({ result, out, log, problems = [] }: Finished): readonly string[] {
   const missing = result.run.sites.filter(({ status }) => status !== 'answered');
   return [
     '',
     ...Object.entries(result.analyses).flatMap(([id, analysis]) => analysisLines(id, analysis)),
-    ...missing.map(({ study, status, reason }) => `${study}: ${status}${reason === undefined ? '' : ` (${reason.message})`}`),
+    ...missing.map(
+      ({ study, status, reason }) =>
+        `${study}: ${status}${reason === undefined ? '' : ` (${reason.message})`}`,
+    ),
+    ...(problems.length === 0 ? [] : ['', 'From the sites’ own logs:', ...problems]),
     '',
     `report   ${out}/report.html`,
     `result   ${out}/result.json`,
@@ -16,7 +27,8 @@ export function summary({ result, out, log }: { readonly result: Result; readonl
 }
 
 function analysisLines(id: string, analysis: AnalysisResult): readonly string[] {
-  if (analysis.status !== 'done') return [`${id}: ${analysis.status}: ${analysis.reason?.message ?? 'no reason given'}`];
+  if (analysis.status !== 'done')
+    return [`${id}: ${analysis.status}: ${analysis.reason?.message ?? 'no reason given'}`];
   const pooled = analysis.approach === 'two-stage' ? analysis.pooled : [];
   const used = analysis.studies.filter(({ status }) => status === 'included').length;
   const others = analysis.studies
@@ -34,7 +46,9 @@ function termLine({ term, estimate, se, ci, p }: PooledTerm, ratio: string | nul
   if (estimate === null || se === null) return `${term}: not computed`;
   const interval = ci === null ? '' : ` [${short(ci[0])}, ${short(ci[1])}]`;
   const exponentiated =
-    ratio === null || ci === null ? '' : `; ${term.includes(':') ? `ratio of ${ratio}s` : ratio} ${short(Math.exp(estimate))} [${short(Math.exp(ci[0]))}, ${short(Math.exp(ci[1]))}]`;
+    ratio === null || ci === null
+      ? ''
+      : `; ${term.includes(':') ? `ratio of ${ratio}s` : ratio} ${short(Math.exp(estimate))} [${short(Math.exp(ci[0]))}, ${short(Math.exp(ci[1]))}]`;
   return `${term}: ${short(estimate)} (SE ${short(se)})${interval}${p === null ? '' : `, p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}`}${exponentiated}`;
 }
 

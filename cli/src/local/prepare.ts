@@ -11,6 +11,7 @@ import { splitByStudy } from '@concordat/node-agent/data/split.ts';
 import { parsePolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { parse, stringify } from 'yaml';
 
@@ -43,16 +44,26 @@ const HOST = '127.0.0.1';
 export async function prepare(args: LocalArguments, planText: string): Promise<Federation> {
   const out = resolve(args.out);
   const state = join(out, '.concordat');
-  const policy = args.policy === 'open' ? OPEN_POLICY_FILE : args.policy === undefined ? null : resolve(args.policy);
+  const policy =
+    args.policy === 'open' ? OPEN_POLICY_FILE : args.policy === undefined ? null : resolve(args.policy);
   const policyText = policy === null ? '' : readText(policy, 'policy/invalid');
   if (policy !== null) parsePolicy(policyText, policy);
-  const identity = toHex(sha256(JSON.stringify([planText, resolve(args.data), policyText])));
+  const identity = toHex(
+    sha256(
+      JSON.stringify([
+        planText,
+        resolve(args.data),
+        policyText,
+        args.map === undefined ? null : resolve(args.map),
+      ]),
+    ),
+  );
 
   if (!isComplete(state)) {
     rmSync(state, { recursive: true, force: true });
     mkdirSync(state, { recursive: true, mode: 0o700 });
     try {
-      await makeFederation(state, out, args, policy);
+      await makeFederation(state, out, args, planText, policy);
     } catch (error) {
       rmSync(state, { recursive: true, force: true });
       throw error;
@@ -60,10 +71,14 @@ export async function prepare(args: LocalArguments, planText: string): Promise<F
     setAside(out);
     writeFileSync(join(state, 'complete'), identity);
   } else if (readFileSync(join(state, 'complete'), 'utf8') !== identity) {
-    throw new ConcordatError('run/conflict', 'the output folder holds an unfinished run of another plan, policy or data folder', {
-      place: args.out,
-      remedy: `finish it by giving its own command again, choose another --out, or remove ${state}`,
-    });
+    throw new ConcordatError(
+      'run/conflict',
+      'the output folder holds an unfinished run of another plan, policy, data folder or map folder',
+      {
+        place: args.out,
+        remedy: `finish it by giving its own command again, choose another --out, or remove ${state}`,
+      },
+    );
   }
   await chooseAddress(state);
   return {
@@ -76,8 +91,20 @@ export async function prepare(args: LocalArguments, planText: string): Promise<F
   };
 }
 
-/** Marked as ended first: what a crash leaves behind is never taken for a run to be resumed. */
-export function endFederation({ state }: Federation): void {
+/**
+ * Keeps what the agents logged for their operators in `<out>/log/agents.log`, and removes the rest. Marked as ended first:
+ * what a crash leaves behind is never taken for a run to be resumed.
+ */
+export function endFederation({ state }: Federation, out: string): void {
+  const logs = readdirSync(state).filter((name) => /^agents-\d+\.log$/.test(name));
+  writeFileSync(
+    join(out, 'log', 'agents.log'),
+    logs
+      .toSorted()
+      .map((name) => readFileSync(join(state, name), 'utf8'))
+      .join(''),
+    { mode: 0o600 },
+  );
   rmSync(join(state, 'complete'));
   rmSync(state, { recursive: true, force: true });
 }
@@ -86,9 +113,17 @@ function isComplete(state: string): boolean {
   return existsSync(join(state, 'complete'));
 }
 
-async function makeFederation(state: string, out: string, args: LocalArguments, policy: string | null): Promise<void> {
+async function makeFederation(
+  state: string,
+  out: string,
+  args: LocalArguments,
+  planText: string,
+  policy: string | null,
+): Promise<void> {
   const folder = await readFolder(args.data);
-  const files = folder.kind === 'one-each' ? folder.files : await splitByStudy(folder.path, join(state, 'records'));
+  const files =
+    folder.kind === 'one-each' ? folder.files : await splitByStudy(folder.path, join(state, 'records'));
+  checkStudies(args, planText, [...files.keys()]);
   const maps = mapFiles(args.map, [...files.keys()]);
   const authority = await makeAuthority(state);
   const own = await authority.issue('coordinator', 'coordinator', { hosts: [HOST] });
@@ -122,6 +157,21 @@ async function makeFederation(state: string, out: string, args: LocalArguments, 
   });
 }
 
+/** The data hold every study that the plan names. */
+function checkStudies(args: LocalArguments, planText: string, found: readonly string[]): void {
+  const { studies = 'all' } = parsePlan(planText, args.plan);
+  const absent = studies === 'all' ? [] : studies.filter((study) => !found.includes(study));
+  if (absent.length === 0) return;
+  throw new ConcordatError(
+    'plan/inconsistent',
+    `the data hold no study ${absent.map((study) => `"${study}"`).join(', ')}`,
+    {
+      place: `${args.plan} studies`,
+      remedy: `the studies in ${args.data} are: ${found.join(', ')}`,
+    },
+  );
+}
+
 /** A port that is free now, in every configuration: a resumed run may find its earlier one taken. */
 async function chooseAddress(state: string): Promise<void> {
   const address = `${HOST}:${await freePort()}`;
@@ -137,7 +187,9 @@ function write(folder: string, name: string, config: object): void {
 
 /** Results and logs of an earlier run in the same folder are kept, under its run id; also the logs of one without a result. */
 function setAside(out: string): void {
-  const found = ['result.json', 'report.html', 'figures', 'log'].filter((name) => existsSync(join(out, name)));
+  const found = ['result.json', 'report.html', 'figures', 'log'].filter((name) =>
+    existsSync(join(out, name)),
+  );
   if (found.length === 0) return;
   const base = join(out, 'earlier', runOf(join(out, 'result.json')));
   let earlier = base;
@@ -168,17 +220,25 @@ function mapFiles(folder: string | undefined, studies: readonly string[]): Reado
   try {
     names = readdirSync(folder).filter((name) => /\.ya?ml$/.test(name));
   } catch (cause) {
-    throw new ConcordatError('map/invalid', 'the folder of harmonisation maps cannot be read', { place: folder, remedy: 'check the path', cause });
+    throw new ConcordatError('map/invalid', 'the folder of harmonisation maps cannot be read', {
+      place: folder,
+      remedy: 'check the path',
+      cause,
+    });
   }
   return new Map(
     names.map((name) => {
       const file = resolve(folder, name);
       const { study } = parseMap(readText(file, 'map/invalid'), file);
       if (!studies.includes(study)) {
-        throw new ConcordatError('map/invalid', `the map is for the study ${study}, which is not among the data`, {
-          place: file,
-          remedy: `the studies are: ${studies.join(', ')}`,
-        });
+        throw new ConcordatError(
+          'map/invalid',
+          `the map is for the study ${study}, which is not among the data`,
+          {
+            place: file,
+            remedy: `the studies are: ${studies.join(', ')}`,
+          },
+        );
       }
       return [study, file];
     }),
