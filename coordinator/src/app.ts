@@ -16,7 +16,7 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { CoordinatorConfig } from './config.ts';
 import { Desk } from './exchange/desk.ts';
-import { startExchangeServer } from './exchange/server.ts';
+import { startExchangeServer, type RunningServer } from './exchange/server.ts';
 import { healthServer } from './http/health.ts';
 import type { Logger } from './logger.ts';
 import { figures } from './report/figures.ts';
@@ -51,6 +51,11 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
   const plan = parsePlan(planText, planPlace);
   const sites = chooseSites(config, plan.studies ?? 'all', planPlace);
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
+  const tls = {
+    ca: readText(config.tls.ca),
+    certificate: readText(config.tls.certificate),
+    key: readText(config.tls.key),
+  };
   const now = (): Date => new Date();
   // First: it is locked, so that no second coordinator writes to the log.
   const journal = new Journal(config.state);
@@ -76,24 +81,23 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
   // First, so that the open round of a resumed run is at the desk before an agent can call.
   const outcomeOfRun = engine.run();
   outcomeOfRun.catch(() => undefined);
-  const server = await startExchangeServer({
-    listen: config.listen,
-    ca: config.tls.ca,
-    certificate: config.tls.certificate,
-    key: config.tls.key,
-    studies: new Map(config.sites.map(({ study, certificate }) => [certificate, study])),
-    desk,
-    accept: (study, reply) => engine.accept(study, reply),
-    seen: (study) => {
-      if (!contacts.has(study)) progress({ event: 'site', study });
-      contacts.set(study, now().toISOString());
-    },
-    refused: (study, code) => {
-      logger('warn', { event: 'exchange refused', code, ...(study === null ? {} : { study }) });
-    },
-  });
   const health = config.health === undefined ? null : healthServer(() => sites.map(({ study }) => ({ study, lastSeen: contacts.get(study) ?? null })));
+  let server: RunningServer | null = null;
   try {
+    server = await startExchangeServer({
+      listen: config.listen,
+      ...tls,
+      studies: new Map(config.sites.map(({ study, certificate }) => [certificate, study])),
+      desk,
+      accept: (study, reply) => engine.accept(study, reply),
+      seen: (study) => {
+        if (!contacts.has(study)) progress({ event: 'site', study });
+        contacts.set(study, now().toISOString());
+      },
+      refused: (study, code) => {
+        logger('warn', { event: 'exchange refused', code, ...(study === null ? {} : { study }) });
+      },
+    });
     if (health !== null && config.health !== undefined) await health.listen(addressOf(config.health));
     progress({ event: 'listening', port: server.port, sites: sites.length });
     const outcome = await outcomeOfRun;
@@ -104,7 +108,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     journal.finishRun(run.id, finished);
     return result;
   } finally {
-    await server.stop();
+    await server?.stop();
     await health?.close();
     log.append({ kind: 'stop', run: toHex(run.id) });
     log.close();

@@ -37,6 +37,13 @@ export function readAgentConfig(file: string): AgentConfig {
 export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
   const policy = readPolicy(config, capabilities.allowOpenPolicy);
+  const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
+  const client = new ExchangeClient({
+    address: config.coordinator,
+    ca: readText(config.tls.ca),
+    certificate: readText(config.tls.certificate),
+    key: readText(config.tls.key),
+  });
   const log = new MessageLog({
     fs,
     directory: config.log,
@@ -53,13 +60,8 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     policy,
     policyDigest: sha256(JSON.stringify(policy)),
     openPolicy: isOpen(policy),
-    source: { data: config.data, map: config.map === undefined ? null : parseMap(readText(config.map), config.map) },
-    client: new ExchangeClient({
-      address: config.coordinator,
-      ca: config.tls.ca,
-      certificate: config.tls.certificate,
-      key: config.tls.key,
-    }),
+    source: { data: config.data, map },
+    client,
     log,
     logger: capabilities.logger,
     workers: capabilities.workers,

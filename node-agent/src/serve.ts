@@ -40,7 +40,14 @@ export async function serveAgents(
   process.channel?.unref();
   const sleep = (milliseconds: number): Promise<void> =>
     delay(milliseconds, undefined, { signal: stopping.signal }).catch(() => undefined);
-  await Promise.all([...agents.values()].map((served) => served.run(sleep, Math.random)));
-  await Promise.all(servers.map((server) => server.close()));
-  await workers.close();
+  const runs = [...agents.values()].map((served) => served.run(sleep, Math.random));
+  try {
+    await Promise.all(runs);
+  } finally {
+    // One that cannot go on ends the process: the others stop in order, and whoever supervises it sees its end.
+    stop();
+    await Promise.allSettled(runs);
+    await Promise.all(servers.map((server) => server.close()));
+    await workers.close();
+  }
 }

@@ -3,7 +3,7 @@
  * every failure leaves as a status code without words.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 
 import { Server, ServerCredentials, status, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
 import { ExchangeRequest, ExchangeResponse, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
@@ -23,6 +23,7 @@ import type { Desk } from './desk.ts';
 export interface ExchangeServerOptions {
   /** host:port; port 0 lets the system choose. */
   readonly listen: string;
+  /** PEM texts. */
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
@@ -65,11 +66,7 @@ export async function startExchangeServer(options: ExchangeServerOptions): Promi
       );
     },
   });
-  const credentials = ServerCredentials.createSsl(
-    readFileSync(options.ca),
-    [{ private_key: readFileSync(options.key), cert_chain: readFileSync(options.certificate) }],
-    true,
-  );
+  const credentials = credentialsOf(options);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(options.listen, credentials, (error, bound) => {
       if (error === null) return resolve(bound);
@@ -95,6 +92,21 @@ export async function startExchangeServer(options: ExchangeServerOptions): Promi
       });
     },
   };
+}
+
+function credentialsOf({ ca, key, certificate }: ExchangeServerOptions): ServerCredentials {
+  try {
+    // The server itself would say so only when it binds, as if the address were at fault.
+    createSecureContext({ ca, key, cert: certificate });
+  } catch (cause) {
+    throw new ConcordatError('config/invalid', 'the TLS key and certificates cannot be used', {
+      place: 'tls',
+      remedy: "check that each of the three files is PEM, and that the key is the certificate's own",
+      cause,
+    });
+  }
+  const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) };
+  return ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
 }
 
 async function handle(options: ExchangeServerOptions, call: ServerUnaryCall<Uint8Array, Uint8Array>): Promise<Uint8Array> {

@@ -257,6 +257,8 @@ export class RunEngine {
           () => (left > TIMER_LIMIT ? arm(left - TIMER_LIMIT) : resolve()),
           Math.min(left, TIMER_LIMIT),
         );
+        // The server keeps the process alive; where it could not start, nothing is to be waited for.
+        timer.unref();
       };
       arm(limit);
       this.#settled = () => {

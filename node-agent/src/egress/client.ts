@@ -2,9 +2,7 @@
  * The agent's one call, over mutual TLS to the pinned coordinator. It sends only what the gate released.
  * Every failure is reduced to a code: a status message of the other side is never repeated.
  */
-import { readFileSync } from 'node:fs';
-
-import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, status, type ChannelCredentials, type ClientUnaryCall, type ServiceError } from '@grpc/grpc-js';
 import {
   ExchangeRequest,
   ExchangeResponse,
@@ -26,6 +24,7 @@ import { Released } from './gate.ts';
 export interface ConnectionOptions {
   /** host:port */
   readonly address: string;
+  /** PEM texts. */
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
@@ -42,24 +41,18 @@ const GRACE = 15_000;
 
 export class ExchangeClient {
   readonly #client: Client;
+  /** The call in flight; the coordinator may hold it for long. */
+  #call: ClientUnaryCall | null = null;
 
   constructor(options: ConnectionOptions) {
-    this.#client = new Client(
-      options.address,
-      credentials.createSsl(
-        readFileSync(options.ca),
-        readFileSync(options.key),
-        readFileSync(options.certificate),
-      ),
-      {
-        'grpc.max_receive_message_length': FRAME_LIMIT,
-        'grpc.max_send_message_length': FRAME_LIMIT,
-        // grpc-js would fall back to a direct connection where it does not support the proxy's scheme.
-        'grpc.enable_http_proxy': 0,
-        'grpc.max_reconnect_backoff_ms': 5_000,
-        'grpc.initial_reconnect_backoff_ms': 100,
-      },
-    );
+    this.#client = new Client(options.address, credentialsOf(options), {
+      'grpc.max_receive_message_length': FRAME_LIMIT,
+      'grpc.max_send_message_length': FRAME_LIMIT,
+      // grpc-js would fall back to a direct connection where it does not support the proxy's scheme.
+      'grpc.enable_http_proxy': 0,
+      'grpc.max_reconnect_backoff_ms': 5_000,
+      'grpc.initial_reconnect_backoff_ms': 100,
+    });
   }
 
   /** Sends as many replies as one frame holds: what is left over is asked for again, and given then. */
@@ -79,7 +72,7 @@ export class ExchangeClient {
       'an exchange',
     );
     return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
+      this.#call = this.#client.makeUnaryRequest(
         EXCHANGE_PATH,
         (bytes: Uint8Array) => Buffer.from(bytes),
         (bytes) => new Uint8Array(bytes),
@@ -101,8 +94,22 @@ export class ExchangeClient {
     });
   }
 
+  /** Gives up the call in flight. */
   close(): void {
+    this.#call?.cancel();
     this.#client.close();
+  }
+}
+
+function credentialsOf({ ca, key, certificate }: ConnectionOptions): ChannelCredentials {
+  try {
+    return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(certificate));
+  } catch (cause) {
+    throw new ConcordatError('config/invalid', 'the TLS key and certificates cannot be used', {
+      place: 'tls',
+      remedy: "check that each of the three files is PEM, and that the key is the certificate's own",
+      cause,
+    });
   }
 }
 
