@@ -1,4 +1,5 @@
-import { multiplyPacked } from '../linalg/symmetric.ts';
+import { ConcordatError } from '../errors.ts';
+import { cholesky, multiplyPacked, packedIndex, packedOrder } from '../linalg/symmetric.ts';
 import { emptyEvaluation } from '../numerics/newton.ts';
 import { BLOCK } from '../numerics/tile.ts';
 import { BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
@@ -11,7 +12,8 @@ import type { Evaluation, Objective, Response, StudyData } from './types.ts';
  * Objective at a known σ² (1 unless a scaling gives it): ℓ(β) = −½ Σ rᵢ²/σ², r = y − Xβ − offset; U = X'r/σ²,
  * H = −X'X/σ². It is quadratic, so one pass over the rows, at a β₀ close to the data (about the mean as
  * intercept), gives it everywhere: ℓ(β) = ℓ(β₀) + U₀'d + ½d'Hd, d = β − β₀; one Newton step reaches β̂. Where
- * so little of ℓ(β₀) is left that the difference loses digits, the residuals are computed from the rows.
+ * so little of ℓ(β₀) is left that the difference loses digits, or where columns are nearly collinear, the residuals
+ * are computed from the rows: the last step is then one of iterative refinement.
  *
  * σ̂² = RSS/(n − q) and vcov σ̂²(X'X)⁻¹, as R's lm; the log-likelihood is R's logLik(lm), at the
  * maximum-likelihood variance: −n/2·(log(2π·RSS/n) + 1).
@@ -40,6 +42,14 @@ export function logLikelihood(rss: number, n: number): number {
 
 /** Below this share of ℓ(β₀), ℓ is computed from the residuals. */
 const DIRECT = 1e-3;
+/** Of a column's squared length, what the columns before it leave: below this the expansion's U loses digits. */
+const NEARLY_COLLINEAR = 1e-4;
+
+interface Origin {
+  readonly theta: Float64Array;
+  readonly at: Evaluation;
+  readonly collinear: boolean;
+}
 
 class SumOfSquares implements Objective {
   readonly parameters: number;
@@ -48,7 +58,7 @@ class SumOfSquares implements Objective {
   readonly #y: Float64Array;
   readonly #dispersion: number;
   /** β₀ and the evaluation there; null before the first question. */
-  #origin: { readonly theta: Float64Array; readonly at: Evaluation } | null = null;
+  #origin: Origin | null = null;
 
   constructor(data: StudyData, scaling: Scaling | null) {
     this.#data = data;
@@ -69,15 +79,15 @@ class SumOfSquares implements Objective {
     }
     out.value = origin.at.value + gain;
     if (order === 2) out.hessian.set(origin.at.hessian);
-    if (out.value > DIRECT * origin.at.value) this.#rows(theta, out, false);
+    if (origin.collinear || out.value > DIRECT * origin.at.value) this.#rows(theta, out, false);
   }
 
-  #expand(): { readonly theta: Float64Array; readonly at: Evaluation } {
+  #expand(): Origin {
     const theta = new Float64Array(this.parameters);
     if (this.#design.ones >= 0) theta[this.#design.ones] = nearMean(this.#data);
     const at = emptyEvaluation(this.parameters);
     this.#rows(theta, at, true);
-    return { theta, at };
+    return { theta, at, collinear: isNearlyCollinear(at.hessian) };
   }
 
   /** Value, gradient and, where wanted, Hessian from the rows. */
@@ -100,6 +110,22 @@ class SumOfSquares implements Objective {
     for (let j = 0; j < out.gradient.length; j++) out.gradient[j]! /= this.#dispersion;
     if (hessian) for (let k = 0; k < out.hessian.length; k++) out.hessian[k]! /= this.#dispersion;
   }
+}
+
+/** Of −X'X. What is not positive definite is Newton's to report. */
+function isNearlyCollinear(hessian: Float64Array): boolean {
+  let factor: Float64Array;
+  try {
+    factor = cholesky(hessian.map((value) => -value));
+  } catch (error) {
+    if (error instanceof ConcordatError) return false;
+    throw error;
+  }
+  for (let j = 0; j < packedOrder(hessian); j++) {
+    const at = packedIndex(j, j);
+    if (factor[at]! ** 2 < NEARLY_COLLINEAR * -hessian[at]!) return true;
+  }
+  return false;
 }
 
 function outcome(response: Response): Float64Array {

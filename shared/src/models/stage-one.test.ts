@@ -87,3 +87,29 @@ for (const item of cases) {
       close('residual variance', outcome.residualVariance!, item.residualVariance);
   });
 }
+
+test('gaussian: nearly collinear columns keep the digits of a closed form', () => {
+  // Orthogonal patterns of ±1; every value below is exact in double precision, and so is the solution.
+  const pattern = (bit: number) => Float64Array.from({ length: 64 }, (_, i) => ((i >> bit) & 1 ? 1 : -1));
+  const [a, b, residual] = [pattern(0), pattern(1), pattern(2)];
+  for (const exponent of [8, 10, 12]) {
+    const near = a.map((value, i) => value + 2 ** -exponent * b[i]!);
+    const y = residual.map((value, i) => 8 + 3 * a[i]! - 5 * near[i]! + value);
+    const data: StudyData = {
+      n: 64,
+      columns: [new Float64Array(64).fill(1), a, near],
+      terms: ['(intercept)', 'a', 'near'],
+      response: { kind: 'continuous', y },
+      offset: null,
+    };
+    const outcome = fitStageOne(data, { family: 'gaussian', ties: 'efron' }, []);
+    assert.equal(outcome.status, 'fitted');
+    if (outcome.status !== 'fitted') continue;
+    [8, 3, -5].forEach((value, j) => {
+      assert.ok(
+        Math.abs(outcome.estimates[j]! / value - 1) <= 1e-9,
+        `2^-${exponent}: ${outcome.estimates[j]}`,
+      );
+    });
+  }
+});
