@@ -195,3 +195,15 @@ test('local: an unfinished run of another plan is run/conflict, and stays as it 
   assert.match(stderr, /^run\/conflict/);
   assert.deepEqual(readdirSync(state), ['complete']);
 });
+
+test('a coordinator that cannot write its result: where its own words are, and the same command goes on', () => {
+  const out = join(root, 'blocked');
+  mkdirSync(join(out, 'report.html.part'), { recursive: true });
+  const argv = ['local', '--plan', plan, '--data', data, '--out', out];
+  const blocked = concordat(...argv);
+  assert.equal(blocked.status, 3);
+  assert.match(blocked.stderr, /^process\/failed at .*coordinator\.log: .*\n {2}remedy: /m);
+  rmSync(join(out, 'report.html.part'), { recursive: true });
+  assert.equal(concordat(...argv).status, 0);
+  assert.ok(existsSync(join(out, 'result.json')));
+});

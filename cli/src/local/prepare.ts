@@ -181,8 +181,11 @@ async function chooseAddress(state: string): Promise<void> {
   }
 }
 
+/** Whole or not at all: a run that is killed here is resumed from these files. */
 function write(folder: string, name: string, config: object): void {
-  writeFileSync(join(folder, name), stringify(config), { mode: 0o600 });
+  const file = join(folder, name);
+  writeFileSync(`${file}.part`, stringify(config), { mode: 0o600 });
+  renameSync(`${file}.part`, file);
 }
 
 /** Results and logs of an earlier run in the same folder are kept, under its run id; also the logs of one without a result. */

@@ -3,7 +3,7 @@
  * process resumes from its own log or journal. All of them end with this one.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -74,8 +74,9 @@ export async function supervise(federation: Federation, args: LocalArguments, no
       const argv = [join(source, 'main.ts'), 'coordinator', '--config', federation.coordinatorConfig, '--plan', args.plan, '--out', args.out, '--json'];
       const child = start(argv, 'coordinator.log');
       const status = await followCoordinator(child, notify);
-      if (status === 0 || status === 3) return status;
-      if (status === 2 || left === 0) throw givenUp('the coordinator', join(federation.state, 'coordinator.log'));
+      // 3 is also the status of a failure of its own, which leaves no result.
+      if (status === 0 || (status === 3 && existsSync(join(args.out, 'result.json')))) return status;
+      if (status === 2 || status === 3 || left === 0) throw givenUp('the coordinator', join(federation.state, 'coordinator.log'));
       notify({ event: 'restarted', what: 'the coordinator' });
     }
   };
