@@ -70,8 +70,8 @@ const parse = documentReader<CoordinatorConfig>({
 });
 
 /** Paths in the file are relative to the file. */
-export function parseCoordinatorConfig(text: string, file: string): CoordinatorConfig {
-  const config = parse(text, file);
+export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorConfig {
+  const config = parse(yaml, file);
   const at = (path: string): string => resolve(dirname(file), path);
   return {
     ...config,

@@ -87,7 +87,7 @@ export class ExchangeClient {
           } catch (cause) {
             if (cause instanceof ConcordatError && cause.code !== 'wire/version')
               resolve({ status: 'failed', failure: 'rejected' });
-            else reject(cause as Error);
+            else reject(cause);
           }
         },
       );
