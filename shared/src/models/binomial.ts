@@ -23,7 +23,7 @@ export const binomial: Family = {
   objective(data: StudyData, _options, scaling: Scaling | null): Objective {
     const { events, trials } = binary(data.response);
     return trials === null
-      ? glmObjective(data, scaling, (design, start, rows) => singleRows(design, events, start, rows), 0)
+      ? glmObjective(data, scaling, (design, start, rows) => design.logistic(events, start, rows), 0)
       : glmObjective(
           data,
           scaling,
@@ -55,29 +55,6 @@ export const binomial: Family = {
 
 function binary(response: Response): Extract<Response, { kind: 'binary' }> {
   return response.kind === 'binary' ? response : wrongResponse('binomial', response);
-}
-
-/**
- * The log of the block's product of 1 + e ∈ (1, 2] replaces a logarithm a row; BLOCK factors do not overflow,
- * and its rounding error, BLOCK units at most, is that of a sum of logarithms.
- */
-function singleRows(design: BlockedDesign, events: Float64Array, start: number, rows: number): number {
-  const { eta, residual, weight } = design;
-  let linear = 0;
-  let product = 1;
-  for (let k = 0; k < rows; k++) {
-    const h = eta[k]!;
-    const y = events[start + k]!;
-    const e = Math.exp(-Math.abs(h));
-    const inverse = 1 / (1 + e);
-    const small = e * inverse;
-    const mu = h >= 0 ? inverse : small;
-    residual[k] = h >= 0 ? y - 1 + small : y - mu;
-    weight[k] = small * inverse;
-    linear += (h >= 0 ? y - 1 : y) * h;
-    product *= 1 + e;
-  }
-  return linear - Math.log(product);
 }
 
 function groupedRows(

@@ -1,4 +1,13 @@
-import { BLOCK, addGradient, subtractInformation, workspace, type Workspace } from '../numerics/tile.ts';
+import {
+  BLOCK,
+  addGradient,
+  loadColumn,
+  logisticRows,
+  predict,
+  subtractInformation,
+  workspace,
+  type Workspace,
+} from '../numerics/tile.ts';
 import type { StudyData } from './types.ts';
 
 /** Column j enters the objective as z = (x − centre[j]) / scale[j]. */
@@ -7,27 +16,24 @@ export interface Scaling {
   readonly scale: Float64Array;
   /** Gaussian: the known residual variance σ² that the objective divides by. Elsewhere 1. */
   readonly dispersion: number;
+  /** Column of ones, which has centre 0 and scale 1; −1 where there is none. */
+  readonly intercept: number;
 }
 
 /**
  * The design of one study, BLOCK rows at a time, so that a block's columns, linear predictor, weights and
- * residuals stay in the first- and second-level caches between the loops over it. The loops go over plain
- * Float64Arrays and allocate nothing. Block sums are added to the totals, which keeps rounding errors at the
- * order of √(n/BLOCK) units.
+ * residuals stay in the first- and second-level caches between the loops over it. Block sums are added to the
+ * totals, which keeps rounding errors at the order of √(n/BLOCK) units.
  */
 export class BlockedDesign {
   readonly n: number;
   readonly p: number;
-  /** Linear predictor of the block, offset included. */
-  readonly eta = new Float64Array(BLOCK);
   /** The column of ones, which is written once an evaluation and never read; −1 where there is none. */
   readonly ones: number;
   readonly #columns: readonly Float64Array[];
   readonly #offset: Float64Array | null;
   readonly #centre: Float64Array;
   readonly #factor: Float64Array;
-  /** The columns that are read: all but the ones. */
-  readonly #read: readonly number[];
   #space: Workspace;
 
   constructor(data: StudyData, scaling: Scaling | null) {
@@ -38,8 +44,7 @@ export class BlockedDesign {
     this.#centre = scaling === null ? new Float64Array(this.p) : scaling.centre;
     this.#factor =
       scaling === null ? new Float64Array(this.p).fill(1) : scaling.scale.map((scale) => 1 / scale);
-    this.ones = data.columns.findIndex((column) => isOnes(column));
-    this.#read = data.columns.map((_, j) => j).filter((j) => j !== this.ones);
+    this.ones = scaling === null ? onesOf(data.columns) : scaling.intercept;
     this.#space = workspace(this.p);
   }
 
@@ -47,6 +52,11 @@ export class BlockedDesign {
   begin(): void {
     this.#space = workspace(this.p);
     if (this.ones >= 0) this.#space.x.fill(1, this.ones * BLOCK, (this.ones + 1) * BLOCK);
+  }
+
+  /** Linear predictor of the block's rows, offset included. */
+  get eta(): Float64Array {
+    return this.#space.eta;
   }
 
   /** ∂ℓ/∂η of the block's rows, to be filled. */
@@ -62,13 +72,21 @@ export class BlockedDesign {
   /** Loads the rows from `start` and their `eta`; returns how many there are. */
   load(start: number, theta: Float64Array): number {
     const rows = Math.min(BLOCK, this.n - start);
-    this.eta.fill(this.ones >= 0 ? theta[this.ones]! : 0);
-    if (this.#offset !== null) addTo(this.eta, this.#offset, start, rows);
-    const read = this.#read;
-    let i = 0;
-    for (; i + 1 < read.length; i += 2) this.#loadPair(read[i]!, read[i + 1]!, start, rows, theta);
-    if (i < read.length) this.#loadLast(read[i]!, start, rows, theta);
+    const { eta } = this.#space;
+    eta.fill(this.ones >= 0 ? theta[this.ones]! : 0);
+    if (this.#offset !== null) addTo(eta, this.#offset, start, rows);
+    for (let j = 0; j < this.p; j++) {
+      if (j === this.ones) continue;
+      loadColumn(this.#space, j, this.#columns[j]!, start, rows);
+      predict(j, rows, this.#centre[j]!, this.#factor[j]!, theta[j]!);
+    }
     return rows;
+  }
+
+  /** Logistic model: fills `residual` and `weight` from `eta` and 0/1 outcomes; returns the log-likelihood. */
+  logistic(outcomes: Float64Array, start: number, rows: number): number {
+    this.#space.outcome.set(outcomes.subarray(start, start + rows));
+    return logisticRows(rows, this.#space);
   }
 
   /** gradient += X'residual over the block. */
@@ -79,44 +97,6 @@ export class BlockedDesign {
   /** hessian −= X' diag(weight) X over the block (packed). */
   subtractInformation(rows: number, hessian: Float64Array): void {
     subtractInformation(this.p, rows, this.#space, hessian);
-  }
-
-  /** Two columns at a time, so that `eta` is read and written half as often. */
-  #loadPair(a: number, b: number, start: number, rows: number, theta: Float64Array): void {
-    const { eta } = this;
-    const { x } = this.#space;
-    const columnA = this.#columns[a]!;
-    const columnB = this.#columns[b]!;
-    const centreA = this.#centre[a]!;
-    const centreB = this.#centre[b]!;
-    const factorA = this.#factor[a]!;
-    const factorB = this.#factor[b]!;
-    const thetaA = theta[a]!;
-    const thetaB = theta[b]!;
-    const atA = a * BLOCK;
-    const atB = b * BLOCK;
-    for (let k = 0; k < rows; k++) {
-      const zA = (columnA[start + k]! - centreA) * factorA;
-      const zB = (columnB[start + k]! - centreB) * factorB;
-      x[atA + k] = zA;
-      x[atB + k] = zB;
-      eta[k]! += thetaA * zA + thetaB * zB;
-    }
-  }
-
-  #loadLast(j: number, start: number, rows: number, theta: Float64Array): void {
-    const { eta } = this;
-    const { x } = this.#space;
-    const column = this.#columns[j]!;
-    const centre = this.#centre[j]!;
-    const factor = this.#factor[j]!;
-    const coefficient = theta[j]!;
-    const at = j * BLOCK;
-    for (let k = 0; k < rows; k++) {
-      const z = (column[start + k]! - centre) * factor;
-      x[at + k] = z;
-      eta[k]! += coefficient * z;
-    }
   }
 }
 
@@ -139,7 +119,12 @@ export class CompensatedSum {
   }
 }
 
-export function isOnes(column: Float64Array): boolean {
+/** Position of the first column of ones, −1 where there is none. */
+export function onesOf(columns: readonly Float64Array[]): number {
+  return columns.findIndex(isOnes);
+}
+
+function isOnes(column: Float64Array): boolean {
   for (let i = 0; i < column.length; i++) if (column[i] !== 1) return false;
   return true;
 }

@@ -1,5 +1,5 @@
 import { ConcordatError } from '../errors.ts';
-import { isOnes, type Scaling } from './blocks.ts';
+import { onesOf, type Scaling } from './blocks.ts';
 import type { StudyData } from './types.ts';
 
 /**
@@ -14,8 +14,6 @@ const CONSTANT = 1e-11;
 const BAD_SCALE = 1e6;
 
 export interface Standardised extends Scaling {
-  /** Column of ones, −1 where there is none. */
-  readonly intercept: number;
   readonly badlyScaled: readonly number[];
 }
 
@@ -26,7 +24,7 @@ export interface Standardised extends Scaling {
  * scaled by their root mean square alone.
  */
 export function standardise(data: StudyData, baseline: boolean): Standardised {
-  const intercept = baseline ? -1 : data.columns.findIndex((column) => isOnes(column));
+  const intercept = baseline ? -1 : onesOf(data.columns);
   const centred = baseline || intercept >= 0;
   const p = data.columns.length;
   const centre = new Float64Array(p);

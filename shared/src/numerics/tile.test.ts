@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { packedIndex, packedLength } from '../linalg/symmetric.ts';
-import { BLOCK, addGradient, subtractInformation, workspace } from './tile.ts';
+import {
+  BLOCK,
+  addGradient,
+  loadColumn,
+  logisticRows,
+  predict,
+  subtractInformation,
+  workspace,
+} from './tile.ts';
 
 test('crossproducts of every width and length, past the first page of memory', () => {
   for (const p of [1, 2, 3, 4, 7, 60]) {
@@ -30,5 +38,64 @@ test('crossproducts of every width and length, past the first page of memory', (
         }
       }
     }
+  }
+});
+
+test('columns are standardised, predicted from, and padded with zeros', () => {
+  for (const rows of [1, 2, 3, 255, BLOCK]) {
+    const space = workspace(2);
+    space.x.fill(Number.NaN);
+    space.eta.fill(0.5);
+    const column = Float64Array.from({ length: rows + 3 }, (_, k) => 3 * k - 7);
+    loadColumn(space, 1, column, 3, rows);
+    predict(1, rows, 5, 0.25, 0);
+    assert.equal(space.eta[0], 0.5);
+    predict(1, rows, 1, 2, -1.5);
+    for (let k = 0; k < rows; k++) {
+      const z = ((column[k + 3]! - 5) * 0.25 - 1) * 2;
+      assert.equal(space.x[BLOCK + k], z);
+      assert.equal(space.eta[k], 0.5 - 1.5 * z);
+    }
+    // Crossproducts take four rows at a time.
+    for (let k = rows; k < ((rows + 3) & ~3); k++) assert.ok(Number.isFinite(space.x[BLOCK + k]!));
+  }
+});
+
+test('logistic rows as in plain arithmetic, to a few units in the last place', () => {
+  const extremes = [0, -0, 1e-300, -1e-17, 0.34657359027997264, 36, -37, 500, -700, -707.9];
+  const etas = [...extremes, ...Array.from({ length: 1001 }, (_, k) => 40 * Math.sin(k * k))];
+  for (const rows of [1, 2, 10, etas.length]) {
+    const space = workspace(1);
+    space.eta.fill(Number.NaN);
+    space.outcome.fill(Number.NaN);
+    space.eta.set(etas.slice(0, rows));
+    const y = (k: number) => (k % 3 === 0 ? 1 : 0);
+    for (let k = 0; k < rows; k++) space.outcome[k] = y(k);
+    let value = 0;
+    const close = (actual: number, expected: number, unit = Math.abs(expected)) =>
+      assert.ok(Math.abs(actual - expected) <= 4 * Number.EPSILON * unit, `${actual} is not ${expected}`);
+    const logLikelihood = logisticRows(rows, space);
+    for (let k = 0; k < rows; k++) {
+      const e = Math.exp(-Math.abs(etas[k]!));
+      const [above, below] = [1 / (1 + e), e / (1 + e)];
+      const [mu, complement] = etas[k]! >= 0 ? [above, below] : [below, above];
+      close(space.residual[k]!, y(k) === 1 ? complement : -mu);
+      close(space.weight[k]!, above * below);
+      value += y(k) * etas[k]! - Math.max(etas[k]!, 0) - Math.log1p(e);
+    }
+    close(logLikelihood, value, 100 * (1 + Math.abs(value)));
+  }
+});
+
+test('a linear predictor that is no finite number, or beyond the range of exp, makes no false weights', () => {
+  const space = workspace(1);
+  space.eta.set([-1e6, 1e6]);
+  space.outcome.set([0, 1]);
+  assert.equal(logisticRows(2, space), 0);
+  assert.ok(space.weight[0]! < 1e-300 && space.weight[1]! < 1e-300);
+  for (const eta of [Number.NaN, Infinity, -Infinity]) {
+    space.eta[0] = eta;
+    space.outcome[0] = Number(eta < 0);
+    assert.ok(!Number.isFinite(logisticRows(2, space)), String(eta));
   }
 });
