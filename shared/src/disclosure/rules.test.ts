@@ -48,6 +48,10 @@ for (const [code, change, threshold, observed] of [
   });
 }
 
+test('an arm that the trial does not have is not a small one', () => {
+  assert.deepEqual(checkRelease({ ...SOUND, perArm: [50, 0, 51] }, DEFAULT_POLICY), []);
+});
+
 test('without a treatment there are no arms to be small; every failed rule is listed', () => {
   assert.deepEqual(checkRelease({ ...SOUND, perArm: [] }, DEFAULT_POLICY), []);
   const empty = { ...SOUND, participants: 0, perArm: [0, 0], events: 0, leverage: 0, cells: [] };
@@ -55,7 +59,6 @@ test('without a treatment there are no arms to be small; every failed rule is li
     checkRelease(empty, DEFAULT_POLICY).map(({ code }) => code),
     [
       'RULE_PARTICIPANTS',
-      'RULE_PARTICIPANTS_PER_ARM',
       'RULE_PARAMETERS_PER_PARTICIPANT',
       'RULE_EVENTS_PER_PARAMETER',
     ],

@@ -30,9 +30,12 @@ const participants = (
     ? { rule: 'participants', code: 'RULE_PARTICIPANTS', threshold: minimum, observed: facts.participants }
     : null;
 
-/** Stops isolation within an arm: a contrast with an arm of one person is that person's outcome. */
+/**
+ * Stops isolation within an arm: a contrast with an arm of one person is that person's outcome. An arm that the trial does
+ * not have is nobody's: of a plan with several, most trials have some.
+ */
 const participantsPerArm: RuleCheck = (facts, { participants: { per_arm } }) => {
-  const observed = Math.min(...facts.perArm);
+  const observed = Math.min(...facts.perArm.filter((participants) => participants > 0));
   return per_arm !== null && observed < per_arm
     ? { rule: 'participants per arm', code: 'RULE_PARTICIPANTS_PER_ARM', threshold: per_arm, observed }
     : null;
