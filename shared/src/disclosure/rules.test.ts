@@ -57,10 +57,6 @@ test('without a treatment there are no arms to be small; every failed rule is li
   const empty = { ...SOUND, participants: 0, perArm: [0, 0], events: 0, leverage: 0, cells: [] };
   assert.deepEqual(
     checkRelease(empty, DEFAULT_POLICY).map(({ code }) => code),
-    [
-      'RULE_PARTICIPANTS',
-      'RULE_PARAMETERS_PER_PARTICIPANT',
-      'RULE_EVENTS_PER_PARAMETER',
-    ],
+    ['RULE_PARTICIPANTS', 'RULE_PARAMETERS_PER_PARTICIPANT', 'RULE_EVENTS_PER_PARAMETER'],
   );
 });
