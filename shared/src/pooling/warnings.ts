@@ -4,7 +4,7 @@ import type { Warning } from '../plan/result-types.ts';
  * Every warning that stage two can give: code, and the message with its remedy. Documented in
  * docs/warnings.md.
  */
-export const POOLING_WARNINGS = {
+const POOLING_WARNINGS = {
   'single-study':
     'Only one study contributes: the pooled estimate is that study’s own, with its own normal interval, and ' +
     'heterogeneity cannot be estimated. Report it as a single study’s result.',

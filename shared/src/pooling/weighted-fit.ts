@@ -67,7 +67,7 @@ export function inverseVarianceWeights(v: Float64Array, tau2: number): Float64Ar
 }
 
 /** X' diag(c) X, packed. */
-export function weightedGram({ x, k, p }: StudySet, c: Float64Array): Float64Array {
+function weightedGram({ x, k, p }: StudySet, c: Float64Array): Float64Array {
   const gram = new Float64Array(packedLength(p));
   for (let i = 0; i < k; i++) {
     let at = 0;
