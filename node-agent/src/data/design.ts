@@ -138,8 +138,10 @@ function factorOf(variable: string, set: Rows): Int32Array {
   return levels;
 }
 
-/** Weighted mean; 0 for an empty set, which has no column to centre. */
-/** Summed as differences from the first value, so that a constant column centres to exact zeros. */
+/**
+ * Weighted mean; 0 for an empty set, which has no column to centre. Summed as differences from the first value, so that
+ * a constant column centres to exact zeros.
+ */
 function mean(values: Float64Array, weights: Float64Array | null): number {
   const origin = values[0] ?? 0;
   let [sum, total] = [0, 0];
