@@ -43,3 +43,18 @@ test('a run of other maps is not gone on with; what the agents logged outlives t
   assert.ok(!existsSync(federation.state));
   assert.equal(readFileSync(join(args.out, 'log', 'agents.log'), 'utf8'), 'a line\n');
 });
+
+test('an output folder that cannot be made, and two maps for a study, are faults of the command', async () => {
+  writeFileSync(join(folder, 'file'), '');
+  await assert.rejects(prepare({ ...args, out: join(folder, 'file') }, planOf('all')), {
+    code: 'usage/invalid',
+  });
+  const map = join(folder, 'two');
+  mkdirSync(map);
+  for (const name of ['a.yaml', 'b.yaml'])
+    writeFileSync(join(map, name), 'map: 1\nstudy: A\nvariables: {y: {from: y}}\n');
+  await assert.rejects(prepare({ ...args, out: join(folder, 'other'), map }, planOf('all')), {
+    code: 'map/invalid',
+    place: join(map, 'b.yaml'),
+  });
+});

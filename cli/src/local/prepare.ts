@@ -60,8 +60,7 @@ export async function prepare(args: LocalArguments, planText: string): Promise<F
   );
 
   if (!isComplete(state)) {
-    rmSync(state, { recursive: true, force: true });
-    mkdirSync(state, { recursive: true, mode: 0o700 });
+    makeFolder(state, args.out);
     try {
       await makeFederation(state, out, args, planText, policy);
     } catch (error) {
@@ -188,6 +187,20 @@ function write(folder: string, name: string, config: object): void {
   renameSync(`${file}.part`, file);
 }
 
+/** An empty folder in place of whatever was there. */
+function makeFolder(state: string, out: string): void {
+  try {
+    rmSync(state, { recursive: true, force: true });
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new ConcordatError('usage/invalid', 'the output folder cannot be written', {
+      place: out,
+      remedy: 'give a folder that you may write to with --out; it is made where it does not exist',
+      cause,
+    });
+  }
+}
+
 /** Results and logs of an earlier run in the same folder are kept, under its run id; also the logs of one without a result. */
 function setAside(out: string): void {
   const found = ['result.json', 'report.html', 'figures', 'log'].filter((name) =>
@@ -221,7 +234,9 @@ function mapFiles(folder: string | undefined, studies: readonly string[]): Reado
   if (folder === undefined) return new Map();
   let names: string[];
   try {
-    names = readdirSync(folder).filter((name) => /\.ya?ml$/.test(name));
+    names = readdirSync(folder)
+      .filter((name) => /\.ya?ml$/.test(name))
+      .toSorted();
   } catch (cause) {
     throw new ConcordatError('map/invalid', 'the folder of harmonisation maps cannot be read', {
       place: folder,
@@ -229,23 +244,22 @@ function mapFiles(folder: string | undefined, studies: readonly string[]): Reado
       cause,
     });
   }
-  return new Map(
-    names.map((name) => {
-      const file = resolve(folder, name);
-      const { study } = parseMap(readText(file, 'map/invalid'), file);
-      if (!studies.includes(study)) {
-        throw new ConcordatError(
-          'map/invalid',
-          `the map is for the study ${study}, which is not among the data`,
-          {
-            place: file,
-            remedy: `the studies are: ${studies.join(', ')}`,
-          },
-        );
-      }
-      return [study, file];
-    }),
-  );
+  const maps = new Map<string, string>();
+  for (const name of names) {
+    const file = resolve(folder, name);
+    const { study } = parseMap(readText(file, 'map/invalid'), file);
+    const fail = (message: string, remedy: string): ConcordatError =>
+      new ConcordatError('map/invalid', message, { place: file, remedy });
+    if (!studies.includes(study)) {
+      throw fail(
+        `the map is for the study ${study}, which is not among the data`,
+        `the studies are: ${studies.join(', ')}`,
+      );
+    }
+    if (maps.has(study)) throw fail(`another map is for the study ${study} too`, 'keep one of them');
+    maps.set(study, file);
+  }
+  return maps;
 }
 
 async function freePort(): Promise<number> {
