@@ -60,8 +60,18 @@ export function fitStageOne(
   const refused = diagnoseData(family, data, treatmentTerms);
   if (refused !== null) return notEstimable(refused.code, refused.terms);
 
-  const whole = standardise(data, !family.intercept);
-  const dependent = aliasedTerms(family, data, options, whole);
+  const nullModel = family.nullModel?.(data, options) ?? null;
+  const dispersion = nullModel?.dispersion ?? 1;
+  const whole: Standardised = {
+    ...standardise(data, !family.intercept),
+    dispersion: dispersion > 0 ? dispersion : 1,
+  };
+  // A quadratic is known everywhere from one pass over the rows, which serves the fit too.
+  const quadratic = family.name === 'gaussian' ? family.objective(data, options, whole) : null;
+  const dependent =
+    quadratic === null
+      ? aliasedTerms(family, data, options, whole)
+      : aliasedBy(quadratic, nullStart(nullModel, whole));
   const emptyOrIndependent = (term: number) =>
     !dependent.has(term) || data.columns[term]!.every((x) => x === 0);
   const aliasedTreatment = treatmentTerms.filter((term) => !emptyOrIndependent(term));
@@ -78,8 +88,6 @@ export function fitStageOne(
     columns: kept.map((j) => data.columns[j]!),
     terms: kept.map((j) => data.terms[j]!),
   };
-  const nullModel = family.nullModel?.(model, options) ?? null;
-  const dispersion = nullModel?.dispersion ?? 1;
   if (!(dispersion > 0)) return notEstimable('no-variation', []);
   const scaling: Standardised = {
     centre: Float64Array.from(kept, (j) => whole.centre[j]!),
@@ -89,7 +97,8 @@ export function fitStageOne(
     badlyScaled: whole.badlyScaled.filter((j) => kept.includes(j)),
   };
 
-  const objective = family.objective(model, options, scaling);
+  const objective =
+    quadratic !== null && dependent.size === 0 ? quadratic : family.objective(model, options, scaling);
   const start = sampledStart(family, model, options, scaling) ?? nullStart(nullModel, scaling);
   const fit = drive(newton(start), objective);
   if (fit.status !== 'converged') {
@@ -170,16 +179,21 @@ function aliasedOn(
   options: ModelOptions,
   scaling: Standardised,
 ): ReadonlySet<number> {
-  const p = data.columns.length;
-  const at = emptyEvaluation(p);
   const start = nullStart(family.nullModel?.(data, options) ?? null, scaling);
-  family.objective(data, options, scaling).evaluate(start, 2, at);
-  const information = at.hessian.map((value) => -value);
   // A covariate that is constant in each baseline stratum leaves rounding errors, to be measured against the
   // events.
   const events = family.intercept ? null : family.events(data.response);
   const reference =
-    events === null ? undefined : new Float64Array(p).fill(events.reduce((sum, event) => sum + event, 0));
+    events === null
+      ? undefined
+      : new Float64Array(start.length).fill(events.reduce((sum, event) => sum + event, 0));
+  return aliasedBy(family.objective(data, options, scaling), start, reference);
+}
+
+function aliasedBy(objective: Objective, start: Float64Array, reference?: Float64Array): ReadonlySet<number> {
+  const at = emptyEvaluation(objective.parameters);
+  objective.evaluate(start, 2, at);
+  const information = at.hessian.map((value) => -value);
   return new Set(pivotedRank(information, ALIASED, reference).dependent);
 }
 
