@@ -4,6 +4,7 @@ import {
   loadColumn,
   logisticRows,
   predict,
+  residualRows,
   subtractInformation,
   workspace,
   type Workspace,
@@ -85,8 +86,12 @@ export class BlockedDesign {
 
   /** Logistic model: fills `residual` and `weight` from `eta` and 0/1 outcomes; returns the log-likelihood. */
   logistic(outcomes: Float64Array, start: number, rows: number): number {
-    this.#space.outcome.set(outcomes.subarray(start, start + rows));
-    return logisticRows(rows, this.#space);
+    return logisticRows(rows, outcomes, start, this.#space);
+  }
+
+  /** Linear model: fills `residual` from `eta` and outcomes; returns the sum of squares. */
+  gaussian(outcomes: Float64Array, start: number, rows: number): number {
+    return residualRows(rows, outcomes, start, this.#space);
   }
 
   /** gradient += X'residual over the block. */

@@ -99,7 +99,7 @@ class SumOfSquares implements Objective {
     if (hessian) out.hessian.fill(0);
     for (let start = 0; start < design.n; start += BLOCK) {
       const rows = design.load(start, theta);
-      squares.add(residuals(this.#y, start, rows, design.eta, design.residual));
+      squares.add(design.gaussian(this.#y, start, rows));
       design.addGradient(rows, out.gradient);
       if (hessian) {
         design.weight.fill(1, 0, rows);
@@ -130,23 +130,6 @@ function isNearlyCollinear(hessian: Float64Array): boolean {
 
 function outcome(response: Response): Float64Array {
   return response.kind === 'continuous' ? response.y : wrongResponse('gaussian', response);
-}
-
-/** residual = y − η; returns the sum of squares. */
-function residuals(
-  y: Float64Array,
-  start: number,
-  rows: number,
-  eta: Float64Array,
-  residual: Float64Array,
-): number {
-  let sum = 0;
-  for (let k = 0; k < rows; k++) {
-    const r = y[start + k]! - eta[k]!;
-    residual[k] = r;
-    sum += r * r;
-  }
-  return sum;
 }
 
 /**

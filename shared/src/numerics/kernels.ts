@@ -104,6 +104,25 @@ const standardise = (predicts: boolean): Kernel => {
   };
 };
 
+const subtract = ((): Kernel => {
+  const { from, end, what, squares, r } = locals('from', 'end', 'what', 'squares', 'r');
+  return {
+    name: 'subtract',
+    parameters: ['i32', 'i32', 'i32'],
+    vectors: 2,
+    body: [
+      whileBelow(from, end, [
+        set(r, sub(load(from), load(what))),
+        store(from, get(r)),
+        set(squares, add(get(squares), mul(get(r), get(r)))),
+        advance(from, 16),
+        advance(what, 16),
+      ]),
+      storeSum(0, squares),
+    ],
+  };
+})();
+
 /**
  * exp(t) for t ≤ 0 (as exp(−708), about 10⁻³⁰⁸, below that): t = k·ln 2 + r, |r| ≤ ½ln 2, and
  * exp(r) = 1 + r + rc/(2 − c), c = r − r²(P₁ + P₂r² + … + P₅r⁸); within a unit in the last place (fdlibm,
@@ -200,6 +219,8 @@ export interface Kernels {
   standardise(x: number, end: number, centre: number, factor: number, eta: number, theta: number): void;
   /** As `standardise`, and eta ← eta + theta·x. */
   predict(x: number, end: number, centre: number, factor: number, eta: number, theta: number): void;
+  /** from ← from − what (two rows a step); Σ from² at 0. */
+  subtract(from: number, end: number, what: number): void;
   /**
    * Of 0/1 outcomes y and linear predictors η from eta to end (two rows a step): residuals y − μ, weights
    * μ(1 − μ), Σ (y − [η ≥ 0])η at 0, and at 1 and 2 factors of ∏ (1 + exp(−|η|)).
@@ -208,5 +229,7 @@ export interface Kernels {
 }
 
 export const kernels: Kernels = new WebAssembly.Instance(
-  new WebAssembly.Module(assemble([tile, products, standardise(false), standardise(true), logistic])),
+  new WebAssembly.Module(
+    assemble([tile, products, standardise(false), standardise(true), subtract, logistic]),
+  ),
 ).exports;

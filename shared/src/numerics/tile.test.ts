@@ -7,6 +7,7 @@ import {
   loadColumn,
   logisticRows,
   predict,
+  residualRows,
   subtractInformation,
   workspace,
 } from './tile.ts';
@@ -61,6 +62,24 @@ test('columns are standardised, predicted from, and padded with zeros', () => {
   }
 });
 
+test('residuals and their sum of squares', () => {
+  for (const rows of [1, 2, 255, BLOCK]) {
+    const space = workspace(1);
+    space.eta.fill(Number.NaN);
+    space.residual.fill(Number.NaN);
+    for (let k = 0; k < rows; k++) space.eta[k] = k % 7;
+    const outcomes = Float64Array.from({ length: rows + 2 }, (_, k) => k % 5);
+    let squares = 0;
+    const sum = residualRows(rows, outcomes, 2, space);
+    for (let k = 0; k < rows; k++) {
+      const r = ((k + 2) % 5) - (k % 7);
+      assert.equal(space.residual[k], r);
+      squares += r * r;
+    }
+    assert.equal(sum, squares);
+  }
+});
+
 test('logistic rows as in plain arithmetic, to a few units in the last place', () => {
   const extremes = [0, -0, 1e-300, -1e-17, 0.34657359027997264, 36, -37, 500, -700, -707.9];
   const etas = [...extremes, ...Array.from({ length: 1001 }, (_, k) => 40 * Math.sin(k * k))];
@@ -70,11 +89,11 @@ test('logistic rows as in plain arithmetic, to a few units in the last place', (
     space.outcome.fill(Number.NaN);
     space.eta.set(etas.slice(0, rows));
     const y = (k: number) => (k % 3 === 0 ? 1 : 0);
-    for (let k = 0; k < rows; k++) space.outcome[k] = y(k);
+    const outcomes = Float64Array.from({ length: rows + 2 }, (_, k) => y(k - 2));
     let value = 0;
     const close = (actual: number, expected: number, unit = Math.abs(expected)) =>
       assert.ok(Math.abs(actual - expected) <= 4 * Number.EPSILON * unit, `${actual} is not ${expected}`);
-    const logLikelihood = logisticRows(rows, space);
+    const logLikelihood = logisticRows(rows, outcomes, 2, space);
     for (let k = 0; k < rows; k++) {
       const e = Math.exp(-Math.abs(etas[k]!));
       const [above, below] = [1 / (1 + e), e / (1 + e)];
@@ -90,12 +109,11 @@ test('logistic rows as in plain arithmetic, to a few units in the last place', (
 test('a linear predictor that is no finite number, or beyond the range of exp, makes no false weights', () => {
   const space = workspace(1);
   space.eta.set([-1e6, 1e6]);
-  space.outcome.set([0, 1]);
-  assert.equal(logisticRows(2, space), 0);
+  assert.equal(logisticRows(2, Float64Array.of(0, 1), 0, space), 0);
   assert.ok(space.weight[0]! < 1e-300 && space.weight[1]! < 1e-300);
   for (const eta of [Number.NaN, Infinity, -Infinity]) {
     space.eta[0] = eta;
-    space.outcome[0] = Number(eta < 0);
-    assert.ok(!Number.isFinite(logisticRows(2, space)), String(eta));
+    const outcomes = Float64Array.of(Number(eta < 0), 1);
+    assert.ok(!Number.isFinite(logisticRows(2, outcomes, 0, space)), String(eta));
   }
 });

@@ -23,7 +23,6 @@ export interface Workspace {
   readonly weight: Float64Array;
   readonly residual: Float64Array;
   readonly eta: Float64Array;
-  /** 0/1 outcomes, for `logisticRows`. */
   readonly outcome: Float64Array;
 }
 
@@ -62,6 +61,20 @@ export function predict(j: number, rows: number, centre: number, factor: number,
   kernel(address(X + j, 0), address(X + j, even(rows)), centre, factor, address(ETA, 0), theta);
 }
 
+/** residual ← outcome − η, for outcomes from `start`; returns the sum of squares. */
+export function residualRows(
+  rows: number,
+  outcomes: Float64Array,
+  start: number,
+  { eta, residual }: Workspace,
+): number {
+  residual.set(outcomes.subarray(start, start + rows));
+  residual.fill(0, rows, even(rows));
+  eta.fill(0, rows, even(rows));
+  kernels.subtract(address(RESIDUAL, 0), address(RESIDUAL, even(rows)), address(ETA, 0));
+  return results[0]!;
+}
+
 /**
  * From linear predictors and 0/1 outcomes, residual ← y − μ and weight ← μ(1 − μ), logit μ = η; returns the
  * rows' log-likelihood.
@@ -70,8 +83,14 @@ export function predict(j: number, rows: number, centre: number, factor: number,
  * (1, 2] replaces a logarithm a row; they do not overflow, and their rounding error, BLOCK units at most, is
  * that of a sum of logarithms.
  */
-export function logisticRows(rows: number, { eta, outcome }: Workspace): number {
+export function logisticRows(
+  rows: number,
+  outcomes: Float64Array,
+  start: number,
+  { eta, outcome }: Workspace,
+): number {
   const padded = even(rows);
+  outcome.set(outcomes.subarray(start, start + rows));
   eta.fill(PADDED_ETA, rows, padded);
   outcome.fill(0, rows, padded);
   kernels.logistic(
