@@ -26,9 +26,16 @@ export const gaussian: Family = {
   nonevents: false,
   objective: (data, _options, scaling): Objective => new SumOfSquares(data, scaling),
 
+  /** The mean, and the sum of squares about it, as the maximum of an intercept's quadratic. */
   nullModel(data: StudyData): NullModel {
-    const { mean, squares } = centredSquares(data);
-    return { logLikelihood: logLikelihood(squares, data.n), intercept: mean, dispersion: squares / data.n };
+    const alone = new SumOfSquares({ ...data, columns: [new Float64Array(0)] }, INTERCEPT_ALONE);
+    const at = emptyEvaluation(1);
+    const centre = nearMean(data);
+    alone.evaluate(Float64Array.of(centre), 1, at);
+    const intercept = centre + at.gradient[0]! / data.n;
+    alone.evaluate(Float64Array.of(intercept), 0, at);
+    const squares = -2 * at.value;
+    return { logLikelihood: logLikelihood(squares, data.n), intercept, dispersion: squares / data.n };
   },
 
   events: () => null,
@@ -39,6 +46,14 @@ export const gaussian: Family = {
 export function logLikelihood(rss: number, n: number): number {
   return (-n / 2) * (Math.log((2 * Math.PI * rss) / n) + 1);
 }
+
+/** A column of ones alone, which is not read. */
+const INTERCEPT_ALONE: Scaling = {
+  centre: new Float64Array(1),
+  scale: Float64Array.of(1),
+  dispersion: 1,
+  intercept: 0,
+};
 
 /** Below this share of ℓ(β₀), ℓ is computed from the residuals. */
 const DIRECT = 1e-3;
@@ -146,29 +161,4 @@ function nearMean({ n, response, offset }: StudyData): number {
     count++;
   }
   return count === 0 ? 0 : sum / count;
-}
-
-/**
- * Mean of y − offset and the sum of squares about it, corrected for the centre used (Chan, Golub & LeVeque
- * 1983).
- */
-function centredSquares(data: StudyData): { mean: number; squares: number } {
-  const { n, offset } = data;
-  const y = outcome(data.response);
-  const centre = nearMean(data);
-  const sum = new CompensatedSum();
-  const squares = new CompensatedSum();
-  for (let start = 0; start < n; start += BLOCK) {
-    const end = Math.min(start + BLOCK, n);
-    let first = 0;
-    let second = 0;
-    for (let i = start; i < end; i++) {
-      const r = offset === null ? y[i]! - centre : y[i]! - offset[i]! - centre;
-      first += r;
-      second += r * r;
-    }
-    sum.add(first);
-    squares.add(second);
-  }
-  return { mean: centre + sum.total / n, squares: squares.total - (sum.total * sum.total) / n };
 }
