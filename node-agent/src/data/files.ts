@@ -10,8 +10,12 @@ export type StudyFolder =
 
 const EXTENSION = /\.(csv|tsv|parquet|json|ndjson|jsonl)(\.gz)?$/i;
 
+/** As people order names: 2 before 10, É beside E. */
+const { compare } = new Intl.Collator('en', { numeric: true });
+const byName = (a: string, b: string): number => compare(a, b) || (a < b ? -1 : 1);
+
 /**
- * What a data folder holds. Files of other formats, hidden ones and `.json` files that are no array of records are passed
+ * What a data folder holds, in order of name. Files of other formats, hidden ones and `.json` files that are no array of records are passed
  * over. Throws `data/unreadable` where there is nothing, where two files are of one study, or where
  * an `ipd` file stands beside others.
  */
@@ -22,7 +26,7 @@ export async function readFolder(folder: string): Promise<StudyFolder> {
   if (entries === null)
     throw fail('the folder cannot be read', 'check that it exists and that you may read it');
   const files = new Map<string, string>();
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const entry of entries.toSorted((a, b) => byName(a.name, b.name))) {
     const path = join(folder, entry.name);
     if (entry.isDirectory() || entry.name.startsWith('.') || formatOf(entry.name) === null) continue;
     if (/\.json$/i.test(entry.name) && !(await beginsArray(path))) continue;

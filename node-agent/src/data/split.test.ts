@@ -40,6 +40,14 @@ test('one file each: names are study ids, other files are passed over', async ()
   await assert.rejects(findStudyFile(folder, 'E'), { code: 'data/unreadable' });
 });
 
+test('studies stand in the order in which people count', async () => {
+  const found = await readFolder(
+    folderOf({ '10.csv': '', '2.csv': '', 'Zürich.csv': '', 'École.csv': '', 'b.csv': '', 'A.csv': '' }),
+  );
+  assert.ok(found.kind === 'one-each');
+  assert.deepEqual([...found.files.keys()], ['2', '10', 'A', 'b', 'École', 'Zürich']);
+});
+
 test('a folder that can be read in two ways is refused', async () => {
   for (const files of [{ 'A.csv': '', 'A.tsv': '' }, { 'ipd.csv': '', 'A.csv': '' }, { 'README.md': '' }]) {
     await assert.rejects(readFolder(folderOf(files)), { code: 'data/unreadable' });
