@@ -74,7 +74,7 @@ export class BlockedDesign {
   load(start: number, theta: Float64Array): number {
     const rows = Math.min(BLOCK, this.n - start);
     const { eta } = this.#space;
-    eta.fill(this.ones >= 0 ? theta[this.ones]! : 0);
+    eta.fill(this.ones >= 0 ? theta[this.ones]! : 0, 0, rows);
     if (this.#offset !== null) addTo(eta, this.#offset, start, rows);
     for (let j = 0; j < this.p; j++) {
       if (j === this.ones) continue;

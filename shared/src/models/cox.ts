@@ -1,4 +1,4 @@
-import { BLOCK, addGradient, subtractInformation, workspace } from '../numerics/tile.ts';
+import { BLOCK, addGradient, loadColumn, subtractInformation, workspace } from '../numerics/tile.ts';
 import { CompensatedSum, type Scaling } from './blocks.ts';
 import { wrongResponse, type Family } from './family.ts';
 import { riskSets, type RiskSets } from './risk-sets.ts';
@@ -115,11 +115,11 @@ class PartialLikelihood implements Objective {
     const space = workspace(p);
     for (let start = 0; start < n; start += BLOCK) {
       const rows = Math.min(BLOCK, n - start);
-      for (let j = 0; j < p; j++) copy(this.#x, j * n + start, space.x, j * BLOCK, rows);
-      copy(this.#residual, start, space.residual, 0, rows);
+      for (let j = 0; j < p; j++) loadColumn(space, j, this.#x, j * n + start, rows);
+      space.residual.set(this.#residual.subarray(start, start + rows));
       addGradient(p, rows, space, out.gradient);
       if (order === 1) continue;
-      copy(this.#row, start, space.weight, 0, rows);
+      space.weight.set(this.#row.subarray(start, start + rows));
       subtractInformation(p, rows, space, out.hessian);
     }
   }
@@ -230,11 +230,11 @@ class PartialLikelihood implements Objective {
         ties = this.#tiedMoments(j, from, to) || ties;
       }
       const block = to - from;
-      space.x.set(this.#meanBlock);
+      for (let j = 0; j < p; j++) loadColumn(space, j, this.#meanBlock, j * BLOCK, block);
       for (let k = 0; k < block; k++) space.weight[k] = -this.#q0[from + k]!;
       subtractInformation(p, block, space, hessian);
       if (ties) {
-        space.x.set(this.#tiedBlock);
+        for (let j = 0; j < p; j++) loadColumn(space, j, this.#tiedBlock, j * BLOCK, block);
         for (let k = 0; k < block; k++) space.weight[k] = -this.#q2[from + k]!;
         subtractInformation(p, block, space, hessian);
       }
@@ -346,10 +346,6 @@ function gather(
 ): void {
   const factor = 1 / scale;
   for (let i = 0; i < rows.length; i++) out[at + i] = (column[rows[i]!]! - centre) * factor;
-}
-
-function copy(from: Float64Array, fromBase: number, to: Float64Array, toBase: number, length: number): void {
-  for (let i = 0; i < length; i++) to[toBase + i] = from[fromBase + i]!;
 }
 
 function axpy(

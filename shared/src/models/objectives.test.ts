@@ -145,7 +145,7 @@ for (const kind of kinds) {
   describe(title(kind), () => {
     test('gradient and Hessian are the derivatives of the value', () => {
       // More rows than a block holds, and an odd remainder.
-      const data = simulate(kind, 601, 7);
+      const data = simulate(kind, 4201, 7);
       const objective = objectiveOf(kind, data);
       const theta = point(data);
       const at = evaluate(objective, theta);

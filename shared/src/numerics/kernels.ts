@@ -26,10 +26,11 @@ import {
 } from './wasm.ts';
 
 /**
- * Rows of a block: nine columns of it fit in the first- and second-level caches, and a column is not a
- * multiple of the caches' 4096 bytes, so that the columns do not drive each other out of them.
+ * Rows of a block: enough that memory is read in long runs, few enough that ten columns stay in the second-level
+ * cache and that 2 to the power of half of them is a double; and not a multiple of a page of 512, so that the
+ * columns of a row do not share the places of the first-level cache.
  */
-export const BLOCK = 1016;
+export const BLOCK = 2040;
 export const COLUMN_BYTES = BLOCK * 8;
 
 /** Locals of a kernel by name, in order. */
