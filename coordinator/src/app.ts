@@ -43,9 +43,6 @@ export type CoordinatorProgress =
   | { readonly event: 'listening'; readonly port: number; readonly sites: number }
   | { readonly event: 'site'; readonly study: string };
 
-/** The journal's own mark after the last round: when the result was first complete. */
-const FINISHED_ROUND = 1_000_000;
-
 export async function runCoordinator(options: CoordinatorOptions): Promise<Result> {
   const { config, planText, planPlace, out, software, progress, logger } = options;
   const plan = parsePlan(planText, planPlace);
@@ -101,11 +98,11 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     if (health !== null && config.health !== undefined) await health.listen(addressOf(config.health));
     progress({ event: 'listening', port: server.port, sites: sites.length });
     const outcome = await outcomeOfRun;
-    const finished = journal.openRound(run.id, FINISHED_ROUND, now().toISOString());
+    const finished = journal.finishRun(run.id, now().toISOString());
     const result = assemble(run, planText, outcome, finished, software);
     publish(out, result, outcome, planText);
     log.append({ kind: 'result', run: toHex(run.id), detail: { result: toHex(sha256(resultText(result))) } });
-    journal.finishRun(run.id, finished);
+    journal.markPublished(run.id);
     return result;
   } finally {
     await server?.stop();
@@ -126,7 +123,7 @@ function openRun(journal: Journal, planText: string, roster: Uint8Array, place: 
       remedy: 'finish that run with its own plan and sites, or give this one another state file',
     });
   }
-  const run = { id: new Uint8Array(randomBytes(16)), plan: planText, roster, started: now().toISOString(), finished: null };
+  const run = { id: new Uint8Array(randomBytes(16)), plan: planText, roster, started: now().toISOString() };
   journal.createRun(run);
   return run;
 }

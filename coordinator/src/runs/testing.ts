@@ -47,7 +47,6 @@ export function newRun(): RunRecord {
     plan: PLAN,
     roster,
     started: '2026-01-01T00:00:00Z',
-    finished: null,
   };
 }
 

@@ -14,7 +14,6 @@ export interface RunRecord {
   /** Encoded Roster. */
   readonly roster: Uint8Array;
   readonly started: string;
-  readonly finished: string | null;
 }
 
 export interface TaskRecord {
@@ -33,10 +32,8 @@ export interface TaskRecord {
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS runs (
-    id BLOB PRIMARY KEY, plan TEXT NOT NULL, roster BLOB NOT NULL, started TEXT NOT NULL, finished TEXT
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS rounds (
-    run BLOB NOT NULL, round INTEGER NOT NULL, opened TEXT NOT NULL, PRIMARY KEY (run, round)
+    id BLOB PRIMARY KEY, plan TEXT NOT NULL, roster BLOB NOT NULL, started TEXT NOT NULL,
+    finished TEXT, published INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE TABLE IF NOT EXISTS tasks (
     run BLOB NOT NULL, round INTEGER NOT NULL, study TEXT NOT NULL, analysis TEXT NOT NULL,
@@ -74,23 +71,22 @@ export class Journal {
       .run(run.id, run.plan, run.roster, run.started);
   }
 
-  /** The run that was started last and has no result yet. */
+  /** The run that was started last and whose result is not published yet. */
   unfinishedRun(): RunRecord | null {
-    return (this.#db.prepare('SELECT * FROM runs WHERE finished IS NULL ORDER BY rowid DESC LIMIT 1').get() ??
-      null) as RunRecord | null;
+    const columns = 'id, plan, roster, started';
+    return (this.#db
+      .prepare(`SELECT ${columns} FROM runs WHERE published = 0 ORDER BY rowid DESC LIMIT 1`)
+      .get() ?? null) as RunRecord | null;
   }
 
-  /** Keeps the first time given. */
+  /** When the last answer was in; keeps the first time given, so that a result published again has the same bytes. */
   finishRun(id: Uint8Array, finished: string): string {
     this.#db.prepare('UPDATE runs SET finished = coalesce(finished, ?) WHERE id = ?').run(finished, id);
     return (this.#db.prepare('SELECT finished FROM runs WHERE id = ?').get(id) as { finished: string }).finished;
   }
 
-  /** When the round was first opened; keeps the first time given. */
-  openRound(run: Uint8Array, round: number, opened: string): string {
-    this.#db.prepare('INSERT OR IGNORE INTO rounds (run, round, opened) VALUES (?, ?, ?)').run(run, round, opened);
-    const row = this.#db.prepare('SELECT opened FROM rounds WHERE run = ? AND round = ?').get(run, round);
-    return (row as { opened: string }).opened;
+  markPublished(id: Uint8Array): void {
+    this.#db.prepare('UPDATE runs SET published = 1 WHERE id = ?').run(id);
   }
 
   tasks(run: Uint8Array, round: number): readonly TaskRecord[] {
