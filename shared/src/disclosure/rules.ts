@@ -35,7 +35,7 @@ const participants = (
  * not have is nobody's: of a plan with several, most trials have some.
  */
 const participantsPerArm: RuleCheck = (facts, { participants: { per_arm } }) => {
-  const observed = Math.min(...facts.perArm.filter((participants) => participants > 0));
+  const observed = Math.min(...facts.perArm.filter((count) => count > 0));
   return per_arm !== null && observed < per_arm
     ? { rule: 'participants per arm', code: 'RULE_PARTICIPANTS_PER_ARM', threshold: per_arm, observed }
     : null;
