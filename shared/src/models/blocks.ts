@@ -5,6 +5,7 @@ import {
   logisticRows,
   predict,
   residualRows,
+  subtractCrossproducts,
   subtractInformation,
   workspace,
   type Workspace,
@@ -102,6 +103,11 @@ export class BlockedDesign {
   /** hessian −= X' diag(weight) X over the block (packed). */
   subtractInformation(rows: number, hessian: Float64Array): void {
     subtractInformation(this.p, rows, this.#space, hessian);
+  }
+
+  /** hessian −= X'X over the block (packed). */
+  subtractCrossproducts(rows: number, hessian: Float64Array): void {
+    subtractCrossproducts(this.p, rows, this.#space, hessian);
   }
 }
 

@@ -116,10 +116,7 @@ class SumOfSquares implements Objective {
       const rows = design.load(start, theta);
       squares.add(design.gaussian(this.#y, start, rows));
       design.addGradient(rows, out.gradient);
-      if (hessian) {
-        design.weight.fill(1, 0, rows);
-        design.subtractInformation(rows, out.hessian);
-      }
+      if (hessian) design.subtractCrossproducts(rows, out.hessian);
     }
     out.value = -squares.total / 2 / this.#dispersion;
     for (let j = 0; j < out.gradient.length; j++) out.gradient[j]! /= this.#dispersion;

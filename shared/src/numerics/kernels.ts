@@ -37,7 +37,7 @@ export const COLUMN_BYTES = BLOCK * 8;
 const locals = <Name extends string>(...names: readonly Name[]): Readonly<Record<Name, number>> =>
   Object.fromEntries(names.map((name, index) => [name, index])) as Record<Name, number>;
 
-const tile = ((): Kernel => {
+const tile = (weighted: boolean): Kernel => {
   const { a, b, w, end, b0, b1, column, ...rest } = locals(
     ...(['a', 'b', 'w', 'end', 'b0', 'b1', 'column'] as const),
     ...(['s00', 's01', 's10', 's11', 's20', 's21', 's30', 's31'] as const),
@@ -45,8 +45,10 @@ const tile = ((): Kernel => {
   const sums = Object.values(rest);
   const accumulate = (sum: number, other: number) => set(sum, add(get(sum), mul(get(column), get(other))));
   const twoRows = (offset: number): Code => [
-    set(b0, mul(load(w, offset), load(b, offset))),
-    set(b1, mul(load(w, offset), load(b, COLUMN_BYTES + offset))),
+    [b0, b1].map((local, j) => {
+      const value = load(b, j * COLUMN_BYTES + offset);
+      return set(local, weighted ? mul(load(w, offset), value) : value);
+    }),
     [0, 1, 2, 3].map((i) => [
       set(column, load(a, i * COLUMN_BYTES + offset)),
       accumulate(sums[2 * i]!, b0),
@@ -54,7 +56,7 @@ const tile = ((): Kernel => {
     ]),
   ];
   return {
-    name: 'tile',
+    name: weighted ? 'weightedTile' : 'tile',
     parameters: ['i32', 'i32', 'i32', 'i32'],
     vectors: 11,
     body: [
@@ -62,7 +64,7 @@ const tile = ((): Kernel => {
       sums.map((sum, index) => storeSum(index, sum)),
     ],
   };
-})();
+};
 
 const products = ((): Kernel => {
   const { a, w, end, weight, ...rest } = locals('a', 'w', 'end', 'weight', 's0', 's1', 's2', 's3');
@@ -213,6 +215,8 @@ export interface Kernels {
    * With columns aᵢ at a + i·COLUMN_BYTES, i < 4, and bⱼ likewise, j < 2, and weights from w to end (four rows a
    * step): Σ w aᵢbⱼ at 2i + j.
    */
+  weightedTile(a: number, b: number, w: number, end: number): void;
+  /** As `weightedTile` with all weights 1: nothing is read from w to end. */
   tile(a: number, b: number, w: number, end: number): void;
   /** Σ w aᵢ at i < 4 (two rows a step). */
   products(a: number, w: number, end: number): void;
@@ -231,6 +235,6 @@ export interface Kernels {
 
 export const kernels: Kernels = new WebAssembly.Instance(
   new WebAssembly.Module(
-    assemble([tile, products, standardise(false), standardise(true), subtract, logistic]),
+    assemble([tile(true), tile(false), products, standardise(false), standardise(true), subtract, logistic]),
   ),
 ).exports;

@@ -8,6 +8,7 @@ import {
   logisticRows,
   predict,
   residualRows,
+  subtractCrossproducts,
   subtractInformation,
   workspace,
 } from './tile.ts';
@@ -30,12 +31,15 @@ test('crossproducts of every width and length, past the first page of memory', (
       const gradient = new Float64Array(p).fill(10);
       subtractInformation(p, rows, space, hessian);
       addGradient(p, rows, space, gradient);
+      const plain = new Float64Array(packedLength(p));
+      subtractCrossproducts(p, rows, space, plain);
       const sum = (f: (k: number) => number) =>
         Array.from({ length: rows }, (_, k) => f(k)).reduce((a, b) => a + b, 0);
       for (let i = 0; i < p; i++) {
         assert.equal(gradient[i], 10 + sum((k) => x(k, i) * ((k % 5) - 2)));
         for (let j = 0; j <= i; j++) {
           assert.equal(hessian[packedIndex(i, j)], 100 - sum((k) => x(k, i) * x(k, j) * ((k % 4) + 0.5)));
+          assert.equal(plain[packedIndex(i, j)], 0 - sum((k) => x(k, i) * x(k, j)));
         }
       }
     }

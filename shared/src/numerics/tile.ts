@@ -1,5 +1,5 @@
 import { packedLength } from '../linalg/symmetric.ts';
-import { BLOCK, COLUMN_BYTES, kernels } from './kernels.ts';
+import { BLOCK, COLUMN_BYTES, kernels, type Kernels } from './kernels.ts';
 
 /**
  * One block of rows in the memory of the WebAssembly kernels, which nearly all fitting time goes into; plain
@@ -110,10 +110,28 @@ export function subtractInformation(
   { weight }: Workspace,
   hessian: Float64Array,
 ): void {
-  const padded = pad(weight, rows);
+  subtractTiles(kernels.weightedTile, p, pad(weight, rows), hessian);
+}
+
+/** hessian −= X'X (packed lower triangle) over the block's rows. */
+export function subtractCrossproducts(
+  p: number,
+  rows: number,
+  space: Workspace,
+  hessian: Float64Array,
+): void {
+  if (rows % 4 === 0) {
+    subtractTiles(kernels.tile, p, rows, hessian);
+  } else {
+    space.weight.fill(1, 0, rows);
+    subtractInformation(p, rows, space, hessian);
+  }
+}
+
+function subtractTiles(tile: Kernels['tile'], p: number, rows: number, hessian: Float64Array): void {
   for (let i = 0; i < p; i += 4) {
     for (let j = 0; j < Math.min(i + 4, p); j += 2) {
-      kernels.tile(address(X + i, 0), address(X + j, 0), address(WEIGHT, 0), address(WEIGHT, padded));
+      tile(address(X + i, 0), address(X + j, 0), address(WEIGHT, 0), address(WEIGHT, rows));
       for (let k = 0; k < 8; k++) {
         const row = i + (k >> 1);
         const column = j + (k & 1);
