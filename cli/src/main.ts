@@ -4,9 +4,10 @@ import { Command, CommanderError, Option } from 'commander';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { VERSION } from './version.ts';
+import { failureStatus } from '@concordat/coordinator/process.ts';
 
 /** 0 every analysis finished · 2 usage or an invalid plan, nothing was sent · 3 an analysis failed or was refused. */
-type ExitStatus = 0 | 2 | 3;
+type ExitStatus = 0 | 2 | 3 | 143;
 
 const jsonOption = (): Option => new Option('--json', 'one JSON object a line on standard output, for machines');
 
@@ -101,7 +102,7 @@ function report(error: unknown): ExitStatus {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof ConcordatError) {
     console.error(error.describe());
-    return error.code === 'process/failed' ? 3 : 2;
+    return failureStatus(error);
   }
   console.error('process/failed: an internal error; this is a defect of the software');
   console.error(error);

@@ -7,6 +7,7 @@ import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { DEFAULT_POLICY, OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 import { planDigest } from '@concordat/shared/plan/digest.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { validateResult } from '@concordat/shared/plan/validate-result.ts';
@@ -36,6 +37,8 @@ export interface CoordinatorOptions {
   readonly software: string;
   readonly progress: (event: CoordinatorProgress) => void;
   readonly logger: Logger;
+  /** Ends the run in order where it is; the same command goes on from there. */
+  readonly stop: AbortSignal;
 }
 
 export type CoordinatorProgress =
@@ -95,9 +98,14 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
         logger('warn', { event: 'exchange refused', code, ...(study === null ? {} : { study }) });
       },
     });
-    if (health !== null && config.health !== undefined) await health.listen(addressOf(config.health));
+    if (health !== null && config.health !== undefined) {
+      const address = config.health;
+      await health.listen(parseAddress(address)).catch((error: unknown) => {
+        throw cannotListen(address, error);
+      });
+    }
     progress({ event: 'listening', port: server.port, sites: sites.length });
-    const outcome = await outcomeOfRun;
+    const outcome = await Promise.race([outcomeOfRun, stopped(options.stop)]);
     const finished = journal.finishRun(run.id, now().toISOString());
     const result = assemble(run, planText, outcome, finished, software);
     publish(out, result, outcome, planText);
@@ -111,6 +119,20 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     log.close();
     journal.close();
   }
+}
+
+function stopped(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const stop = (): void => {
+      reject(
+        new ConcordatError('process/stopped', 'the coordinator was told to stop before the run was finished', {
+          remedy: 'give the same command again to go on where it stopped',
+        }),
+      );
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
 }
 
 /** Goes on with an unfinished run of the same plan and roster; starts a new one otherwise. */
@@ -184,11 +206,6 @@ function resultText(result: Result): string {
 function writeWhole(file: string, text: string): void {
   fs.writeFileSync(`${file}.part`, text, { flush: true });
   fs.renameSync(`${file}.part`, file);
-}
-
-function addressOf(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':');
-  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
 }
 
 function readText(file: string): string {

@@ -9,6 +9,7 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { runCoordinator } from './app.ts';
 import { parseCoordinatorConfig } from './config.ts';
 import { makeLogger } from './logger.ts';
+import { failureStatus, readText, stopSignal } from './process.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -22,16 +23,17 @@ try {
     });
   }
   const { analyses } = await runCoordinator({
-    config: parseCoordinatorConfig(readFileSync(config, 'utf8'), config),
-    planText: readFileSync(plan, 'utf8'),
+    config: parseCoordinatorConfig(readText(config, 'config/invalid'), config),
+    planText: readText(plan, 'plan/unreadable'),
     planPlace: plan,
     out,
     software: `concordat ${version}`,
     progress: (event) => console.log(JSON.stringify(event)),
     logger: makeLogger(2),
+    stop: stopSignal(),
   });
   process.exitCode = Object.values(analyses).every(({ status }) => status === 'done') ? 0 : 3;
 } catch (error) {
   console.error(error instanceof ConcordatError ? error.describe() : error);
-  process.exitCode = 2;
+  process.exitCode = failureStatus(error);
 }

@@ -100,6 +100,18 @@ test('a restart does not take up another plan that was offered under the same ru
   assert.deepEqual((await after.answerAll([stageOne('effect')])).map(kindOf), ['dataProblem']);
 });
 
+test('nothing is answered or accepted under a run that is closed, after a restart too', async () => {
+  const directory = newFolder();
+  const log = openLog(directory);
+  const agent = agentOf(log);
+  await agent.answerAll([offer(), close()]);
+  const late = async (closed: Agent, analysis: string): Promise<string[]> =>
+    (await closed.answerAll([stageOne(analysis), taskOf({ $case: 'planOffer', value: { plan: PLAN, roster: undefined } }, { attempt: 1 })])).map(kindOf);
+  assert.deepEqual((await late(agent, 'effect')).toSorted(), ['refusal', 'refusal']);
+  log.close();
+  assert.deepEqual((await late(agentOf(openLog(directory)), 'effect')).toSorted(), ['refusal', 'refusal']);
+});
+
 test('a question under a run whose plan was not accepted is refused', async () => {
   const agent = agentOf(openLog(newFolder()));
   assert.deepEqual((await agent.answerAll([stageOne('effect')])).map(kindOf), ['refusal']);
@@ -168,7 +180,7 @@ test('told to stop during a fit: no answer is made up, and the log ends with the
   const log = openLog(directory);
   const accepted = await agentOf(log).answerAll([offer()]);
   assert.equal(accepted.length, 1);
-  const asked: ExchangeAnswer[] = [{ status: 'ok', tasks: [stageOne('effect'), close()] }];
+  const asked: ExchangeAnswer[] = [{ status: 'ok', tasks: [stageOne('effect')] }];
   const client = {
     exchange: (replies: readonly Released[]): Promise<ExchangeAnswer> => {
       assert.deepEqual(replies, []);

@@ -72,6 +72,8 @@ export class Agent {
   readonly #gate: Gate;
   /** Run (hex) → what was accepted there. */
   readonly #accepted = new Map<string, Accepted>();
+  /** Runs (hex) that are over: nothing is answered, and nothing accepted, under them again. */
+  readonly #closed = new Set<string>();
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
   #connected = false;
   #stopped = false;
@@ -245,6 +247,8 @@ export class Agent {
       case 'factorLevelsQuestion':
         return task.plan === null ? DRAFT_DISAGREED : this.#levels(message.payload.value, task.plan);
       case 'runClosed':
+        this.#accepted.delete(toHex(task.header.run));
+        this.#closed.add(toHex(task.header.run));
         return DRAFT_LEFT;
       default:
         return DRAFT_DISAGREED;
@@ -255,12 +259,14 @@ export class Agent {
     const { study, identity, log, policyDigest, openPolicy } = this.#options;
     const { header } = task;
     const run = toHex(header.run);
-    const fault = faultOf(offer, {
-      study,
-      key: identity.publicKey,
-      planDigest: header.planDigest,
-      rosterDigest: header.rosterDigest,
-    });
+    const fault = this.#closed.has(run)
+      ? 'run-closed'
+      : faultOf(offer, {
+          study,
+          key: identity.publicKey,
+          planDigest: header.planDigest,
+          rosterDigest: header.rosterDigest,
+        });
     if (fault !== null) {
       log.append({ kind: 'refused', peer: 'coordinator', run, detail: { offer: fault } });
       return DRAFT_DISAGREED;
@@ -330,12 +336,15 @@ export class Agent {
   #recall(): void {
     const { log, coordinatorKey } = this.#options;
     const approved = new Set(log.entries.filter(({ kind }) => kind === 'approved').map(({ task }) => task));
+    for (const { kind, type, run } of log.entries) {
+      if (kind === 'sent' && type === 'runLeft' && run !== undefined) this.#closed.add(run);
+    }
     for (const { kind, type, task, body } of log.entries) {
       if (kind !== 'received' || type !== 'planOffer' || body === undefined || !approved.has(task)) continue;
       const signed = decode(SignedMessage, log.body(body), 'a logged message');
       if (!sameBytes(signed.key, coordinatorKey)) continue;
       const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
-      if (header === undefined || payload?.$case !== 'planOffer') continue;
+      if (header === undefined || payload?.$case !== 'planOffer' || this.#closed.has(toHex(header.run))) continue;
       const { planDigest, rosterDigest } = header;
       this.#accepted.set(toHex(header.run), { plan: payload.value.plan, planDigest, rosterDigest });
     }

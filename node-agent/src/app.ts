@@ -13,6 +13,7 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { Agent } from './agent.ts';
 import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig } from './config.ts';
 import { ExchangeClient } from './egress/client.ts';
+import { assertDirect } from './egress/direct.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -35,6 +36,7 @@ export function readAgentConfig(file: string): AgentConfig {
 }
 
 export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {
+  assertDirect(config.coordinator, process.env);
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
   const policy = readPolicy(config, capabilities.allowOpenPolicy);
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
+
 import { buildAgent, readAgentConfig } from './app.ts';
 import { WorkerPool } from './fit/pool.ts';
 import { makeLogger } from './logger.ts';
@@ -21,8 +23,9 @@ export async function serveAgents(
       // Loaded where it is asked for: an agent without it stays smaller.
       const { healthServer } = await import('./health.ts');
       const server = healthServer(agents);
-      const colon = address.lastIndexOf(':');
-      await server.listen({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });
+      await server.listen(parseAddress(address)).catch((error: unknown) => {
+        throw cannotListen(address, error);
+      });
       return server;
     }),
   );

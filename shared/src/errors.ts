@@ -45,6 +45,7 @@ export const ERROR_CODES = [
   'usage/invalid',
   'run/conflict',
   'process/failed',
+  'process/stopped',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

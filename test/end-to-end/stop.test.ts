@@ -35,7 +35,7 @@ test('a coordinator that cannot listen says so and ends, with the stop in its lo
   second.write('coordinator.yaml', { ...config, listen: `127.0.0.1:${federation.port}` });
   const program = second.coordinator();
   assert.equal(await program.exit, 2);
-  assert.match(program.output, /config\/invalid at 127\.0\.0\.1:\d+: the coordinator cannot listen/);
+  assert.match(program.output, /config\/invalid at 127\.0\.0\.1:\d+: the address cannot be listened on/);
   assert.equal(entriesOf(second.log('coordinator')).at(-1)?.kind, 'stop');
 });
 
@@ -53,4 +53,19 @@ test('TLS files that are missing or no PEM are faults of the configuration, name
     assert.equal(await program.exit, 2);
     assert.match(program.output, message);
   }
+});
+
+test('a coordinator that is told to stop ends in order, and goes on when it is started again', { timeout }, async () => {
+  const third = await federationOf();
+  const first = third.coordinator();
+  const log = third.log('coordinator');
+  await until(() => entriesOf(log).some(({ kind }) => kind === 'sent'), 'an offer in the log');
+  assert.equal(await first.kill('SIGTERM'), 143);
+  assert.equal(entriesOf(log).at(-1)?.kind, 'stop');
+  assert.match(first.output, /process\/stopped/);
+  const runs = (): Set<string | undefined> => new Set(entriesOf(log).map(({ run }) => run));
+  const second = third.coordinator();
+  await until(() => entriesOf(log).filter(({ kind }) => kind === 'start').length === 2, 'the second start');
+  assert.equal(runs().size, 1);
+  await second.kill();
 });

@@ -1,8 +1,8 @@
 import { runCoordinator } from '@concordat/coordinator/app.ts';
 import { parseCoordinatorConfig } from '@concordat/coordinator/config.ts';
 import { makeLogger } from '@concordat/coordinator/logger.ts';
+import { readText, stopSignal } from '@concordat/coordinator/process.ts';
 
-import { readText } from '../files.ts';
 import { exitStatus } from '../outcome.ts';
 import { progressPrinter } from '../progress.ts';
 import { SOFTWARE } from '../version.ts';
@@ -29,6 +29,7 @@ export async function coordinator(options: CoordinatorArguments): Promise<0 | 3>
     software: SOFTWARE,
     progress: print,
     logger: makeLogger(2),
+    stop: stopSignal(),
   });
   print({ event: 'result', out: options.out, log: config.log, result });
   return exitStatus(result);

@@ -5,7 +5,7 @@ import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts'
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
-import { readText } from '../files.ts';
+import { readText } from '@concordat/coordinator/process.ts';
 import { endFederation, prepare, type LocalArguments } from '../local/prepare.ts';
 import { agentGroups, supervise } from '../local/supervise.ts';
 import { exitStatus } from '../outcome.ts';

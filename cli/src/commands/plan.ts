@@ -4,7 +4,7 @@ import { planDigest } from '@concordat/shared/plan/digest.ts';
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 
-import { readText } from '../files.ts';
+import { readText } from '@concordat/coordinator/process.ts';
 
 export function planCheck(file: string, options: { readonly json?: boolean }): 0 {
   const text = readText(file, 'plan/unreadable');

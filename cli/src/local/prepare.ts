@@ -15,7 +15,7 @@ import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { parse, stringify } from 'yaml';
 
-import { readText } from '../files.ts';
+import { readText } from '@concordat/coordinator/process.ts';
 import { makeAuthority } from './keys.ts';
 
 export interface LocalArguments {

@@ -94,14 +94,23 @@ export async function supervise(federation: Federation, args: LocalArguments, no
 function followCoordinator(child: ChildProcess, notify: (event: ProgressEvent) => void): Promise<number | null> {
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line) as ProgressEvent;
+      const event = parseEvent(line);
       // The result is read from its file by the caller.
-      if (event.event !== 'result') notify(event);
+      if (event !== null && event.event !== 'result') notify(event);
     });
   }
   return new Promise((resolve) => {
     child.once('close', resolve);
   });
+}
+
+/** Null for a line that a killed process left unfinished. */
+function parseEvent(line: string): ProgressEvent | null {
+  try {
+    return JSON.parse(line) as ProgressEvent;
+  } catch {
+    return null;
+  }
 }
 
 async function endGently(child: ChildProcess): Promise<void> {

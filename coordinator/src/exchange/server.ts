@@ -8,6 +8,7 @@ import { createSecureContext } from 'node:tls';
 import { Server, ServerCredentials, status, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
 import { ExchangeRequest, ExchangeResponse, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
+import { cannotListen } from '@concordat/shared/plan/address.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import {
   EXCHANGE_PATH,
@@ -70,13 +71,7 @@ export async function startExchangeServer(options: ExchangeServerOptions): Promi
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(options.listen, credentials, (error, bound) => {
       if (error === null) return resolve(bound);
-      reject(
-        new ConcordatError('config/invalid', 'the coordinator cannot listen at its address', {
-          place: options.listen,
-          remedy: 'choose a free port, or stop the program that uses it',
-          cause: error,
-        }),
-      );
+      reject(cannotListen(options.listen, error));
     });
   });
   return {

@@ -91,6 +91,10 @@ export class MessageLog {
     this.#file = fs.openSync(path, 'a', 0o600);
     this.#directoryHandle = fs.openSync(join(directory, 'bodies'), 'r');
     this.#bytes = kept.bytes;
+    // A new file's name is durable only with its folder.
+    const folder = fs.openSync(directory, 'r');
+    fs.fsyncSync(folder);
+    fs.closeSync(folder);
     if (kept.torn > 0) {
       // A crash in mid-write: the line was never complete, so nothing was ever sent on the strength of it.
       fs.ftruncateSync(this.#file, kept.bytes);
