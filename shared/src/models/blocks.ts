@@ -16,8 +16,6 @@ import type { StudyData } from './types.ts';
 export interface Scaling {
   readonly centre: Float64Array;
   readonly scale: Float64Array;
-  /** Gaussian: the known residual variance σ² that the objective divides by. Elsewhere 1. */
-  readonly dispersion: number;
   /** Column of ones, which has centre 0 and scale 1; −1 where there is none. */
   readonly intercept: number;
 }

@@ -27,7 +27,7 @@ export interface Family {
   readonly divergence: DiagnosisCode;
   /**
    * The log-likelihood of one study as a function of its columns' coefficients, constants included (gaussian:
-   * at a known residual variance, constants left out). Sums over studies or over parts of a study are the
+   * at residual variance 1, constants left out). Sums over studies or over parts of a study are the
    * pooled objective's.
    */
   objective(data: StudyData, options: ModelOptions, scaling: Scaling | null): Objective;

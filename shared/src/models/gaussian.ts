@@ -9,11 +9,11 @@ import type { Evaluation, Objective, Response, StudyData } from './types.ts';
 /**
  * Linear model y = Xβ + offset + ε, ε ~ N(0, σ²I); n rows, q coefficients.
  *
- * Objective at a known σ² (1 unless a scaling gives it): ℓ(β) = −½ Σ rᵢ²/σ², r = y − Xβ − offset; U = X'r/σ²,
- * H = −X'X/σ². It is quadratic, so one pass over the rows, at a β₀ close to the data (about the mean as
- * intercept), gives it everywhere: ℓ(β) = ℓ(β₀) + U₀'d + ½d'Hd, d = β − β₀; one Newton step reaches β̂. Where
- * so little of ℓ(β₀) is left that the difference loses digits, or where columns are nearly collinear, the residuals
- * are computed from the rows: the last step is then one of iterative refinement.
+ * Objective at σ² = 1: ℓ(β) = −½ Σ rᵢ², r = y − Xβ − offset; U = X'r, H = −X'X. It is quadratic, so one pass
+ * over the rows, at a β₀ close to the data (about the mean as intercept), gives it everywhere: ℓ(β) = ℓ(β₀) +
+ * U₀'d + ½d'Hd, d = β − β₀; one Newton step reaches β̂. Where so little of ℓ(β₀) is left that the difference
+ * loses digits, or where columns are nearly collinear, the residuals are computed from the rows: the last step is
+ * then one of iterative refinement.
  *
  * σ̂² = RSS/(n − q) and vcov σ̂²(X'X)⁻¹, as R's lm; the log-likelihood is R's logLik(lm), at the
  * maximum-likelihood variance: −n/2·(log(2π·RSS/n) + 1).
@@ -26,16 +26,9 @@ export const gaussian: Family = {
   nonevents: false,
   objective: (data, _options, scaling): Objective => new SumOfSquares(data, scaling),
 
-  /** The mean, and the sum of squares about it, as the maximum of an intercept's quadratic. */
   nullModel(data: StudyData): NullModel {
-    const alone = new SumOfSquares({ ...data, columns: [new Float64Array(0)] }, INTERCEPT_ALONE);
-    const at = emptyEvaluation(1);
-    const centre = nearMean(data);
-    alone.evaluate(Float64Array.of(centre), 1, at);
-    const intercept = centre + at.gradient[0]! / data.n;
-    alone.evaluate(Float64Array.of(intercept), 0, at);
-    const squares = -2 * at.value;
-    return { logLikelihood: logLikelihood(squares, data.n), intercept, dispersion: squares / data.n };
+    const alone = { ...data, columns: [new Float64Array(0)] };
+    return interceptAlone(new SumOfSquares(alone, INTERCEPT_ALONE), 0, data.n);
   },
 
   events: () => null,
@@ -47,11 +40,22 @@ export function logLikelihood(rss: number, n: number): number {
   return (-n / 2) * (Math.log((2 * Math.PI * rss) / n) + 1);
 }
 
+/** The maximum of a sum of squares over n rows along its intercept: the mean, and the sum of squares about it. */
+export function interceptAlone(quadratic: Objective, intercept: number, n: number): NullModel {
+  const theta = new Float64Array(quadratic.parameters);
+  const at = emptyEvaluation(quadratic.parameters);
+  quadratic.evaluate(theta, 1, at);
+  const mean = at.gradient[intercept]! / n;
+  theta[intercept] = mean;
+  quadratic.evaluate(theta, 0, at);
+  const squares = -2 * at.value;
+  return { logLikelihood: logLikelihood(squares, n), intercept: mean, dispersion: squares / n };
+}
+
 /** A column of ones alone, which is not read. */
 const INTERCEPT_ALONE: Scaling = {
   centre: new Float64Array(1),
   scale: Float64Array.of(1),
-  dispersion: 1,
   intercept: 0,
 };
 
@@ -71,7 +75,6 @@ class SumOfSquares implements Objective {
   readonly #data: StudyData;
   readonly #design: BlockedDesign;
   readonly #y: Float64Array;
-  readonly #dispersion: number;
   /** β₀ and the evaluation there; null before the first question. */
   #origin: Origin | null = null;
 
@@ -80,7 +83,6 @@ class SumOfSquares implements Objective {
     this.#design = new BlockedDesign(data, scaling);
     this.parameters = this.#design.p;
     this.#y = outcome(data.response);
-    this.#dispersion = scaling === null ? 1 : scaling.dispersion;
   }
 
   evaluate(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation): void {
@@ -118,9 +120,7 @@ class SumOfSquares implements Objective {
       design.addGradient(rows, out.gradient);
       if (hessian) design.subtractCrossproducts(rows, out.hessian);
     }
-    out.value = -squares.total / 2 / this.#dispersion;
-    for (let j = 0; j < out.gradient.length; j++) out.gradient[j]! /= this.#dispersion;
-    if (hessian) for (let k = 0; k < out.hessian.length; k++) out.hessian[k]! /= this.#dispersion;
+    out.value = -squares.total / 2;
   }
 }
 

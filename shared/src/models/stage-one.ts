@@ -10,7 +10,7 @@ import {
 import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
 import { diagnoseData } from './diagnose.ts';
 import type { Family, NullModel } from './family.ts';
-import { logLikelihood } from './gaussian.ts';
+import { interceptAlone, logLikelihood } from './gaussian.ts';
 import { families } from './registry.ts';
 import { SAMPLE_ROWS, everyRow, standardise, strideFor, type Standardised } from './standardise.ts';
 import type {
@@ -60,14 +60,13 @@ export function fitStageOne(
   const refused = diagnoseData(family, data, treatmentTerms);
   if (refused !== null) return notEstimable(refused.code, refused.terms);
 
-  const nullModel = family.nullModel?.(data, options) ?? null;
-  const dispersion = nullModel?.dispersion ?? 1;
-  const whole: Standardised = {
-    ...standardise(data, !family.intercept),
-    dispersion: dispersion > 0 ? dispersion : 1,
-  };
-  // A quadratic is known everywhere from one pass over the rows, which serves the fit too.
+  const whole = standardise(data, !family.intercept);
+  // A quadratic is known everywhere from one pass over the rows, which serves all that follows.
   const quadratic = family.name === 'gaussian' ? family.objective(data, options, whole) : null;
+  const nullModel =
+    quadratic !== null && whole.intercept >= 0
+      ? interceptAlone(quadratic, whole.intercept, data.n)
+      : (family.nullModel?.(data, options) ?? null);
   const dependent =
     quadratic === null
       ? aliasedTerms(family, data, options, whole)
@@ -88,17 +87,19 @@ export function fitStageOne(
     columns: kept.map((j) => data.columns[j]!),
     terms: kept.map((j) => data.terms[j]!),
   };
+  const dispersion = nullModel?.dispersion ?? 1;
   if (!(dispersion > 0)) return notEstimable('no-variation', []);
   const scaling: Standardised = {
     centre: Float64Array.from(kept, (j) => whole.centre[j]!),
     scale: Float64Array.from(kept, (j) => whole.scale[j]!),
-    dispersion,
     intercept: kept.indexOf(whole.intercept),
     badlyScaled: whole.badlyScaled.filter((j) => kept.includes(j)),
   };
 
-  const objective =
-    quadratic !== null && dependent.size === 0 ? quadratic : family.objective(model, options, scaling);
+  const objective = inUnitsOf(
+    dispersion,
+    quadratic !== null && dependent.size === 0 ? quadratic : family.objective(model, options, scaling),
+  );
   const start = sampledStart(family, model, options, scaling) ?? nullStart(nullModel, scaling);
   const fit = drive(newton(start), objective);
   if (fit.status !== 'converged') {
@@ -115,7 +116,32 @@ export function fitStageOne(
         )
       : notEstimable('not-converged', []);
   }
-  return outcome(data, family, kept, scaling, fit, nullModel?.logLikelihood ?? valueAtZero(objective));
+  return outcome(
+    data,
+    family,
+    kept,
+    scaling,
+    dispersion,
+    fit,
+    nullModel?.logLikelihood ?? valueAtZero(objective),
+  );
+}
+
+/**
+ * A sum of squares relative to the outcome's variance, so that the optimiser's tolerance does not depend on the
+ * outcome's unit.
+ */
+function inUnitsOf(dispersion: number, objective: Objective): Objective {
+  if (dispersion === 1) return objective;
+  return {
+    parameters: objective.parameters,
+    evaluate(theta, order, out): void {
+      objective.evaluate(theta, order, out);
+      out.value /= dispersion;
+      for (let j = 0; j < out.gradient.length; j++) out.gradient[j]! /= dispersion;
+      for (let k = 0; k < out.hessian.length; k++) out.hessian[k]! /= dispersion;
+    },
+  };
 }
 
 function notEstimable(code: DiagnosisCode, terms: readonly number[]): StageOneOutcome {
@@ -227,6 +253,7 @@ function outcome(
   family: Family,
   kept: readonly number[],
   scaling: Standardised,
+  dispersion: number,
   fit: Fit,
   nullLogLikelihood: number,
 ): StageOneOutcome {
@@ -236,13 +263,12 @@ function outcome(
   // The information is in units of 1/dispersion; the covariance wants the estimated residual variance.
   let factor = 1;
   if (family.name === 'gaussian') {
-    const rss = -2 * fit.evaluation.value * scaling.dispersion;
+    const rss = -2 * fit.evaluation.value * dispersion;
     const size =
-      EXACT_FIT * Math.sqrt(scaling.dispersion) +
-      Number.EPSILON * Math.abs(fit.theta[scaling.intercept] ?? 0);
+      EXACT_FIT * Math.sqrt(dispersion) + Number.EPSILON * Math.abs(fit.theta[scaling.intercept] ?? 0);
     if (rss <= data.n * size * size) return notEstimable('no-variation', []);
     residualVariance = rss / (data.n - q);
-    factor = residualVariance / scaling.dispersion;
+    factor = residualVariance / dispersion;
     fitted = logLikelihood(rss, data.n);
   }
   const covariance = inverseFromCholesky(cholesky(fit.evaluation.hessian.map((value) => -value)));

@@ -58,7 +58,7 @@ export function standardise(data: StudyData, baseline: boolean): Standardised {
       if (size > BAD_SCALE || (size > 0 && size < 1 / BAD_SCALE)) badlyScaled.push(j);
     }
   }
-  return { centre, scale, dispersion: 1, intercept, badlyScaled };
+  return { centre, scale, intercept, badlyScaled };
 }
 
 /**
