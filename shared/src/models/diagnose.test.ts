@@ -60,7 +60,7 @@ test('no events in the control arm names every treatment term; in one of two act
     [0, 0, 1, 1, 0, 0],
     [0, 0, 0, 0, 1, 1],
   ];
-  const columns = { '(intercept)': ones(6), A: a!, B: b! };
+  const columns = { '(intercept)': ones(6), A: a, B: b };
   assert.deepEqual(diagnosis(fit('binomial', study(columns, binary([0, 0, 1, 0, 1, 0])), [1, 2])), {
     code: 'no-events-in-arm',
     terms: [1, 2],

@@ -215,22 +215,36 @@ export interface Kernels {
    * With columns aᵢ at a + i·COLUMN_BYTES, i < 4, and bⱼ likewise, j < 2, and weights from w to end (four rows a
    * step): Σ w aᵢbⱼ at 2i + j.
    */
-  weightedTile(a: number, b: number, w: number, end: number): void;
+  readonly weightedTile: (a: number, b: number, w: number, end: number) => void;
   /** As `weightedTile` with all weights 1: nothing is read from w to end. */
-  tile(a: number, b: number, w: number, end: number): void;
+  readonly tile: (a: number, b: number, w: number, end: number) => void;
   /** Σ w aᵢ at i < 4 (two rows a step). */
-  products(a: number, w: number, end: number): void;
+  readonly products: (a: number, w: number, end: number) => void;
   /** x ← (x − centre)·factor (two rows a step); eta and theta are not used. */
-  standardise(x: number, end: number, centre: number, factor: number, eta: number, theta: number): void;
+  readonly standardise: (
+    x: number,
+    end: number,
+    centre: number,
+    factor: number,
+    eta: number,
+    theta: number,
+  ) => void;
   /** As `standardise`, and eta ← eta + theta·x. */
-  predict(x: number, end: number, centre: number, factor: number, eta: number, theta: number): void;
+  readonly predict: (
+    x: number,
+    end: number,
+    centre: number,
+    factor: number,
+    eta: number,
+    theta: number,
+  ) => void;
   /** from ← from − what (two rows a step); Σ from² at 0. */
-  subtract(from: number, end: number, what: number): void;
+  readonly subtract: (from: number, end: number, what: number) => void;
   /**
    * Of 0/1 outcomes y and linear predictors η from eta to end (two rows a step): residuals y − μ, weights
    * μ(1 − μ), Σ (y − [η ≥ 0])η at 0, and at 1 and 2 factors of ∏ (1 + exp(−|η|)).
    */
-  logistic(eta: number, y: number, end: number, residual: number, weight: number): void;
+  readonly logistic: (eta: number, y: number, end: number, residual: number, weight: number) => void;
 }
 
 export const kernels: Kernels = new WebAssembly.Instance(
