@@ -52,10 +52,12 @@ export async function benchAgentMemory(folder: string): Promise<void> {
   writeFileSync(plan, PLAN);
   await federation(join(folder, 'one-warm'), plan, data);
   const { peak, anonymous } = await federation(join(folder, 'one-out'), plan, data);
+  // Twice: the first start compiles, and keeps what it compiled for the next.
+  const first = await idleAgent(join(folder, 'idle-first'), plan, data);
   const idle = await idleAgent(join(folder, 'idle'), plan, data);
   const records = (ROWS * TERMS.length * 8) / 1e6;
   console.log('\nOne agent process\n\n| what | measured | goal |\n|---|---|---|');
-  console.log(`| idle, resident | ${idle} MB | ≤ 100 MB |`);
+  console.log(`| idle, resident (at its very first start ${first} MB) | ${idle} MB | ≤ 100 MB |`);
   console.log(`| peak resident over its data (${records.toFixed(1)} MB as columns) | ${Math.round(peak - records)} MB | ≤ 150 MB |`);
   console.log(`| of it the process's own (the rest is program code, which agents of one machine share) | ${Math.round(anonymous - records)} MB | |`);
 }
@@ -66,7 +68,9 @@ async function idleAgent(out: string, plan: string, data: string): Promise<numbe
   const child = spawn(process.execPath, [COMMAND, 'agent', '--config', agentConfigs[0] ?? ''], { stdio: ['ignore', 'pipe', 'inherit'] });
   await new Promise((resolve) => child.stdout.once('data', resolve));
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+  const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill();
+  await gone;
   return field(status, 'VmRSS');
 }
 
