@@ -23,11 +23,18 @@ interface MessageDescriptor {
 
 const proto = import.meta.dirname;
 const out = resolve(process.argv[2] ?? join(proto, 'gen'));
-const env = { ...process.env, PATH: `${join(proto, '../node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}` };
+const env = {
+  ...process.env,
+  PATH: `${join(proto, '../node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`,
+};
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
-execFileSync('buf', ['generate', '--output', join(out, '..'), '--template', generateTemplate()], { cwd: proto, env, stdio: 'inherit' });
+execFileSync('buf', ['generate', '--output', join(out, '..'), '--template', generateTemplate()], {
+  cwd: proto,
+  env,
+  stdio: 'inherit',
+});
 
 // The annotation's own definition is for the compiler; nothing at run time reads it.
 rmSync(join(out, 'google'), { recursive: true });
@@ -38,7 +45,8 @@ const image = JSON.parse(
 ) as { file: readonly { package: string; messageType?: readonly MessageDescriptor[] }[] };
 
 const messages = new Map<string, MessageDescriptor>();
-for (const file of image.file) for (const m of file.messageType ?? []) messages.set(`.${file.package}.${m.name}`, m);
+for (const file of image.file)
+  for (const m of file.messageType ?? []) messages.set(`.${file.package}.${m.name}`, m);
 
 const reachable = new Map<string, Record<string, Record<string, unknown>>>();
 function visit(typeName: string): void {

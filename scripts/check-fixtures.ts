@@ -17,11 +17,21 @@ function compare(path: string, committed: unknown, made: unknown): void {
   if (typeof committed === 'number' && typeof made === 'number') {
     compared++;
     const scale = Math.max(1e-6, Math.abs(committed));
-    if (Math.abs(committed - made) > TOLERANCE * scale) differences.push(`${path}: ${committed} is committed, R gives ${made}`);
-  } else if (typeof committed === 'object' && committed !== null && typeof made === 'object' && made !== null) {
+    if (Math.abs(committed - made) > TOLERANCE * scale)
+      differences.push(`${path}: ${committed} is committed, R gives ${made}`);
+  } else if (
+    typeof committed === 'object' &&
+    committed !== null &&
+    typeof made === 'object' &&
+    made !== null
+  ) {
     const keys = new Set([...Object.keys(committed), ...Object.keys(made)]);
     for (const key of keys) {
-      compare(`${path}.${key}`, (committed as Record<string, unknown>)[key], (made as Record<string, unknown>)[key]);
+      compare(
+        `${path}.${key}`,
+        (committed as Record<string, unknown>)[key],
+        (made as Record<string, unknown>)[key],
+      );
     }
   } else if (committed !== made) {
     differences.push(`${path}: ${JSON.stringify(committed)} is committed, R gives ${JSON.stringify(made)}`);
@@ -34,7 +44,11 @@ for (const script of globSync(join(fixtures, '*/make.R'))) {
   execFileSync('Rscript', ['--vanilla', 'make.R'], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
   for (const file of globSync(join(dirname(script), '*.json'))) {
     const name = join(basename(dirname(script)), basename(file));
-    compare(name, JSON.parse(readFileSync(file, 'utf8')), JSON.parse(readFileSync(join(folder, basename(file)), 'utf8')));
+    compare(
+      name,
+      JSON.parse(readFileSync(file, 'utf8')),
+      JSON.parse(readFileSync(join(folder, basename(file)), 'utf8')),
+    );
   }
   rmSync(folder, { recursive: true });
 }

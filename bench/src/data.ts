@@ -49,7 +49,13 @@ export function makeData(n: number): BenchData {
     row.forEach((value, j) => {
       columns[j]![i] = value;
     });
-    const eta = -0.3 * row[1] + 0.04 * (row[2] - 60) + 0.3 * row[3] + 0.01 * (row[4] - 150) + 0.4 * row[6] + 0.5 * row[7];
+    const eta =
+      -0.3 * row[1] +
+      0.04 * (row[2] - 60) +
+      0.3 * row[3] +
+      0.01 * (row[4] - 150) +
+      0.4 * row[6] +
+      0.5 * row[7];
     continuous[i] = 140 + 5 * eta + 12 * normal();
     binary[i] = Number(next() < 1 / (1 + Math.exp(1.5 - eta)));
     const at = Math.ceil((-Math.log(1 - next()) / (0.0002 * Math.exp(eta))) * 10) / 10;

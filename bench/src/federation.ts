@@ -34,10 +34,14 @@ export async function benchFederation(folder: string): Promise<void> {
   await federation(join(folder, 'warm'), plan, data);
   const { wall, peak } = await federation(join(folder, 'out'), plan, data);
   const traffic = siteTraffic(join(folder, 'out'));
-  console.log(`\nA federation of ${TRIALS} trials × ${ROWS.toLocaleString('en')} rows from CSV, logistic model with 8 parameters\n`);
+  console.log(
+    `\nA federation of ${TRIALS} trials × ${ROWS.toLocaleString('en')} rows from CSV, logistic model with 8 parameters\n`,
+  );
   console.log('| what | measured | goal |\n|---|---|---|');
   console.log(`| command, start to report | ${seconds(wall)} | ≤ 10 s |`);
-  console.log(`| largest agent process, peak resident memory (several agents share it; ${(TRIALS * ROWS).toLocaleString('en')} rows in all) | ${peak} MB | |`);
+  console.log(
+    `| largest agent process, peak resident memory (several agents share it; ${(TRIALS * ROWS).toLocaleString('en')} rows in all) | ${peak} MB | |`,
+  );
   console.log(`| bytes out of a site | ${traffic.up} | |`);
   console.log(`| bytes into a site | ${traffic.down} | |`);
   console.log(`| round trips of a site (plan, fit, close) | ${traffic.rounds} | |`);
@@ -58,14 +62,20 @@ export async function benchAgentMemory(folder: string): Promise<void> {
   const records = (ROWS * TERMS.length * 8) / 1e6;
   console.log('\nOne agent process\n\n| what | measured | goal |\n|---|---|---|');
   console.log(`| idle, resident (at its very first start ${first} MB) | ${idle} MB | ≤ 100 MB |`);
-  console.log(`| peak resident over its data (${records.toFixed(1)} MB as columns) | ${Math.round(peak - records)} MB | ≤ 150 MB |`);
-  console.log(`| of it the process's own (the rest is program code, which agents of one machine share) | ${Math.round(anonymous - records)} MB | |`);
+  console.log(
+    `| peak resident over its data (${records.toFixed(1)} MB as columns) | ${Math.round(peak - records)} MB | ≤ 150 MB |`,
+  );
+  console.log(
+    `| of it the process's own (the rest is program code, which agents of one machine share) | ${Math.round(anonymous - records)} MB | |`,
+  );
 }
 
 /** Resident memory of an agent that is up and has no coordinator to talk to, MB. */
 async function idleAgent(out: string, plan: string, data: string): Promise<number> {
   const { agentConfigs } = await prepare({ plan, data, out }, PLAN);
-  const child = spawn(process.execPath, [COMMAND, 'agent', '--config', agentConfigs[0] ?? ''], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [COMMAND, 'agent', '--config', agentConfigs[0] ?? ''], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   await new Promise((resolve) => child.stdout.once('data', resolve));
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
   const gone = new Promise((resolve) => child.once('exit', resolve));
@@ -75,11 +85,19 @@ async function idleAgent(out: string, plan: string, data: string): Promise<numbe
 }
 
 /** Runs the command and watches its agent processes; resident memory from /proc, so Linux only. */
-function federation(out: string, plan: string, data: string): Promise<{ wall: number; peak: number; anonymous: number }> {
+function federation(
+  out: string,
+  plan: string,
+  data: string,
+): Promise<{ wall: number; peak: number; anonymous: number }> {
   const start = performance.now();
-  const child = spawn(process.execPath, [COMMAND, 'local', '--plan', plan, '--data', data, '--out', out, '--json'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [COMMAND, 'local', '--plan', plan, '--data', data, '--out', out, '--json'],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
   let [peak, anonymous] = [0, 0];
   const watch = setInterval(() => {
     for (const file of globSync('/proc/[0-9]*/cmdline')) {
@@ -120,12 +138,19 @@ interface Entry {
 
 function siteTraffic(out: string): { up: number; down: number; rounds: number } {
   const site = join(out, 'log/sites/T01');
-  const entries = readFileSync(join(site, 'entries.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Entry);
+  const entries = readFileSync(join(site, 'entries.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Entry);
   const size = (kind: string): number =>
     entries
       .filter((entry) => entry.kind === kind && entry.body !== undefined)
       .reduce((sum, entry) => sum + readFileSync(join(site, 'bodies', entry.body ?? '')).length - 16, 0);
-  return { up: size('sent'), down: size('received'), rounds: entries.filter(({ kind }) => kind === 'sent').length };
+  return {
+    up: size('sent'),
+    down: size('received'),
+    rounds: entries.filter(({ kind }) => kind === 'sent').length,
+  };
 }
 
 function writeTrials(folder: string): void {
@@ -133,7 +158,14 @@ function writeTrials(folder: string): void {
   const all = makeData(TRIALS * ROWS);
   for (let trial = 0; trial < TRIALS; trial++) {
     const cut = (column: Float64Array): Float64Array => column.subarray(trial * ROWS, (trial + 1) * ROWS);
-    const part = { n: ROWS, columns: all.columns.map(cut), continuous: cut(all.continuous), binary: cut(all.binary), time: cut(all.time), event: cut(all.event) };
+    const part = {
+      n: ROWS,
+      columns: all.columns.map(cut),
+      continuous: cut(all.continuous),
+      binary: cut(all.binary),
+      time: cut(all.time),
+      event: cut(all.event),
+    };
     writeFileSync(join(folder, `T${String(trial + 1).padStart(2, '0')}.csv`), csv(part));
   }
 }
@@ -141,7 +173,12 @@ function writeTrials(folder: string): void {
 function csv(data: ReturnType<typeof makeData>): string {
   const lines = [[...TERMS.slice(1), 'event'].join(',')];
   for (let i = 0; i < data.n; i++) {
-    lines.push([...data.columns.slice(1).map((column) => column[i]!.toFixed(3).replace(/\.000$/, '')), data.binary[i]].join(','));
+    lines.push(
+      [
+        ...data.columns.slice(1).map((column) => column[i]!.toFixed(3).replace(/\.000$/, '')),
+        data.binary[i],
+      ].join(','),
+    );
   }
   return `${lines.join('\n')}\n`;
 }

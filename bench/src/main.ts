@@ -20,7 +20,8 @@ const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(part
 try {
   for (const name of asked) {
     const part = parts[name];
-    if (part === undefined) throw new Error(`no benchmark ${name}; there are ${Object.keys(parts).join(', ')}`);
+    if (part === undefined)
+      throw new Error(`no benchmark ${name}; there are ${Object.keys(parts).join(', ')}`);
     await part();
   }
 } finally {

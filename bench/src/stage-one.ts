@@ -9,7 +9,9 @@ import { printTable, ratioRow, runR, seconds, timeRuns } from './measure.ts';
 
 interface RFits {
   readonly R: string;
-  readonly fits: Readonly<Record<'lm' | 'glm' | 'coxph', { readonly seconds: number; readonly estimate: number }>>;
+  readonly fits: Readonly<
+    Record<'lm' | 'glm' | 'coxph', { readonly seconds: number; readonly estimate: number }>
+  >;
 }
 
 export function benchStageOne(n: number, folder: string): void {
@@ -19,10 +21,29 @@ export function benchStageOne(n: number, folder: string): void {
   const r = runR('stage-one.R', [file, String(n)]) as RFits;
   const rows = [
     measure('linear', data, { kind: 'continuous', y: data.continuous }, 'gaussian', true, r.fits.lm, 20),
-    measure('logistic', data, { kind: 'binary', events: data.binary, trials: null }, 'binomial', true, r.fits.glm, 20),
-    measure('Cox, Efron', data, { kind: 'time-to-event', time: data.time, event: data.event, entry: null, stratum: null }, 'cox', false, r.fits.coxph, 5),
+    measure(
+      'logistic',
+      data,
+      { kind: 'binary', events: data.binary, trials: null },
+      'binomial',
+      true,
+      r.fits.glm,
+      20,
+    ),
+    measure(
+      'Cox, Efron',
+      data,
+      { kind: 'time-to-event', time: data.time, event: data.event, entry: null, stratum: null },
+      'cox',
+      false,
+      r.fits.coxph,
+      5,
+    ),
   ];
-  printTable(`Stage one, ${n.toLocaleString('en')} rows × 8 parameters, one core, data in memory (${r.R})`, rows);
+  printTable(
+    `Stage one, ${n.toLocaleString('en')} rows × 8 parameters, one core, data in memory (${r.R})`,
+    rows,
+  );
 }
 
 function measure(
@@ -35,7 +56,13 @@ function measure(
   goal: number,
 ): ReturnType<typeof ratioRow> {
   const from = intercept ? 0 : 1;
-  const study: StudyData = { n: data.n, columns: data.columns.slice(from), terms: TERMS.slice(from), response, offset: null };
+  const study: StudyData = {
+    n: data.n,
+    columns: data.columns.slice(from),
+    terms: TERMS.slice(from),
+    response,
+    offset: null,
+  };
   let estimate = Number.NaN;
   const time = timeRuns(
     () => {
@@ -46,7 +73,12 @@ function measure(
     5,
   );
   const difference = Math.abs(estimate / r.estimate - 1);
-  return ratioRow(`${what} (first run ${seconds(time.first)}; estimate differs by ${difference.toExponential(0)})`, time.best, r.seconds, goal);
+  return ratioRow(
+    `${what} (first run ${seconds(time.first)}; estimate differs by ${difference.toExponential(0)})`,
+    time.best,
+    r.seconds,
+    goal,
+  );
 }
 
 function writeColumns(file: string, data: BenchData): void {

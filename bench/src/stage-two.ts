@@ -13,11 +13,29 @@ interface RSets {
 export function benchStageTwo(folder: string): void {
   const sets = [20, 1000].map(makeStudies);
   const file = `${folder}/studies.json`;
-  writeFileSync(file, JSON.stringify(sets.map(({ yi, vi }) => ({ yi: [...yi], sei: [...vi].map(Math.sqrt) }))));
+  writeFileSync(
+    file,
+    JSON.stringify(sets.map(({ yi, vi }) => ({ yi: [...yi], sei: [...vi].map(Math.sqrt) }))),
+  );
   const r = runR('stage-two.R', [file]) as RSets;
   const rows = sets.map((studies, i) => {
-    const time = timeRuns(() => void pool('treatment', studies.yi, studies.vi, { tau2: 'REML', ci: 'HKSJ', level: 0.95, prediction: true }), 50, 200);
-    return ratioRow(`k = ${studies.yi.length}, with every interval; against rma() alone`, time.best, r.sets[i]?.seconds ?? Number.NaN, 10);
+    const time = timeRuns(
+      () =>
+        void pool('treatment', studies.yi, studies.vi, {
+          tau2: 'REML',
+          ci: 'HKSJ',
+          level: 0.95,
+          prediction: true,
+        }),
+      50,
+      200,
+    );
+    return ratioRow(
+      `k = ${studies.yi.length}, with every interval; against rma() alone`,
+      time.best,
+      r.sets[i]?.seconds ?? Number.NaN,
+      10,
+    );
   });
   printTable(`Stage two, REML and HKSJ (metafor ${r.metafor})`, rows);
 }

@@ -15,7 +15,9 @@ if (major >= 24) {
 } else {
   const own = join(dirname(createRequire(import.meta.url).resolve('node/package.json')), 'bin/node');
   if (!existsSync(own)) {
-    console.error('concordat needs Node 24; the copy it brings is missing: run `npm ci` again with install scripts allowed.');
+    console.error(
+      'concordat needs Node 24; the copy it brings is missing: run `npm ci` again with install scripts allowed.',
+    );
     process.exit(2);
   }
   const child = spawn(own, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });

@@ -9,10 +9,13 @@ import { failureStatus } from '@concordat/coordinator/process.ts';
 /** 0 every analysis finished · 2 usage or an invalid plan, nothing was sent · 3 an analysis failed or was refused. */
 type ExitStatus = 0 | 2 | 3 | 143;
 
-const jsonOption = (): Option => new Option('--json', 'one JSON object a line on standard output, for machines');
+const jsonOption = (): Option =>
+  new Option('--json', 'one JSON object a line on standard output, for machines');
 
 const program = new Command('concordat')
-  .description('Federated individual-participant-data meta-analysis: records stay at their institutions; only estimates,\nstandard errors and sufficient statistics leave, through one gate and into a log that anyone can check.')
+  .description(
+    'Federated individual-participant-data meta-analysis: records stay at their institutions; only estimates,\nstandard errors and sufficient statistics leave, through one gate and into a log that anyone can check.',
+  )
   .version(VERSION)
   .showHelpAfterError('(concordat --help lists the commands)')
   .exitOverride()
@@ -46,11 +49,19 @@ program
 
 program
   .command('local')
-  .description('run a whole federation on this machine: one coordinator and one agent per trial, over mutual TLS on loopback')
+  .description(
+    'run a whole federation on this machine: one coordinator and one agent per trial, over mutual TLS on loopback',
+  )
   .requiredOption('--plan <file>', 'the analysis plan (YAML)')
-  .requiredOption('--data <folder>', 'one file per trial (<study>.csv, .tsv, .parquet, .json, .ndjson), or one ipd file with a `study` column')
+  .requiredOption(
+    '--data <folder>',
+    'one file per trial (<study>.csv, .tsv, .parquet, .json, .ndjson), or one ipd file with a `study` column',
+  )
   .requiredOption('--out <folder>', 'where to write result.json, report.html, figures/ and log/')
-  .option('--policy <file>', 'disclosure policy that every agent enforces; `open` switches every rule off (public data only)')
+  .option(
+    '--policy <file>',
+    'disclosure policy that every agent enforces; `open` switches every rule off (public data only)',
+  )
   .option('--map <folder>', 'harmonisation maps, one <study>.yaml each')
   .addOption(jsonOption())
   .addHelpText(
@@ -73,12 +84,18 @@ plan
 plan
   .command('schema')
   .description('print a JSON Schema')
-  .addOption(new Option('--of <document>', 'which document').choices(['plan', 'result', 'policy', 'map']).default('plan'))
+  .addOption(
+    new Option('--of <document>', 'which document')
+      .choices(['plan', 'result', 'policy', 'map'])
+      .default('plan'),
+  )
   .action(run(async () => (await import('./commands/plan.ts')).planSchema));
 
 program
   .command('coordinator')
-  .description('run a plan over the configured sites: listens for their agents, combines what they release, and reports')
+  .description(
+    'run a plan over the configured sites: listens for their agents, combines what they release, and reports',
+  )
   .requiredOption('--config <file>', 'coordinator.yaml: address, certificates, keys, sites')
   .requiredOption('--plan <file>', 'the analysis plan (YAML)')
   .requiredOption('--out <folder>', 'where to write result.json, report.html and figures/')
@@ -87,7 +104,9 @@ program
 
 program
   .command('agent')
-  .description("serve one trial's records to the coordinator, through this site's own disclosure policy and log")
+  .description(
+    "serve one trial's records to the coordinator, through this site's own disclosure policy and log",
+  )
   .requiredOption('--config <file>', 'agent.yaml: coordinator, certificates, keys, data, policy, log')
   .action(run(async () => (await import('./commands/agent.ts')).agent));
 

@@ -73,15 +73,32 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     masked: false,
   }).finish();
   const run = openRun(journal, planText, roster, planPlace, now);
-  log.append({ kind: 'start', run: toHex(run.id), detail: { software, plan: planDigest(Buffer.from(planText)), roster: toHex(sha256(roster)) } });
+  log.append({
+    kind: 'start',
+    run: toHex(run.id),
+    detail: { software, plan: planDigest(Buffer.from(planText)), roster: toHex(sha256(roster)) },
+  });
 
   const desk = new Desk();
   const contacts = new Map<string, string>();
-  const engine = new RunEngine({ journal, log, identity, keys: new Map(sites.map(({ study, key }) => [study, fromHex(key)])), desk, progress }, run);
+  const engine = new RunEngine(
+    {
+      journal,
+      log,
+      identity,
+      keys: new Map(sites.map(({ study, key }) => [study, fromHex(key)])),
+      desk,
+      progress,
+    },
+    run,
+  );
   // First, so that the open round of a resumed run is at the desk before an agent can call.
   const outcomeOfRun = engine.run();
   outcomeOfRun.catch(() => undefined);
-  const health = config.health === undefined ? null : healthServer(() => sites.map(({ study }) => ({ study, lastSeen: contacts.get(study) ?? null })));
+  const health =
+    config.health === undefined
+      ? null
+      : healthServer(() => sites.map(({ study }) => ({ study, lastSeen: contacts.get(study) ?? null })));
   let server: RunningServer | null = null;
   try {
     server = await startExchangeServer({
@@ -125,9 +142,13 @@ function stopped(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const stop = (): void => {
       reject(
-        new ConcordatError('process/stopped', 'the coordinator was told to stop before the run was finished', {
-          remedy: 'give the same command again to go on where it stopped',
-        }),
+        new ConcordatError(
+          'process/stopped',
+          'the coordinator was told to stop before the run was finished',
+          {
+            remedy: 'give the same command again to go on where it stopped',
+          },
+        ),
       );
     };
     if (signal.aborted) stop();
@@ -136,33 +157,57 @@ function stopped(signal: AbortSignal): Promise<never> {
 }
 
 /** Goes on with an unfinished run of the same plan and roster; starts a new one otherwise. */
-function openRun(journal: Journal, planText: string, roster: Uint8Array, place: string, now: () => Date): RunRecord {
+function openRun(
+  journal: Journal,
+  planText: string,
+  roster: Uint8Array,
+  place: string,
+  now: () => Date,
+): RunRecord {
   const unfinished = journal.unfinishedRun();
   if (unfinished !== null) {
     if (unfinished.plan === planText && toHex(unfinished.roster) === toHex(roster)) return unfinished;
-    throw new ConcordatError('run/conflict', 'the journal holds an unfinished run of another plan or roster', {
-      place,
-      remedy: 'finish that run with its own plan and sites, or give this one another state file',
-    });
+    throw new ConcordatError(
+      'run/conflict',
+      'the journal holds an unfinished run of another plan or roster',
+      {
+        place,
+        remedy: 'finish that run with its own plan and sites, or give this one another state file',
+      },
+    );
   }
   const run = { id: new Uint8Array(randomBytes(16)), plan: planText, roster, started: now().toISOString() };
   journal.createRun(run);
   return run;
 }
 
-function chooseSites(config: CoordinatorConfig, studies: 'all' | readonly string[], place: string): CoordinatorConfig['sites'] {
+function chooseSites(
+  config: CoordinatorConfig,
+  studies: 'all' | readonly string[],
+  place: string,
+): CoordinatorConfig['sites'] {
   if (studies === 'all') return config.sites;
   const unknown = studies.filter((study) => !config.sites.some((site) => site.study === study));
   if (unknown.length > 0) {
-    throw new ConcordatError('plan/inconsistent', `no site has the ${unknown.length === 1 ? 'study' : 'studies'} ${unknown.join(', ')}`, {
-      place: `${place} studies`,
-      remedy: `the sites are: ${config.sites.map(({ study }) => study).join(', ')}`,
-    });
+    throw new ConcordatError(
+      'plan/inconsistent',
+      `no site has the ${unknown.length === 1 ? 'study' : 'studies'} ${unknown.join(', ')}`,
+      {
+        place: `${place} studies`,
+        remedy: `the sites are: ${config.sites.map(({ study }) => study).join(', ')}`,
+      },
+    );
   }
   return config.sites.filter(({ study }) => studies.includes(study));
 }
 
-function assemble(run: RunRecord, planText: string, outcome: RunOutcome, finished: string, software: string): Result {
+function assemble(
+  run: RunRecord,
+  planText: string,
+  outcome: RunOutcome,
+  finished: string,
+  software: string,
+): Result {
   return {
     result: 1,
     plan: { id: outcome.plan.id, sha256: planDigest(Buffer.from(planText)) },
@@ -183,7 +228,9 @@ function commonPolicy(sites: readonly SiteState[]): Result['run']['policy'] {
   const policies = sites.flatMap(({ policy }) => (policy === undefined ? [] : [policy]));
   const first = policies[0];
   if (first === undefined || policies.some(({ sha256: digest }) => digest !== first.sha256)) return null;
-  const known = [DEFAULT_POLICY, OPEN_POLICY].find((policy) => toHex(sha256(JSON.stringify(policy))) === first.sha256);
+  const known = [DEFAULT_POLICY, OPEN_POLICY].find(
+    (policy) => toHex(sha256(JSON.stringify(policy))) === first.sha256,
+  );
   return { name: known?.name ?? 'custom', sha256: first.sha256, open: first.open };
 }
 
@@ -212,6 +259,10 @@ function readText(file: string): string {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new ConcordatError('config/invalid', 'the file cannot be read', { place: file, remedy: 'check its path and permissions', cause });
+    throw new ConcordatError('config/invalid', 'the file cannot be read', {
+      place: file,
+      remedy: 'check its path and permissions',
+      cause,
+    });
   }
 }

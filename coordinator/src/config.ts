@@ -62,11 +62,19 @@ const parse = documentReader<CoordinatorConfig>({
   syntaxCode: 'config/invalid',
   schemaCode: 'config/invalid',
   check: ({ sites }, sound) =>
-    !sound(['sites']) ? [] : sites.flatMap(({ study }, i) =>
-      sites.findIndex((site) => site.study === study) === i
-        ? []
-        : [{ path: ['sites', i, 'study'], message: `the study ${study} is listed twice`, remedy: 'list each site once' }],
-    ),
+    !sound(['sites'])
+      ? []
+      : sites.flatMap(({ study }, i) =>
+          sites.findIndex((site) => site.study === study) === i
+            ? []
+            : [
+                {
+                  path: ['sites', i, 'study'],
+                  message: `the study ${study} is listed twice`,
+                  remedy: 'list each site once',
+                },
+              ],
+        ),
 });
 
 /** Paths in the file are relative to the file. */

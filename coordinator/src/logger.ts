@@ -19,5 +19,7 @@ export function makeLogger(destination: string | number): Logger {
     pino.destination({ dest: destination, mkdir: true, sync: true }),
   );
   return (level, fields) =>
-    base[level](Object.fromEntries(KEYS.filter((key) => fields[key] !== undefined).map((key) => [key, fields[key]])));
+    base[level](
+      Object.fromEntries(KEYS.filter((key) => fields[key] !== undefined).map((key) => [key, fields[key]])),
+    );
 }

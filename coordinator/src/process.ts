@@ -33,6 +33,10 @@ export function readText(file: string, code: ErrorCode): string {
     // A byte order mark is kept: digests are of the file as written.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new ConcordatError(code, 'the file is not UTF-8 text', { place: file, remedy: 'save it as UTF-8', cause });
+    throw new ConcordatError(code, 'the file is not UTF-8 text', {
+      place: file,
+      remedy: 'save it as UTF-8',
+      cause,
+    });
   }
 }

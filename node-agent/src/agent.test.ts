@@ -13,7 +13,18 @@ import { Agent, backOff, type AgentOptions } from './agent.ts';
 import type { ExchangeAnswer } from './egress/client.ts';
 import type { Released } from './egress/gate.ts';
 import type { Draft, StudyAnswer, StudyQuestion } from './fit/draft.ts';
-import { coordinator, headerOf, newFolder, offer, openLog, PLAN, RUN, site, STUDY, taskOf } from './testing.ts';
+import {
+  coordinator,
+  headerOf,
+  newFolder,
+  offer,
+  openLog,
+  PLAN,
+  RUN,
+  site,
+  STUDY,
+  taskOf,
+} from './testing.ts';
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const PROBLEM: Draft = {
@@ -106,7 +117,12 @@ test('nothing is answered or accepted under a run that is closed, after a restar
   const agent = agentOf(log);
   await agent.answerAll([offer(), close()]);
   const late = async (closed: Agent, analysis: string): Promise<string[]> =>
-    (await closed.answerAll([stageOne(analysis), taskOf({ $case: 'planOffer', value: { plan: PLAN, roster: undefined } }, { attempt: 1 })])).map(kindOf);
+    (
+      await closed.answerAll([
+        stageOne(analysis),
+        taskOf({ $case: 'planOffer', value: { plan: PLAN, roster: undefined } }, { attempt: 1 }),
+      ])
+    ).map(kindOf);
   assert.deepEqual((await late(agent, 'effect')).toSorted(), ['refusal', 'refusal']);
   log.close();
   assert.deepEqual((await late(agentOf(openLog(directory)), 'effect')).toSorted(), ['refusal', 'refusal']);

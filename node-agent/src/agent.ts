@@ -221,7 +221,10 @@ export class Agent {
     }
     const base = { header, digest, plan: null, analysis: null, askedVariables: [] };
     if (payload?.$case === 'factorLevelsQuestion') {
-      return { message, task: { ...base, askedVariables: payload.value.variables, plan: this.#planOf(accepted, {}) } };
+      return {
+        message,
+        task: { ...base, askedVariables: payload.value.variables, plan: this.#planOf(accepted, {}) },
+      };
     }
     if (payload?.$case === 'stageOneQuestion') {
       const plan = this.#planOf(accepted, agreedLevels(payload.value));
@@ -232,10 +235,16 @@ export class Agent {
   }
 
   /** The tasks of a round bring the same levels, so the last expansion is kept. */
-  #planOf(accepted: Accepted | undefined, levels: Readonly<Record<string, readonly Code[]>>): ExpandedPlan | null {
+  #planOf(
+    accepted: Accepted | undefined,
+    levels: Readonly<Record<string, readonly Code[]>>,
+  ): ExpandedPlan | null {
     if (accepted === undefined) return null;
     const key = JSON.stringify([toHex(accepted.planDigest), levels]);
-    const plan = this.#expanded?.key === key ? this.#expanded.plan : expandPlan(parsePlan(accepted.plan, 'the plan'), levels);
+    const plan =
+      this.#expanded?.key === key
+        ? this.#expanded.plan
+        : expandPlan(parsePlan(accepted.plan, 'the plan'), levels);
     this.#expanded = { key, plan };
     return plan;
   }
@@ -344,7 +353,8 @@ export class Agent {
       const signed = decode(SignedMessage, log.body(body), 'a logged message');
       if (!sameBytes(signed.key, coordinatorKey)) continue;
       const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
-      if (header === undefined || payload?.$case !== 'planOffer' || this.#closed.has(toHex(header.run))) continue;
+      if (header === undefined || payload?.$case !== 'planOffer' || this.#closed.has(toHex(header.run)))
+        continue;
       const { planDigest, rosterDigest } = header;
       this.#accepted.set(toHex(header.run), { plan: payload.value.plan, planDigest, rosterDigest });
     }

@@ -2,7 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 
-import { DEFAULT_POLICY, OPEN_POLICY, parsePolicy, type Policy } from '@concordat/shared/disclosure/policy.ts';
+import {
+  DEFAULT_POLICY,
+  OPEN_POLICY,
+  parsePolicy,
+  type Policy,
+} from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
@@ -71,12 +76,17 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
 }
 
 function readPolicy(config: AgentConfig, allowOpen: boolean): Policy {
-  const policy = config.policy === undefined ? DEFAULT_POLICY : parsePolicy(readText(config.policy), config.policy);
+  const policy =
+    config.policy === undefined ? DEFAULT_POLICY : parsePolicy(readText(config.policy), config.policy);
   if (isOpen(policy) && !allowOpen) {
-    throw new ConcordatError('policy/invalid', 'the policy `open` switches every rule off; it is for `concordat local` alone', {
-      place: config.policy ?? 'policy',
-      remedy: 'use the shipped policy or one of your own',
-    });
+    throw new ConcordatError(
+      'policy/invalid',
+      'the policy `open` switches every rule off; it is for `concordat local` alone',
+      {
+        place: config.policy ?? 'policy',
+        remedy: 'use the shipped policy or one of your own',
+      },
+    );
   }
   return policy;
 }
@@ -89,6 +99,10 @@ function readText(file: string): string {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new ConcordatError('config/invalid', 'the file cannot be read', { place: file, remedy: 'check its path and permissions', cause });
+    throw new ConcordatError('config/invalid', 'the file cannot be read', {
+      place: file,
+      remedy: 'check its path and permissions',
+      cause,
+    });
   }
 }

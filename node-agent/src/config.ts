@@ -12,7 +12,11 @@ export const AGENT_CONFIG_SCHEMA = {
     agent: { const: 1, description: 'format version, 1' },
     study: { ...text, maxLength: 200, description: "the trial's study id" },
     coordinator: { ...address, description: 'host:port of the coordinator' },
-    coordinator_key: { type: 'string', pattern: '^[0-9a-f]{64}$', description: "the coordinator's public signing key, hex" },
+    coordinator_key: {
+      type: 'string',
+      pattern: '^[0-9a-f]{64}$',
+      description: "the coordinator's public signing key, hex",
+    },
     tls: {
       type: 'object',
       additionalProperties: false,

@@ -20,10 +20,24 @@ export interface Logger {
   error(fields: LogFields): void;
 }
 
-const KEYS = ['event', 'study', 'run', 'analysis', 'round', 'type', 'code', 'place', 'detail', 'milliseconds'] as const;
+const KEYS = [
+  'event',
+  'study',
+  'run',
+  'analysis',
+  'round',
+  'type',
+  'code',
+  'place',
+  'detail',
+  'milliseconds',
+] as const;
 
 export function makeLogger(destination: string | number): Logger {
-  const base: Pino = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: destination, mkdir: true, sync: true }));
+  const base: Pino = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: destination, mkdir: true, sync: true }),
+  );
   const allowed = (fields: LogFields): Partial<LogFields> =>
     Object.fromEntries(KEYS.filter((key) => fields[key] !== undefined).map((key) => [key, fields[key]]));
   return {

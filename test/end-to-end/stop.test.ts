@@ -55,17 +55,21 @@ test('TLS files that are missing or no PEM are faults of the configuration, name
   }
 });
 
-test('a coordinator that is told to stop ends in order, and goes on when it is started again', { timeout }, async () => {
-  const third = await federationOf();
-  const first = third.coordinator();
-  const log = third.log('coordinator');
-  await until(() => entriesOf(log).some(({ kind }) => kind === 'sent'), 'an offer in the log');
-  assert.equal(await first.kill('SIGTERM'), 143);
-  assert.equal(entriesOf(log).at(-1)?.kind, 'stop');
-  assert.match(first.output, /process\/stopped/);
-  const runs = (): Set<string | undefined> => new Set(entriesOf(log).map(({ run }) => run));
-  const second = third.coordinator();
-  await until(() => entriesOf(log).filter(({ kind }) => kind === 'start').length === 2, 'the second start');
-  assert.equal(runs().size, 1);
-  await second.kill();
-});
+test(
+  'a coordinator that is told to stop ends in order, and goes on when it is started again',
+  { timeout },
+  async () => {
+    const third = await federationOf();
+    const first = third.coordinator();
+    const log = third.log('coordinator');
+    await until(() => entriesOf(log).some(({ kind }) => kind === 'sent'), 'an offer in the log');
+    assert.equal(await first.kill('SIGTERM'), 143);
+    assert.equal(entriesOf(log).at(-1)?.kind, 'stop');
+    assert.match(first.output, /process\/stopped/);
+    const runs = (): Set<string | undefined> => new Set(entriesOf(log).map(({ run }) => run));
+    const second = third.coordinator();
+    await until(() => entriesOf(log).filter(({ kind }) => kind === 'start').length === 2, 'the second start');
+    assert.equal(runs().size, 1);
+    await second.kill();
+  },
+);

@@ -233,7 +233,7 @@ function checkJoint(entry: Entry): void {
         const sigma = fit.G?.values;
         if (sigma === undefined) continue;
         const scale = Math.max(Math.sqrt(sigma[i]![i]! * sigma[j]![j]!), 0.01 * unit);
-        close(r.joint.sigma[i]![j]!, sigma[i]![j]!, 5 * tolerance, `${method} sigma ${i} ${j}`, scale);
+        close(r.joint.sigma[i]![j], sigma[i]![j]!, 5 * tolerance, `${method} sigma ${i} ${j}`, scale);
       }
     });
     close(r.joint.q, fit.Q, 1e-8, `${method} q`);

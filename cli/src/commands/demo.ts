@@ -22,7 +22,9 @@ export async function demo(options: { readonly out: string; readonly json?: bool
   if (options.json !== true) {
     console.log('\nFour plans over the same ten trials. The reports, each one file:');
     for (const name of PLANS) console.log(`  ${join(options.out, name, 'report.html')}`);
-    console.log(`The trials' records: ${data}; what left each of them: ${join(options.out, PLANS[0] ?? '', 'log', 'sites')}`);
+    console.log(
+      `The trials' records: ${data}; what left each of them: ${join(options.out, PLANS[0] ?? '', 'log', 'sites')}`,
+    );
   }
   return worst;
 }

@@ -28,7 +28,11 @@ export function agentGroups(configs: readonly string[]): readonly (readonly stri
 }
 
 /** Resolves to the coordinator's exit status (0 or 3). */
-export async function supervise(federation: Federation, args: LocalArguments, notify: (event: ProgressEvent) => void): Promise<number> {
+export async function supervise(
+  federation: Federation,
+  args: LocalArguments,
+  notify: (event: ProgressEvent) => void,
+): Promise<number> {
   const source = join(import.meta.dirname, '..');
   let over = false;
   const children = new Set<ChildProcess>();
@@ -36,7 +40,10 @@ export async function supervise(federation: Federation, args: LocalArguments, no
     const output = openSync(join(federation.state, log), 'a', 0o600);
     const child = spawn(process.execPath, [...argv], {
       stdio: ['ignore', argv.includes('--json') ? 'pipe' : output, output, 'ipc'],
-      env: { ...process.env, NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(source, '../../.cache/compile') },
+      env: {
+        ...process.env,
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(source, '../../.cache/compile'),
+      },
     });
     children.add(child);
     child.once('exit', () => children.delete(child));
@@ -65,18 +72,34 @@ export async function supervise(federation: Federation, args: LocalArguments, no
       });
     };
     agentGroups(federation.agentConfigs).forEach((configs, i) => {
-      keep([join(source, 'local/agents.ts'), ...configs], `agent process ${i + 1}`, `agents-${i + 1}.log`, RESTARTS);
+      keep(
+        [join(source, 'local/agents.ts'), ...configs],
+        `agent process ${i + 1}`,
+        `agents-${i + 1}.log`,
+        RESTARTS,
+      );
     });
   });
 
   const coordinate = async (): Promise<number> => {
     for (let left = RESTARTS; ; left--) {
-      const argv = [join(source, 'main.ts'), 'coordinator', '--config', federation.coordinatorConfig, '--plan', args.plan, '--out', args.out, '--json'];
+      const argv = [
+        join(source, 'main.ts'),
+        'coordinator',
+        '--config',
+        federation.coordinatorConfig,
+        '--plan',
+        args.plan,
+        '--out',
+        args.out,
+        '--json',
+      ];
       const child = start(argv, 'coordinator.log');
       const status = await followCoordinator(child, notify);
       // 3 is also the status of a failure of its own, which leaves no result.
       if (status === 0 || (status === 3 && existsSync(join(args.out, 'result.json')))) return status;
-      if (status === 2 || status === 3 || left === 0) throw givenUp('the coordinator', join(federation.state, 'coordinator.log'));
+      if (status === 2 || status === 3 || left === 0)
+        throw givenUp('the coordinator', join(federation.state, 'coordinator.log'));
       notify({ event: 'restarted', what: 'the coordinator' });
     }
   };
@@ -91,7 +114,10 @@ export async function supervise(federation: Federation, args: LocalArguments, no
 }
 
 /** Passes the coordinator's progress on; resolves to its exit status, null where it was killed. */
-function followCoordinator(child: ChildProcess, notify: (event: ProgressEvent) => void): Promise<number | null> {
+function followCoordinator(
+  child: ChildProcess,
+  notify: (event: ProgressEvent) => void,
+): Promise<number | null> {
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on('line', (line) => {
       const event = parseEvent(line);

@@ -6,7 +6,11 @@ import { createHash } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 
 import { Server, ServerCredentials, status, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
-import { ExchangeRequest, ExchangeResponse, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import {
+  ExchangeRequest,
+  ExchangeResponse,
+  type SignedMessage,
+} from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import { cannotListen } from '@concordat/shared/plan/address.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
@@ -104,7 +108,10 @@ function credentialsOf({ ca, key, certificate }: ExchangeServerOptions): ServerC
   return ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
 }
 
-async function handle(options: ExchangeServerOptions, call: ServerUnaryCall<Uint8Array, Uint8Array>): Promise<Uint8Array> {
+async function handle(
+  options: ExchangeServerOptions,
+  call: ServerUnaryCall<Uint8Array, Uint8Array>,
+): Promise<Uint8Array> {
   const study = studyOf(options, call);
   if (study === null) {
     options.refused(null, 'wire/identity');
@@ -141,7 +148,10 @@ function withinFrame(tasks: readonly SignedMessage[]): SignedMessage[] {
   });
 }
 
-function studyOf(options: ExchangeServerOptions, call: ServerUnaryCall<Uint8Array, Uint8Array>): string | null {
+function studyOf(
+  options: ExchangeServerOptions,
+  call: ServerUnaryCall<Uint8Array, Uint8Array>,
+): string | null {
   const raw = call.getAuthContext().sslPeerCertificate?.raw;
   if (raw === undefined) return null;
   return options.studies.get(createHash('sha256').update(raw).digest('hex')) ?? null;

@@ -90,7 +90,8 @@ test('one process at a time: an open journal is run/conflict, a closed one is fr
   const journal = new Journal(file);
   assert.throws(
     () => new Journal(file),
-    (error: unknown) => error instanceof ConcordatError && error.code === 'run/conflict' && error.place === file,
+    (error: unknown) =>
+      error instanceof ConcordatError && error.code === 'run/conflict' && error.place === file,
   );
   journal.close();
   new Journal(file).close();

@@ -59,7 +59,8 @@ export class Journal {
       if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) throw inUse(file);
       throw new ConcordatError('store/corrupt', 'the journal cannot be opened', {
         place: file,
-        remedy: 'check permissions and disk; if the file is damaged or of a newer version, restore it from a backup',
+        remedy:
+          'check permissions and disk; if the file is damaged or of a newer version, restore it from a backup',
         cause,
       });
     }
@@ -82,7 +83,8 @@ export class Journal {
   /** When the last answer was in; keeps the first time given, so that a result published again has the same bytes. */
   finishRun(id: Uint8Array, finished: string): string {
     this.#db.prepare('UPDATE runs SET finished = coalesce(finished, ?) WHERE id = ?').run(finished, id);
-    return (this.#db.prepare('SELECT finished FROM runs WHERE id = ?').get(id) as { finished: string }).finished;
+    return (this.#db.prepare('SELECT finished FROM runs WHERE id = ?').get(id) as { finished: string })
+      .finished;
   }
 
   markPublished(id: Uint8Array): void {
@@ -91,14 +93,19 @@ export class Journal {
 
   tasks(run: Uint8Array, round: number): readonly TaskRecord[] {
     return this.#db
-      .prepare('SELECT round, study, analysis, digest, message, reply, decision FROM tasks WHERE run = ? AND round = ?')
+      .prepare(
+        'SELECT round, study, analysis, digest, message, reply, decision FROM tasks WHERE run = ? AND round = ?',
+      )
       .all(run, round) as unknown as readonly TaskRecord[];
   }
 
   addTasks(run: Uint8Array, tasks: readonly Omit<TaskRecord, 'reply' | 'decision'>[]): void {
-    const insert = this.#db.prepare('INSERT INTO tasks (run, round, study, analysis, digest, message) VALUES (?, ?, ?, ?, ?, ?)');
+    const insert = this.#db.prepare(
+      'INSERT INTO tasks (run, round, study, analysis, digest, message) VALUES (?, ?, ?, ?, ?, ?)',
+    );
     this.#transaction(() => {
-      for (const task of tasks) insert.run(run, task.round, task.study, task.analysis, task.digest, task.message);
+      for (const task of tasks)
+        insert.run(run, task.round, task.study, task.analysis, task.digest, task.message);
     });
   }
 
@@ -113,7 +120,9 @@ export class Journal {
 
   /** Keeps a reply or decision that is there already. */
   decide(digests: readonly Uint8Array[], decision: string): void {
-    const update = this.#db.prepare('UPDATE tasks SET decision = ? WHERE digest = ? AND reply IS NULL AND decision IS NULL');
+    const update = this.#db.prepare(
+      'UPDATE tasks SET decision = ? WHERE digest = ? AND reply IS NULL AND decision IS NULL',
+    );
     this.#transaction(() => {
       for (const digest of digests) update.run(decision, digest);
     });

@@ -72,29 +72,37 @@ test('text cannot be rescaled', async () => {
 
 test('levels of factors with their participants in the population', async () => {
   const map = parseMap('map: 1\nstudy: A\nvariables:\n  treat: {from: ARM}', 'A.yaml');
-  assert.deepEqual(await factorLevels(path, { population: parseExpression('age >= 18', 'population') }, ['grade', 'gender', 'treat'], map), [
-    {
-      variable: 'grade',
-      levels: [
-        { code: '1', participants: 1 },
-        { code: '2', participants: 1 },
-      ],
-    },
-    {
-      variable: 'gender',
-      levels: [
-        { code: 1, participants: 1 },
-        { code: 2, participants: 2 },
-      ],
-    },
-    {
-      variable: 'treat',
-      levels: [
-        { code: 'drug', participants: 2 },
-        { code: 'placebo', participants: 1 },
-      ],
-    },
-  ]);
+  assert.deepEqual(
+    await factorLevels(
+      path,
+      { population: parseExpression('age >= 18', 'population') },
+      ['grade', 'gender', 'treat'],
+      map,
+    ),
+    [
+      {
+        variable: 'grade',
+        levels: [
+          { code: '1', participants: 1 },
+          { code: '2', participants: 1 },
+        ],
+      },
+      {
+        variable: 'gender',
+        levels: [
+          { code: 1, participants: 1 },
+          { code: 2, participants: 2 },
+        ],
+      },
+      {
+        variable: 'treat',
+        levels: [
+          { code: 'drug', participants: 2 },
+          { code: 'placebo', participants: 1 },
+        ],
+      },
+    ],
+  );
   await assert.rejects(factorLevels(path, { population: null }, ['Grade'], null), {
     code: 'data/missing-column',
     message: /has "grade"/,

@@ -41,10 +41,14 @@ export async function readHeader(path: string): Promise<Header> {
   if (twice >= 0) {
     // By position: the first line of a file without a header is a record.
     const first = names.indexOf(names[twice]!);
-    throw new ConcordatError('data/duplicate-header', `columns ${first + 1} and ${twice + 1} have the same name`, {
-      place: `${path}, line 1`,
-      remedy: 'give every column a name of its own',
-    });
+    throw new ConcordatError(
+      'data/duplicate-header',
+      `columns ${first + 1} and ${twice + 1} have the same name`,
+      {
+        place: `${path}, line 1`,
+        remedy: 'give every column a name of its own',
+      },
+    );
   }
   return { delimiter, names };
 }

@@ -2,7 +2,15 @@
  * The agent's one call, over mutual TLS to the pinned coordinator. It sends only what the gate released.
  * Every failure is reduced to a code: a status message of the other side is never repeated.
  */
-import { Client, credentials, Metadata, status, type ChannelCredentials, type ClientUnaryCall, type ServiceError } from '@grpc/grpc-js';
+import {
+  Client,
+  credentials,
+  Metadata,
+  status,
+  type ChannelCredentials,
+  type ClientUnaryCall,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import {
   ExchangeRequest,
   ExchangeResponse,

@@ -16,11 +16,21 @@ test('without a proxy, and for loopback, the agent dials directly', () => {
 test('a proxy in the environment is not gone round', () => {
   assert.throws(() => assertDirect('coordinator.example.org:443', PROXY), refused);
   assert.throws(() => assertDirect('coordinator.example.org:443', { ALL_PROXY: 'socks5://p:1' }), refused);
-  assert.throws(() => assertDirect('coordinator.example.org:443', { ...PROXY, no_proxy: 'example.com,le.org' }), refused);
+  assert.throws(
+    () => assertDirect('coordinator.example.org:443', { ...PROXY, no_proxy: 'example.com,le.org' }),
+    refused,
+  );
 });
 
 test('no_proxy names hosts, domains, or all', () => {
-  for (const no_proxy of ['coordinator.example.org', 'example.org', '.example.org', '*.example.org', 'a.b, EXAMPLE.org', '*']) {
+  for (const no_proxy of [
+    'coordinator.example.org',
+    'example.org',
+    '.example.org',
+    '*.example.org',
+    'a.b, EXAMPLE.org',
+    '*',
+  ]) {
     assertDirect('coordinator.example.org:443', { ...PROXY, no_proxy });
   }
 });

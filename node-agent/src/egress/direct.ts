@@ -5,14 +5,28 @@
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 /** Throws config/invalid where `environment` names an HTTPS proxy for the host of `address` (host:port). */
-export function assertDirect(address: string, environment: Readonly<Record<string, string | undefined>>): void {
-  const proxy = ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'].find((name) => (environment[name] ?? '') !== '');
+export function assertDirect(
+  address: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): void {
+  const proxy = ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'].find(
+    (name) => (environment[name] ?? '') !== '',
+  );
   const host = address.slice(0, address.lastIndexOf(':')).toLowerCase();
-  if (proxy === undefined || isLoopback(host) || isExempt(host, environment['no_proxy'] ?? environment['NO_PROXY'] ?? '')) return;
-  throw new ConcordatError('config/invalid', `${proxy} is set, and this version cannot dial through a proxy`, {
-    place: `coordinator: ${address}`,
-    remedy: `if the institution allows a direct connection, add ${host} to no_proxy; otherwise wait for proxy support`,
-  });
+  if (
+    proxy === undefined ||
+    isLoopback(host) ||
+    isExempt(host, environment['no_proxy'] ?? environment['NO_PROXY'] ?? '')
+  )
+    return;
+  throw new ConcordatError(
+    'config/invalid',
+    `${proxy} is set, and this version cannot dial through a proxy`,
+    {
+      place: `coordinator: ${address}`,
+      remedy: `if the institution allows a direct connection, add ${host} to no_proxy; otherwise wait for proxy support`,
+    },
+  );
 }
 
 function isLoopback(host: string): boolean {

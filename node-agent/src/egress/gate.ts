@@ -155,7 +155,8 @@ export class Gate {
         if (!asksPlan(task) || evidence.kind !== 'levels') return refuse([agreementRefusal]);
         return this.#decideLevels(evidence.variables);
       case 'dataProblem': {
-        const refusals = evidence.kind === 'selected-rows' ? checkSelection(evidence.participants, policy) : [];
+        const refusals =
+          evidence.kind === 'selected-rows' ? checkSelection(evidence.participants, policy) : [];
         return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
       }
       case 'planAccepted':

@@ -32,7 +32,12 @@ export interface StudySource {
 }
 
 export type StudyQuestion =
-  | { readonly kind: 'levels'; readonly source: StudySource; readonly plan: ExpandedPlan; readonly variables: readonly string[] }
+  | {
+      readonly kind: 'levels';
+      readonly source: StudySource;
+      readonly plan: ExpandedPlan;
+      readonly variables: readonly string[];
+    }
   | {
       readonly kind: 'stage-one';
       readonly source: StudySource;
@@ -66,6 +71,7 @@ export function problemDraft(error: unknown, evidence: Evidence = { kind: 'none'
   const problem =
     code === null
       ? Problem.PROBLEM_INTERNAL
-      : (PROBLEM[code] ?? (code.startsWith('plan/') ? Problem.PROBLEM_PLAN_NOT_UNDERSTOOD : Problem.PROBLEM_INTERNAL));
+      : (PROBLEM[code] ??
+        (code.startsWith('plan/') ? Problem.PROBLEM_PLAN_NOT_UNDERSTOOD : Problem.PROBLEM_INTERNAL));
   return { payload: { $case: 'dataProblem', value: { problem } }, evidence };
 }

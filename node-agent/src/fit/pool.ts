@@ -66,7 +66,9 @@ export class WorkerPool {
 
   #start(): Slot | null {
     if (this.#slots.size >= this.#size) return null;
-    const worker = new Worker(this.#script, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION } });
+    const worker = new Worker(this.#script, {
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
+    });
     const slot: Slot = { worker, job: null, idleTimer: null };
     this.#slots.add(slot);
     worker.on('message', (message: { readonly value: StudyAnswer | null }) => {

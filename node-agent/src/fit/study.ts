@@ -13,7 +13,14 @@ import { buildAnalysisSet, type AnalysisSet } from '../data/design.ts';
 import { factorLevels } from '../data/levels.ts';
 import type { Table } from '../data/read.ts';
 import { loadTable } from '../data/load.ts';
-import { problemDraft, type Draft, type Evidence, type StudyAnswer, type StudyQuestion, type StudySource } from './draft.ts';
+import {
+  problemDraft,
+  type Draft,
+  type Evidence,
+  type StudyAnswer,
+  type StudyQuestion,
+  type StudySource,
+} from './draft.ts';
 
 export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
   const problems: string[] = [];
@@ -26,7 +33,10 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
     }
   };
   if (question.kind === 'levels') {
-    return { drafts: [await attempt(() => answerLevels(question.source, question.plan, question.variables))], problems };
+    return {
+      drafts: [await attempt(() => answerLevels(question.source, question.plan, question.variables))],
+      problems,
+    };
   }
   const { plan } = question;
   const whole = await attemptTable(question.source, plan, question.analyses);
@@ -48,7 +58,11 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
 }
 
 /** Every analysis from one reading; null where that fails, and then each analysis reads only what it needs. */
-async function attemptTable(source: StudySource, plan: ExpandedPlan, analyses: readonly string[]): Promise<Table | null> {
+async function attemptTable(
+  source: StudySource,
+  plan: ExpandedPlan,
+  analyses: readonly string[],
+): Promise<Table | null> {
   if (analyses.length === 1) return null;
   try {
     return await loadFor(source, plan, analyses);
@@ -62,7 +76,11 @@ function loadFor(source: StudySource, plan: ExpandedPlan, analyses: readonly str
   return loadTable(source.data, wanted, source.map);
 }
 
-async function answerLevels(source: StudySource, plan: ExpandedPlan, variables: readonly string[]): Promise<Draft> {
+async function answerLevels(
+  source: StudySource,
+  plan: ExpandedPlan,
+  variables: readonly string[],
+): Promise<Draft> {
   const found = await factorLevels(source.data, plan, variables, source.map);
   return {
     payload: { $case: 'factorLevels', value: { variables: [] } },
@@ -85,7 +103,11 @@ function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Table): Dr
   const counts = countsOf(plan, set);
   const evidence = { kind: 'analysis-set', facts: set.facts } as const;
   if (outcome.status === 'not-estimable') {
-    const value = { diagnosis: DIAGNOSIS[outcome.diagnosis.code], terms: [...outcome.diagnosis.terms], counts };
+    const value = {
+      diagnosis: DIAGNOSIS[outcome.diagnosis.code],
+      terms: [...outcome.diagnosis.terms],
+      counts,
+    };
     return { payload: { $case: 'stageOneFailure', value }, evidence };
   }
   return {

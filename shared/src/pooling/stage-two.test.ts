@@ -82,7 +82,7 @@ const modifier: Modifier = JSON.parse(
   readFileSync(new URL('../../../test/fixtures/stage-two/modifier.json', import.meta.url), 'utf8'),
 ).cases;
 const trials = modifier.estimates.map((row, i) =>
-  study(`s${i}`, ['treatment', WITHIN], row, modifier.vcov[i]!, modifier.means[i]!),
+  study(`s${i}`, ['treatment', WITHIN], row, modifier.vcov[i]!, modifier.means[i]),
 );
 
 test('an effect modifier: within jointly, across by meta-regression, their difference (metafor)', () => {

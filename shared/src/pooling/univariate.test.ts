@@ -245,7 +245,7 @@ const same = (a: UnivariatePool, b: UnivariatePool, shift = 0, scale = 1): boole
   near(a.pooled.estimate! - shift * scale, b.pooled.estimate! * scale, scale) &&
   near(a.pooled.se, b.pooled.se! * scale, 1e-3 * scale) &&
   near(a.heterogeneity.tau2, b.heterogeneity.tau2! * scale * scale, 1e-3 * scale * scale) &&
-  near(a.heterogeneity.q, b.heterogeneity.q!, 1e-3) &&
+  near(a.heterogeneity.q, b.heterogeneity.q, 1e-3) &&
   near(
     a.pooled.prediction?.[1] ?? null,
     b.pooled.prediction === null ? null : (b.pooled.prediction[1] + shift) * scale,
