@@ -14,7 +14,7 @@ const jsonOption = (): Option =>
 
 const program = new Command('concordat')
   .description(
-    'Federated individual-participant-data meta-analysis: records stay at their institutions; only estimates,\nstandard errors and sufficient statistics leave, through one gate and into a log that anyone can check.',
+    'Federated individual-participant-data meta-analysis: records stay at their institutions; only estimates, standard errors and sufficient statistics leave, through one gate and into a log that anyone can check.',
   )
   .version(VERSION)
   .showHelpAfterError('(concordat --help lists the commands)')
