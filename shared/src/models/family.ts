@@ -39,6 +39,16 @@ export interface Family {
   trials(response: Response): Float64Array | null;
   /** Whether a row can have a non-event, so that a whole arm of events diverges too. */
   readonly nonevents: boolean;
+  /** Parameters after the columns' coefficients; none where it is absent. */
+  readonly extra?: (options: ModelOptions, response: Response) => readonly ExtraParameter[];
+}
+
+/** A parameter that is no column's coefficient. */
+export interface ExtraParameter {
+  /** As the result names it, e.g. `log(dispersion)`. */
+  readonly term: string;
+  /** Where a fit may start without knowing better. */
+  readonly start: number;
 }
 
 /**

@@ -45,6 +45,18 @@ export type Response =
   | { readonly kind: 'binary'; readonly events: Float64Array; readonly trials: Float64Array | null }
   /** Exposure enters through `StudyData.offset` as its logarithm. */
   | { readonly kind: 'count'; readonly y: Float64Array }
+  /** `level` of each row, 0 (lowest) … `levels` − 1. */
+  | { readonly kind: 'ordinal'; readonly level: Int32Array; readonly levels: number }
+  /** One row a participant and visit; rows of a participant stand together, by visit. */
+  | {
+      readonly kind: 'repeated';
+      readonly y: Float64Array;
+      /** Number of each row's participant, 0, 1, …, ascending. */
+      readonly subject: Int32Array;
+      /** Visit of each row, 0 … `visits` − 1. */
+      readonly visit: Int32Array;
+      readonly visits: number;
+    }
   | {
       readonly kind: 'time-to-event';
       /** Time of event or censoring, length n. */
@@ -69,7 +81,11 @@ export interface StudyData {
 export interface ModelOptions {
   readonly family: FamilyName;
   readonly ties: 'efron' | 'breslow';
+  /** Null: the family's canonical link. */
+  readonly link?: Link | null;
 }
+
+export type Link = 'identity' | 'log' | 'logit';
 
 /** Why a study's model could not be fitted; documented in docs/diagnoses.md with remedies. */
 export const DIAGNOSES = [
