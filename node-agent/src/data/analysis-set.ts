@@ -1,5 +1,5 @@
 import { evaluateExpression, variablesOf } from '@concordat/shared/plan/expression.ts';
-import type { Analysis, ExpandedPlan, Outcome } from '@concordat/shared/plan/types.ts';
+import type { Analysis, Basis, ExpandedPlan, Outcome } from '@concordat/shared/plan/types.ts';
 import { codeAt, columnOf, isMissing, matchCodes, type Table } from './table.ts';
 
 /** Rows that are not in the analysis, each counted once, under the first reason that holds, in this order. */
@@ -25,7 +25,10 @@ export function outcomeVariables(outcome: Outcome): string[] {
   switch (outcome.kind) {
     case 'continuous':
     case 'binary':
+    case 'ordinal':
       return [outcome.variable];
+    case 'repeated':
+      return [outcome.variable, outcome.subject, outcome.visit];
     case 'binary-grouped':
       return [outcome.events, outcome.trials];
     case 'count':
@@ -35,10 +38,16 @@ export function outcomeVariables(outcome: Outcome): string[] {
   }
 }
 
+/** The covariate that a basis reads; null where it reads the treatment, the visit or none. */
+export function variableOf(basis: Basis): string | null {
+  if (basis.kind === 'study-mean') return variableOf(basis.of);
+  return 'variable' in basis ? basis.variable : null;
+}
+
 /** Variables that make an analysis's columns, strata and offset, each once; the treatment and outcome are not among them. */
 export function covariateVariables(analysis: Analysis): string[] {
   const ofColumns = analysis.columns.flatMap(({ product }) =>
-    product.flatMap((basis) => ('variable' in basis ? [basis.variable] : [])),
+    product.flatMap((basis) => variableOf(basis) ?? []),
   );
   return [
     ...new Set([...ofColumns, ...analysis.strata, ...(analysis.offset === null ? [] : [analysis.offset])]),

@@ -3,10 +3,10 @@ import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { armNames, modifierColumns } from '@concordat/shared/plan/design.ts';
 import { rcsBasis } from '@concordat/shared/models/rcs.ts';
 import type { StudyData } from '@concordat/shared/models/types.ts';
-import type { Analysis, Basis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { selectRows, type LeftOut } from './analysis-set.ts';
+import type { Analysis, Basis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { selectRows, type AnalysisRows, type LeftOut } from './analysis-set.ts';
 import { disclosureFacts, sumByArm } from './evidence.ts';
-import { buildResponse, gather } from './response.ts';
+import { buildResponse, distinctLevels, gather } from './response.ts';
 import { columnOf, matchCodes, numericValues, type Table } from './table.ts';
 
 /** One study's records as an analysis sees them, and the facts about them. */
@@ -32,6 +32,8 @@ interface Rows {
   readonly rows: Int32Array;
   readonly arm: Int32Array | null;
   readonly weights: Float64Array | null;
+  /** Visit of each row of a repeated outcome; null elsewhere. */
+  readonly visit: Int32Array | null;
   /** Level of each row among the plan's levels of a factor, made once a factor. */
   readonly factors: Map<string, Int32Array>;
 }
@@ -43,10 +45,11 @@ interface Rows {
  * Throws `data/missing-column`, `data/not-numeric` and `data/impossible-code`, naming variables and rows, never values.
  */
 export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: Table): AnalysisSet {
-  const { rows, arm, leftOut } = selectRows(plan, analysis, table);
+  const { rows, arm, leftOut } = inOrder(plan, table, selectRows(plan, analysis, table));
   const outcome = buildResponse(plan.outcome, analysis, table, rows);
   const { weights, events } = outcome;
-  const set: Rows = { plan, table, rows, arm, weights, factors: new Map() };
+  const visit = outcome.response.kind === 'repeated' ? outcome.response.visit : null;
+  const set: Rows = { plan, table, rows, arm, weights, visit, factors: new Map() };
   const columns = analysis.columns.map(({ product }) => productColumn(product, set, true));
   const modifiers = modifierColumns(analysis);
   const arms = armNames(plan);
@@ -61,7 +64,7 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
     },
     treatmentTerms: analysis.columns.flatMap(({ role }, j) => (role === 'treatment' ? [j] : [])),
     arms,
-    participants,
+    participants: participants.map(Math.round),
     events: events === null ? null : sumByArm(events, arm, arms.length, rows.length),
     leftOut,
     modifierMeans:
@@ -79,12 +82,29 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
   };
 }
 
+/** Of a repeated outcome a participant's rows together, in the order of the visits. */
+function inOrder(plan: ExpandedPlan, table: Table, selected: AnalysisRows): AnalysisRows {
+  const { outcome } = plan;
+  if (outcome.kind !== 'repeated') return selected;
+  const subject = distinctLevels(outcome.subject, table, selected.rows, Infinity)!.index;
+  const visit = matchCodes(columnOf(table, outcome.visit), outcome.visits);
+  const order = Array.from(selected.rows.keys()).toSorted(
+    (a, b) => subject[a]! - subject[b]! || visit[selected.rows[a]!]! - visit[selected.rows[b]!]!,
+  );
+  const { arm } = selected;
+  return {
+    ...selected,
+    rows: Int32Array.from(order, (i) => selected.rows[i]!),
+    arm: arm === null ? null : Int32Array.from(order, (i) => arm[i]!),
+  };
+}
+
 function productColumn(product: readonly Basis[], set: Rows, centring: boolean): Float64Array {
   const out = new Float64Array(set.rows.length).fill(1);
   for (const basis of product) {
     if (basis.kind === 'intercept') continue;
     const values = basisColumn(basis, set);
-    const centre = centring && 'centred' in basis && basis.centred ? mean(values, set.weights) : 0;
+    const centre = centring && 'centred' in basis && basis.centred === true ? mean(values, set.weights) : 0;
     for (let i = 0; i < out.length; i++) out[i]! *= values[i]! - centre;
   }
   return out;
@@ -97,6 +117,13 @@ function basisColumn(basis: Exclude<Basis, { kind: 'intercept' }>, set: Rows): F
       const index = 1 + (plan.treatment?.active.indexOf(basis.arm) ?? -1);
       return arm === null ? new Float64Array(rows.length) : indicator(arm, index);
     }
+    case 'visit':
+      return indicator(set.visit ?? new Int32Array(rows.length).fill(-1), visitOf(plan, basis.visit));
+    case 'study-mean': {
+      const { of } = basis;
+      const average = of.kind === 'intercept' ? 1 : mean(basisColumn(of, set), set.weights);
+      return new Float64Array(rows.length).fill(average);
+    }
     case 'linear':
       return gather(numericValues(table, basis.variable), rows);
     case 'level': {
@@ -108,6 +135,10 @@ function basisColumn(basis: Exclude<Basis, { kind: 'intercept' }>, set: Rows): F
         rcsBasis(x, basis.knots, basis.index),
       );
   }
+}
+
+function visitOf(plan: ExpandedPlan, visit: Code): number {
+  return plan.outcome.kind === 'repeated' ? plan.outcome.visits.indexOf(visit) : -1;
 }
 
 /** 1 where a row has this level. */

@@ -1,7 +1,7 @@
 import type { Cell, DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { leverage } from '@concordat/shared/disclosure/leverage.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { covariateVariables } from './analysis-set.ts';
+import { covariateVariables, variableOf } from './analysis-set.ts';
 import { distinctLevels } from './response.ts';
 import type { Table } from './table.ts';
 
@@ -35,13 +35,13 @@ export function disclosureFacts(
   const { rows, arm, weights, events } = set;
   const n = rows.length;
   const armCount = plan.treatment === null ? 0 : 1 + plan.treatment.active.length;
-  const participants = sum(weights ?? new Float64Array(n).fill(1));
+  const participants = Math.round(sum(weights ?? new Float64Array(n).fill(1)));
   const eventTotal = events === null ? null : sum(events);
   const binary = plan.outcome.kind === 'binary' || plan.outcome.kind === 'binary-grouped';
   const { maximum, rank } = leverage(set.columns, n, weights);
   return {
     participants,
-    perArm: arm === null ? [] : sumByArm(weights, arm, armCount, n),
+    perArm: arm === null ? [] : sumByArm(weights, arm, armCount, n).map(Math.round),
     parameters: set.columns.length,
     events: eventTotal !== null && binary ? Math.min(eventTotal, participants - eventTotal) : eventTotal,
     cells: allCells(plan, analysis, table, set, armCount),
@@ -74,7 +74,7 @@ function allCells(
   const modifiers = new Set(
     analysis.columns.flatMap(({ product }) =>
       product.some(({ kind }) => kind === 'treatment')
-        ? product.flatMap((basis) => ('variable' in basis ? [basis.variable] : []))
+        ? product.flatMap((basis) => variableOf(basis) ?? [])
         : [],
     ),
   );
@@ -126,7 +126,8 @@ function smallest(by: readonly Levels[], outcome: Float64Array | null, set: Evid
   }
   let least = Infinity;
   for (const counts of [without, having])
-    for (const count of counts) if (count > 0 && count < least) least = count;
+    // A participant of several rows is a sum of parts of one.
+    for (const count of counts.map((c) => Math.round(c * 1e6) / 1e6)) if (count > 0 && count < least) least = count;
   return least === Infinity ? 0 : least;
 }
 

@@ -1,14 +1,14 @@
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Response } from '@concordat/shared/models/types.ts';
 import { codeNumber } from '@concordat/shared/plan/codes.ts';
-import type { Analysis, Outcome } from '@concordat/shared/plan/types.ts';
+import type { Analysis, Code, Outcome } from '@concordat/shared/plan/types.ts';
 import { columnOf, matchCodes, numericValues, type Table } from './table.ts';
 
 export interface ResponseColumns {
   readonly response: Response;
   /** log(exposure); null where the outcome has none. */
   readonly logExposure: Float64Array | null;
-  /** Participants of each row; null: one. */
+  /** Participants of each row; null: one. Of a repeated outcome, a participant's rows share one. */
   readonly weights: Float64Array | null;
   /** Events of each row; null for a continuous outcome. */
   readonly events: Float64Array | null;
@@ -61,6 +61,37 @@ export function buildResponse(
         events: y,
       };
     }
+    case 'ordinal': {
+      const level = levelsAt(outcome.variable, outcome.levels, table, rows);
+      return {
+        response: { kind: 'ordinal', level, levels: outcome.levels.length },
+        logExposure: null,
+        weights: null,
+        events: null,
+      };
+    }
+    case 'repeated': {
+      const { index: subject, size } = distinctLevels(outcome.subject, table, rows, Infinity)!;
+      const visit = levelsAt(outcome.visit, outcome.visits, table, rows);
+      for (let i = 1; i < rows.length; i++) {
+        if (subject[i] === subject[i - 1] && visit[i] === visit[i - 1])
+          throw impossible(outcome.visit, rows[i]!, 'one row for each participant and visit');
+      }
+      const visits = new Float64Array(size);
+      for (const s of subject) visits[s]!++;
+      return {
+        response: {
+          kind: 'repeated',
+          y: number(outcome.variable),
+          subject,
+          visit,
+          visits: outcome.visits.length,
+        },
+        logExposure: null,
+        weights: Float64Array.from(subject, (s) => 1 / visits[s]!),
+        events: null,
+      };
+    }
     case 'time-to-event': {
       const time = number(outcome.time);
       const event = number(outcome.event);
@@ -77,6 +108,16 @@ export function buildResponse(
       };
     }
   }
+}
+
+/** Position of each row's code among the plan's; a code that the plan does not name is an error. */
+function levelsAt(name: string, codes: readonly Code[], table: Table, rows: Int32Array): Int32Array {
+  const all = matchCodes(columnOf(table, name), codes);
+  return rows.map((row) => {
+    const level = all[row]!;
+    if (level < 0) throw impossible(name, row, 'the codes that the plan names');
+    return level;
+  });
 }
 
 /** The values at `rows`. */

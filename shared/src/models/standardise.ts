@@ -85,6 +85,18 @@ export function everyRow(data: StudyData, stride: number): StudyData {
     case 'continuous':
     case 'count':
       return { ...common, response: { ...response, y: pick(response.y) } };
+    case 'ordinal':
+      return { ...common, response: { ...response, level: response.level.filter((_, i) => i % stride === 0) } };
+    case 'repeated':
+      return {
+        ...common,
+        response: {
+          ...response,
+          y: pick(response.y),
+          subject: response.subject.filter((_, i) => i % stride === 0),
+          visit: response.visit.filter((_, i) => i % stride === 0),
+        },
+      };
     case 'binary':
       return {
         ...common,

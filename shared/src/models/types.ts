@@ -76,6 +76,8 @@ export interface StudyData {
   readonly terms: readonly string[];
   readonly response: Response;
   readonly offset: Float64Array | null;
+  /** Means of the treatment's columns before they were centred within the study; absent where they were not. */
+  readonly treatmentMeans?: readonly number[];
 }
 
 export interface ModelOptions {

@@ -20,6 +20,10 @@ export interface OneStageSpec {
   readonly treatment: readonly number[];
   /** Positions in φ that each study has for itself, and that its site maximises over; ascending. */
   readonly stratified: readonly number[];
+  /** The treatment's columns arrive centred within study. */
+  readonly centredTreatment: boolean;
+  /** Positions of the treatment's and its interactions' terms, which tests and profile intervals are about. */
+  readonly tested: readonly number[];
   /** At most two: what they vary, and the direction (length p) in φ along which they move a study. */
   readonly random: readonly { readonly term: string; readonly direction: Float64Array }[];
   readonly correlated: boolean;
@@ -56,6 +60,7 @@ export interface Entry {
 /** What the sites are asked for, and what an answer of theirs is. */
 export const OBJECTIVES = [
   'log-likelihood',
+  'laplace-log-likelihood',
   'sufficient-statistics',
   'generalised-least-squares',
   'firth-score',
@@ -103,6 +108,8 @@ export interface OneStageFit {
   readonly residualVariance: readonly { readonly study: number | null; readonly variance: number }[];
   readonly logLikelihood: number | null;
   readonly tests: readonly FittedTest[];
+  /** Empirical Bayes predictions of studies' random effects, where their sites told them. */
+  readonly predicted: readonly PredictedEffect[];
   /** Questions about parameters that the fit took. */
   readonly rounds: number;
   /** Of the last question, in standardised parameters. */
@@ -120,6 +127,14 @@ export interface FittedCoefficient {
   readonly df: number | null;
   /** Profile-likelihood limits where they were asked for. */
   readonly profile?: readonly [number, number] | null;
+}
+
+export interface PredictedEffect {
+  /** Position among the studies. */
+  readonly study: number;
+  readonly term: string;
+  readonly estimate: number;
+  readonly se: number;
 }
 
 export interface FittedTest {

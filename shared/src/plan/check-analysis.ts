@@ -20,8 +20,13 @@ export function analysisFindings(analysis: WrittenAnalysis, around: Surroundings
   const covariates = covariateFindings(analysis, around);
   findings.push(...covariates, ...poolFindings(analysis));
   // Terms and columns can be named only where every part of them was read.
-  if (covariates.length === 0 && around.treatment !== 'unknown' && around.levels !== null) {
-    findings.push(...columnFindings(analysis, around.treatment, around.levels));
+  if (
+    covariates.length === 0 &&
+    around.treatment !== 'unknown' &&
+    around.levels !== null &&
+    around.outcome !== null
+  ) {
+    findings.push(...columnFindings(analysis, around.treatment, around.outcome, around.levels));
   }
   return findings;
 }
@@ -55,7 +60,10 @@ function familyFindings({ model }: WrittenAnalysis, { outcome }: Surroundings): 
   return findings;
 }
 
-function modelFindings({ approach, model }: WrittenAnalysis, { treatment }: Surroundings): Finding[] {
+function modelFindings(
+  { approach, model, inference = {} }: WrittenAnalysis,
+  { treatment, outcome }: Surroundings,
+): Finding[] {
   const findings: Finding[] = [];
   const allowed = [...EVERY_FAMILY, ...FAMILY_RULES[model.family].options];
   for (const key of Object.keys(model) as ModelKey[]) {
@@ -87,10 +95,71 @@ function modelFindings({ approach, model }: WrittenAnalysis, { treatment }: Surr
       inconsistent(['model', 'frailty'], 'a frailty beside baselines stratified by study', remedy),
     );
   }
+  findings.push(...familyOptionFindings(approach, model, outcome));
+  if (approach === 'two-stage' && Object.keys(inference).length > 0) {
+    const remedy = 'write `pool: {ci: …}`, or `approach: one-stage`';
+    findings.push(inconsistent(['inference'], '`inference` belongs to a one-stage analysis', remedy));
+  }
+  const random = model.intercept === 'random' || model.treatment_effect === 'random';
+  if (inference.df !== undefined && (model.family !== 'gaussian' || !random || model.estimation === 'ML')) {
+    const remedy = 'remove it: it belongs to a gaussian model with random effects, by REML';
+    findings.push(inconsistent(['inference', 'df'], 'degrees of freedom that this model has not', remedy));
+  }
+  if (inference.proportional_hazards !== undefined && model.family !== 'cox') {
+    findings.push(
+      inconsistent(
+        ['inference', 'proportional_hazards'],
+        'a test of proportional hazards of a model without them',
+        'remove it: it belongs to cox',
+      ),
+    );
+  }
   if (model.treatment_effect !== undefined && treatment === null) {
     const remedy = 'name the plan’s `treatment`, or remove this';
     findings.push(inconsistent(['model', 'treatment_effect'], 'the plan names no treatment', remedy));
   }
+  return findings;
+}
+
+/** What a family needs, and what its options exclude. */
+function familyOptionFindings(
+  approach: WrittenAnalysis['approach'],
+  model: WrittenAnalysis['model'],
+  outcome: WrittenOutcome | null,
+): Finding[] {
+  const findings: Finding[] = [];
+  const report = (key: ModelKey, message: string, remedy: string): void => {
+    findings.push(inconsistent(['model', key], message, remedy));
+  };
+  const needs = (family: WrittenAnalysis['model']['family'], key: ModelKey, remedy: string): void => {
+    if (model.family === family && model[key] === undefined) report(key, `\`${family}\` without \`${key}\``, remedy);
+  };
+  needs('rmst', 'tau', 'write `tau`, a time to which every study was followed');
+  needs('piecewise-exponential', 'cuts', 'write `cuts: [t1, t2]`, the times at which the hazard changes');
+  needs('royston-parmar', 'knots', 'write `knots: [k1, …]` in time units, the outermost at the ends');
+  if (model.family === 'rmst' && approach === 'one-stage') {
+    report('family', 'restricted mean survival times are pooled in two stages', 'write `approach: two-stage`');
+  }
+  for (const key of ['grid', 'cuts', 'knots'] as const) {
+    const values = model[key];
+    if (values?.some((value, i) => i > 0 && value <= values[i - 1]!) === true)
+      report(key, `\`${key}\` do not increase`, 'write them in increasing order');
+  }
+  if (model.baseline === 'shared' && model.family === 'cox' && (model.grid === undefined || model.frailty === undefined)) {
+    report('baseline', 'a shared baseline without `grid` and `frailty`', 'write `frailty: gamma` and `grid: [t1, t2, …]`');
+  }
+  if (model.grid !== undefined && model.baseline !== 'shared')
+    report('grid', 'a time grid beside baselines stratified by study', 'write `baseline: shared`, or remove it');
+  if (model.penalty !== undefined && (model.intercept === 'random' || model.treatment_effect === 'random'))
+    report('penalty', 'a penalty beside random effects', 'remove `penalty`, or the random effects');
+  if (model.covariance !== undefined && outcome !== null && outcome.kind !== 'repeated')
+    report('covariance', 'a covariance between visits of an outcome without visits', 'remove it');
+  const varying = model.time_varying;
+  if (varying !== undefined && (varying.transform === 'piecewise') !== (varying.cuts !== undefined)) {
+    report('time_varying', '`cuts` go with `transform: piecewise`', 'write both, or remove `cuts`');
+  }
+  if (varying !== undefined && model.treatment_effect === 'random')
+    report('time_varying', 'a random treatment effect that changes with time', 'use `treatment_effect: common`');
   return findings;
 }
 
@@ -182,11 +251,11 @@ function poolFindings({ approach, pool = {} }: WrittenAnalysis): Finding[] {
 function columnFindings(
   analysis: WrittenAnalysis,
   treatment: NonNullable<WrittenPlan['treatment']> | null,
+  outcome: WrittenOutcome,
   levels: Levels,
 ): Finding[] {
-  const columns = designColumns(treatment === null ? {} : { treatment }, analysis, levels).map(
-    (column) => column.term,
-  );
+  const around = { outcome, ...(treatment === null ? {} : { treatment }) };
+  const columns = designColumns(around, analysis, levels).map((column) => column.term);
   const findings: Finding[] = [];
   const twice = columns.find((term, i) => columns.indexOf(term) < i);
   if (twice !== undefined) {

@@ -1,7 +1,15 @@
 import { codeKey } from './codes.ts';
-import type { WrittenAnalysis, WrittenPlan } from './schema.ts';
-import { basisKey, factorColumns, parseTerm, productColumns, type Term, type TermColumn } from './terms.ts';
-import type { Code, DesignColumn } from './types.ts';
+import type { WrittenAnalysis, WrittenOutcome, WrittenPlan } from './schema.ts';
+import {
+  basisKey,
+  factorColumns,
+  isStratified,
+  parseTerm,
+  productColumns,
+  type Term,
+  type TermColumn,
+} from './terms.ts';
+import type { Basis, Code, DesignColumn } from './types.ts';
 
 /** Levels of factors, reference first. A factor that is not named here has no columns yet. */
 export type Levels = Readonly<Record<string, readonly Code[]>>;
@@ -18,6 +26,27 @@ function treatmentColumns(treatment: WrittenTreatment): TermColumn[] {
     product: [{ kind: 'treatment', arm }],
   }));
 }
+
+/** Families whose design has a column of ones; the others have a baseline, or thresholds. */
+const WITH_INTERCEPT: readonly WrittenAnalysis['model']['family'][] = [
+  'gaussian',
+  'binomial',
+  'poisson',
+  'negative-binomial',
+  'weibull',
+];
+
+/** Study intercepts are columns of ones: also beside common thresholds, of which the first is then fixed at 0. */
+export function hasIntercept({ approach, model }: WrittenAnalysis): boolean {
+  if (model.family !== 'ordinal') return WITH_INTERCEPT.includes(model.family);
+  return (
+    approach === 'one-stage' && model.thresholds !== 'stratified' && (model.intercept ?? 'stratified') === 'stratified'
+  );
+}
+
+/** One-stage: the intercept is each study's own. */
+const stratifiedIntercept = ({ model }: WrittenAnalysis): boolean =>
+  model.family === 'weibull' ? model.baseline !== 'shared' || model.intercept === 'stratified' : model.intercept !== 'random';
 
 export const adjustTerms = (analysis: WrittenAnalysis): Term[] =>
   (analysis.model.adjust ?? []).map((text, i) => parseTerm(text, `${analysis.id}: model.adjust[${i}]`));
@@ -37,27 +66,46 @@ function termColumns(term: Term, levels: Levels, centred = false): TermColumn[] 
 }
 
 /**
- * The parameters of a two-stage analysis, in order: intercept, treatment, covariates, main effect of the modifier
- * (columns that the covariates do not already span), and its interactions with each arm. With `separate`, the
+ * The parameters of an analysis that columns carry, in order: intercept, treatment, covariates, main effect of the
+ * modifier (columns that the covariates do not already span), and its interactions with each arm. With `separate`, the
  * modifier's columns are centred at the study's mean, so that `treatment` is the effect at that mean and the
  * interaction holds within-trial information only (Riley et al., Stat Med 2020;39:2115).
+ *
+ * In one stage the study's mean itself, times the treatment, carries the across-trial information; `treatment` is then
+ * the effect where that mean is 0. Where study intercepts are stratified and the treatment effect is random, the
+ * treatment's column is centred within study (Riley et al., Stat Med 2020;39:2536). Of a repeated outcome every column
+ * stands once a visit.
  */
 export function designColumns(
-  plan: Pick<WrittenPlan, 'treatment'>,
+  plan: Pick<WrittenPlan, 'treatment' | 'outcome'>,
   analysis: WrittenAnalysis,
   levels: Levels,
 ): DesignColumn[] {
+  const oneStage = analysis.approach === 'one-stage';
   const separate = analysis.effect_modifier?.separate ?? true;
   const treatment = plan.treatment === undefined ? [] : treatmentColumns(plan.treatment);
-  const adjust = adjustTerms(analysis).flatMap((term) => termColumns(term, levels));
+  const adjust = adjustTerms(analysis).flatMap((term) =>
+    termColumns(term, levels).map((column) => ({ ...column, stratified: oneStage && isStratified(term) })),
+  );
   const modifier = termColumns(modifierTerm(analysis), levels, separate);
   const spanned = new Set(adjust.map(spanKey));
+  const ownIntercept = oneStage && stratifiedIntercept(analysis);
+  const centred = ownIntercept && hasIntercept(analysis) && analysis.model.treatment_effect === 'random';
   const columns: DesignColumn[] = [];
-  if (analysis.model.family !== 'cox') {
-    columns.push({ term: '(intercept)', role: 'intercept', product: [{ kind: 'intercept' }] });
+  if (hasIntercept(analysis)) {
+    columns.push({
+      term: '(intercept)',
+      role: 'intercept',
+      product: [{ kind: 'intercept' }],
+      ...(ownIntercept ? { stratified: true } : {}),
+    });
   }
-  for (const column of treatment) columns.push({ ...column, role: 'treatment' });
-  for (const column of adjust) columns.push({ ...column, role: 'adjust' });
+  for (const column of treatment) {
+    const product = centred ? column.product.map((basis) => ({ ...basis, centred })) : column.product;
+    columns.push({ ...column, product, role: 'treatment' });
+  }
+  for (const { stratified, ...column } of adjust)
+    columns.push({ ...column, role: 'adjust', ...(stratified ? { stratified } : {}) });
   for (const column of modifier) {
     if (!spanned.has(spanKey(column))) columns.push({ ...column, role: 'modifier' });
   }
@@ -69,11 +117,35 @@ export function designColumns(
         product: [...arm.product, ...column.product],
       });
     }
+    if (!oneStage || !separate) continue;
+    for (const column of termColumns(modifierTerm(analysis), levels)) {
+      columns.push({
+        term: `${arm.term}:${column.term}.across`,
+        role: 'across',
+        product: [...arm.product, ...column.product.map((of): Basis => ({ kind: 'study-mean', of }))],
+      });
+    }
   }
-  return columns;
+  return plan.outcome?.kind === 'repeated' ? byVisit(columns, plan.outcome, ownIntercept) : columns;
 }
 
-const spanKey = (column: TermColumn): string => column.product.map(basisKey).toSorted().join(' × ');
+/** Each column at each visit: effects by visit, and study × visit means. */
+function byVisit(
+  columns: readonly DesignColumn[],
+  outcome: Extract<WrittenOutcome, { kind: 'repeated' }>,
+  stratified: boolean,
+): DesignColumn[] {
+  return columns.flatMap((column) =>
+    outcome.visits.map((visit): DesignColumn => ({
+      ...column,
+      term: `${column.term}:factor(${outcome.visit})${visit}`,
+      product: [...column.product, { kind: 'visit', visit }],
+      ...(column.role === 'intercept' && stratified ? { stratified } : {}),
+    })),
+  );
+}
+
+const spanKey = (column: Pick<TermColumn, 'product'>): string => column.product.map(basisKey).toSorted().join(' × ');
 
 /** Factors that the analysis uses, each once. */
 export function analysisFactors(analysis: WrittenAnalysis): string[] {

@@ -1,15 +1,15 @@
 import { activeArms, analysisFactors, designColumns, type Levels } from './columns.ts';
 import { parseExpression } from './expression.ts';
-import { computedFamily, unsupportedReasons } from './families.ts';
+import { unsupportedReasons } from './families.ts';
 import { expandOutcome } from './outcome.ts';
 import type { WrittenAnalysis, WrittenPlan } from './schema.ts';
 import { oneOf } from './suggest.ts';
-import type { Analysis, Code, DesignColumn, ExpandedPlan } from './types.ts';
+import type { Analysis, Code, DesignColumn, ExpandedPlan, ModelSettings } from './types.ts';
 
 /** Factors of computable analyses whose levels the plan does not declare: the sites are asked for them first. */
 export function undeclaredFactors(plan: WrittenPlan): string[] {
   const computed = plan.analyses.filter(
-    (analysis) => unsupportedReasons(analysis, plan.outcome).length === 0,
+    (analysis) => unsupportedReasons(analysis, plan).length === 0,
   );
   const factors = new Set(computed.flatMap(analysisFactors));
   return [...factors].filter((variable) => !Object.hasOwn(plan.levels ?? {}, variable));
@@ -51,15 +51,15 @@ export function expandPlan(plan: WrittenPlan, agreedLevels: Levels = {}): Expand
 }
 
 function expandAnalysis(plan: WrittenPlan, analysis: WrittenAnalysis, levels: Levels): Analysis {
-  const { model, pool = {}, effect_modifier: modifier } = analysis;
-  const reasons = unsupportedReasons(analysis, plan.outcome);
+  const { model, pool = {}, inference = {}, effect_modifier: modifier } = analysis;
+  const reasons = unsupportedReasons(analysis, plan);
   const columns = reasons.length === 0 ? designColumns(plan, analysis, levels) : [];
   const terms = pool.term === undefined ? defaultTerms(columns) : [pool.term].flat();
   if (reasons.length === 0) reasons.push(...levelReasons(analysis, columns, terms, levels));
   return {
     id: analysis.id,
     approach: analysis.approach,
-    family: computedFamily(analysis),
+    family: model.family,
     ties: model.ties ?? 'efron',
     strata: model.strata ?? [],
     offset: model.offset ?? null,
@@ -79,7 +79,41 @@ function expandAnalysis(plan: WrittenPlan, analysis: WrittenAnalysis, levels: Le
       prediction: pool.prediction ?? true,
       terms,
     },
+    model: modelSettings(analysis),
+    inference: {
+      ci: inference.ci ?? (inference.df === undefined ? 'wald' : 't'),
+      df: inference.df ?? null,
+      likelihoodRatio: inference.likelihood_ratio ?? false,
+      proportionalHazards: inference.proportional_hazards ?? null,
+    },
     unsupported: reasons.length === 0 ? null : reasons.join('; '),
+  };
+}
+
+function modelSettings({ model }: WrittenAnalysis): ModelSettings {
+  const { link } = model;
+  return {
+    link: link === 'identity' || link === 'log' || link === 'logit' ? link : null,
+    intercept: model.intercept ?? 'stratified',
+    treatmentEffect: model.treatment_effect ?? 'common',
+    correlated: model.correlated ?? true,
+    residual: model.residual ?? 'common',
+    estimation: model.estimation ?? 'REML',
+    quadrature: model.quadrature ?? 1,
+    thresholds: model.thresholds ?? 'common',
+    baseline: model.baseline ?? 'stratified',
+    frailty: model.frailty ?? null,
+    grid: model.grid ?? [],
+    penalty: model.penalty ?? null,
+    covariance: model.covariance ?? 'unstructured',
+    cuts: model.cuts ?? [],
+    knots: model.knots ?? [],
+    tau: model.tau ?? null,
+    contrast: model.contrast ?? 'difference',
+    timeVarying:
+      model.time_varying === undefined
+        ? null
+        : { transform: model.time_varying.transform, cuts: model.time_varying.cuts ?? [] },
   };
 }
 

@@ -1,7 +1,6 @@
-import { adjustTerms, modifierTerm } from './columns.ts';
-import type { FAMILIES, LINKS, WrittenAnalysis, WrittenOutcome } from './schema.ts';
+import { activeArms, adjustTerms, modifierTerm } from './columns.ts';
+import type { FAMILIES, LINKS, WrittenAnalysis, WrittenOutcome, WrittenPlan } from './schema.ts';
 import { oneOf } from './suggest.ts';
-import type { FamilyName } from './types.ts';
 
 type Family = (typeof FAMILIES)[number];
 type Link = (typeof LINKS)[number];
@@ -16,18 +15,19 @@ interface FamilyRules {
 }
 
 const generalised: readonly ModelKey[] = ['link', 'intercept', 'correlated', 'quadrature'];
+const parametricSurvival: readonly ModelKey[] = ['baseline', 'intercept', 'correlated', 'quadrature'];
 
 /** What each family may be combined with. */
 export const FAMILY_RULES: Readonly<Record<Family, FamilyRules>> = {
   gaussian: {
     outcomes: ['continuous', 'repeated'],
     links: ['identity', 'log', 'inverse'],
-    options: ['link', 'intercept', 'correlated', 'residual', 'estimation'],
+    options: ['link', 'intercept', 'correlated', 'residual', 'estimation', 'covariance'],
   },
   binomial: {
     outcomes: ['binary'],
     links: ['logit', 'log', 'identity', 'probit', 'cloglog'],
-    options: generalised,
+    options: [...generalised, 'penalty'],
   },
   poisson: { outcomes: ['count'], links: ['log', 'identity', 'sqrt'], options: generalised },
   'negative-binomial': { outcomes: ['count'], links: ['log', 'identity', 'sqrt'], options: generalised },
@@ -39,8 +39,16 @@ export const FAMILY_RULES: Readonly<Record<Family, FamilyRules>> = {
   cox: {
     outcomes: ['time-to-event'],
     links: [],
-    options: ['ties', 'strata', 'baseline', 'frailty', 'quadrature'],
+    options: ['ties', 'strata', 'baseline', 'frailty', 'grid', 'quadrature', 'time_varying'],
   },
+  weibull: { outcomes: ['time-to-event'], links: [], options: parametricSurvival },
+  'piecewise-exponential': {
+    outcomes: ['time-to-event'],
+    links: [],
+    options: [...parametricSurvival, 'cuts'],
+  },
+  'royston-parmar': { outcomes: ['time-to-event'], links: [], options: [...parametricSurvival, 'knots'] },
+  rmst: { outcomes: ['time-to-event'], links: [], options: ['tau', 'contrast'] },
 };
 
 /** Options that only a one-stage analysis has. */
@@ -54,49 +62,48 @@ export const ONE_STAGE: readonly ModelKey[] = [
   'thresholds',
   'baseline',
   'frailty',
+  'grid',
+  'penalty',
+  'time_varying',
 ];
 /** Options that every family has. */
 export const EVERY_FAMILY: readonly ModelKey[] = ['family', 'adjust', 'offset', 'treatment_effect'];
 
-/**
- * The family that computes, or, where this version has none, the one whose estimates are on the same scale
- * (log rate ratios, log odds ratios), which then names the measure of an analysis that is not computed.
- */
-const COMPUTED: Readonly<Record<Family, FamilyName>> = {
-  gaussian: 'gaussian',
-  binomial: 'binomial',
-  poisson: 'poisson',
-  'negative-binomial': 'poisson',
-  ordinal: 'binomial',
-  cox: 'cox',
+/** Links that are computed, besides each family's canonical one. */
+const OTHER_LINKS: Partial<Record<Family, readonly Link[]>> = {
+  binomial: ['log', 'identity'],
+  poisson: ['identity'],
 };
 
-export const computedFamily = (analysis: WrittenAnalysis): FamilyName => COMPUTED[analysis.model.family];
-
 /** Why this version cannot compute a valid analysis, and what to use instead; empty where it can. */
-export function unsupportedReasons(analysis: WrittenAnalysis, outcome: WrittenOutcome): string[] {
-  const { family, link } = analysis.model;
+export function unsupportedReasons(
+  analysis: WrittenAnalysis,
+  { outcome, treatment }: Pick<WrittenPlan, 'outcome' | 'treatment'>,
+): string[] {
+  const { family, link, treatment_effect } = analysis.model;
+  const oneStage = analysis.approach === 'one-stage';
   const reasons: string[] = [];
-  if (analysis.approach === 'one-stage') {
-    reasons.push('one-stage analyses are not computed by this version; use `approach: two-stage`');
-  }
-  if (family === 'negative-binomial') {
-    reasons.push(
-      'the negative-binomial family is not computed by this version; use `poisson`, which assumes no overdispersion',
-    );
-  }
-  if (outcome.kind === 'ordinal') {
-    reasons.push(
-      'ordinal outcomes are not computed by this version; use a binary outcome at one cut of the scale',
-    );
-  }
-  if (outcome.kind === 'repeated') {
-    reasons.push('repeated outcomes are not computed by this version; use a continuous outcome at one visit');
-  }
   const canonical = FAMILY_RULES[family].links[0];
   if (link !== undefined && link !== canonical) {
+    const others = OTHER_LINKS[family] ?? [];
+    if (!others.includes(link)) {
+      reasons.push(
+        `the link \`${link}\` is not computed by this version; use the canonical ${oneOf([canonical])}`,
+      );
+    } else if (!oneStage) {
+      reasons.push(
+        `the link \`${link}\` is computed in one stage only; use \`approach: one-stage\` or the canonical ${oneOf([canonical])}`,
+      );
+    }
+  }
+  if (treatment_effect === 'random' && treatment !== undefined && activeArms(treatment).length > 1) {
     reasons.push(
-      `the link \`${link}\` is not computed by this version; use the canonical ${oneOf([canonical])}`,
+      'random effects of several active arms are not computed by this version; name one active arm, or use `treatment_effect: common`',
+    );
+  }
+  if (oneStage && outcome.kind === 'repeated' && (treatment_effect === 'random' || analysis.model.intercept === 'random')) {
+    reasons.push(
+      'random study effects beside a covariance between visits are not computed by this version; use `intercept: stratified` and `treatment_effect: common`, or `approach: two-stage`',
     );
   }
   for (const variable of unnamedKnots(analysis)) {

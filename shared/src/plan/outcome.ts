@@ -20,16 +20,13 @@ export function outcomeVariables(outcome: WrittenOutcome): string[] {
   }
 }
 
-/**
- * The outcome with defaults filled in. An ordinal or repeated outcome, which no family of this version computes, is
- * given as its variable alone.
- */
+/** The outcome with defaults filled in. */
 export function expandOutcome(outcome: WrittenOutcome): Outcome {
   switch (outcome.kind) {
     case 'continuous':
     case 'ordinal':
     case 'repeated':
-      return { kind: 'continuous', variable: outcome.variable };
+      return outcome;
     case 'binary':
       return outcome.events !== undefined && outcome.trials !== undefined
         ? { kind: 'binary-grouped', events: outcome.events, trials: outcome.trials }

@@ -21,7 +21,18 @@ const flag = (description: string) => Type.Boolean({ description: `true or false
 const list = <T extends Type.TSchema>(items: T, description: string, limits: Type.TArrayOptions = {}) =>
   Type.Array(items, { minItems: 1, maxItems: 200, ...limits, description });
 
-export const FAMILIES = ['gaussian', 'binomial', 'poisson', 'negative-binomial', 'ordinal', 'cox'] as const;
+export const FAMILIES = [
+  'gaussian',
+  'binomial',
+  'poisson',
+  'negative-binomial',
+  'ordinal',
+  'cox',
+  'weibull',
+  'piecewise-exponential',
+  'royston-parmar',
+  'rmst',
+] as const;
 export const LINKS = ['identity', 'log', 'logit', 'probit', 'cloglog', 'inverse', 'sqrt'] as const;
 const TAU2 = ['REML', 'DL', 'ML', 'PM', 'EB', 'SJ', 'HE', 'HS', 'FE'] as const;
 const CI = ['normal', 'HKSJ', 'HKSJ-adhoc'] as const;
@@ -124,6 +135,11 @@ export type WrittenOutcome =
       readonly entry?: string;
     };
 
+const times = (description: string, least = 1) =>
+  list(Type.Number({ exclusiveMinimum: 0, description: 'a time above 0' }), `${description}, increasing`, {
+    minItems: least,
+    maxItems: 1000,
+  });
 const oneStage = (description: string) => `${description} (one-stage only)`;
 
 const Model = Type.Object(
@@ -162,6 +178,31 @@ const Model = Type.Object(
     thresholds: Type.Optional(choice(['common', 'stratified'], oneStage('thresholds (ordinal)'))),
     baseline: Type.Optional(choice(['stratified', 'shared'], oneStage('baseline hazard (cox)'))),
     frailty: Type.Optional(choice(['gamma', 'gaussian'], oneStage('frailty of studies (cox)'))),
+    grid: Type.Optional(times(oneStage('times that end the intervals of a shared baseline (cox)'))),
+    penalty: Type.Optional(choice(['firth'], 'Firth’s penalty, for sparse events (binomial)')),
+    covariance: Type.Optional(
+      choice(
+        ['unstructured', 'ar1', 'compound-symmetry'],
+        oneStage('covariance between visits (gaussian, repeated outcome)'),
+      ),
+    ),
+    cuts: Type.Optional(times('times at which the hazard changes (piecewise-exponential)')),
+    knots: Type.Optional(times('knots in time units, the outermost at the ends (royston-parmar)', 2)),
+    tau: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, description: 'restriction time of the mean survival time (rmst)' }),
+    ),
+    contrast: Type.Optional(
+      choice(['difference', 'ratio'], 'contrast of restricted mean survival times (rmst)'),
+    ),
+    time_varying: Type.Optional(
+      Type.Object(
+        {
+          transform: choice(['identity', 'log', 'piecewise'], 'how the effect changes with time'),
+          cuts: Type.Optional(times('times at which the effect changes (piecewise)')),
+        },
+        { ...closed, description: oneStage('treatment effect that changes with time (cox): `transform`') },
+      ),
+    ),
   },
   { ...closed, description: 'the model: `family` and its options' },
 );
@@ -210,6 +251,22 @@ const Pool = Type.Object(
   { ...closed, description: 'stage two: `tau2`, `ci`, `level`, `prediction`, `term`' },
 );
 
+const Inference = Type.Object(
+  {
+    ci: Type.Optional(
+      choice(['wald', 't', 'profile'], 'confidence intervals of coefficients, default wald; t: studies − 1 degrees of freedom'),
+    ),
+    df: Type.Optional(
+      choice(['kenward-roger', 'satterthwaite'], 'degrees of freedom (gaussian with random effects, REML)'),
+    ),
+    likelihood_ratio: Type.Optional(flag('likelihood-ratio tests of the treatment’s terms')),
+    proportional_hazards: Type.Optional(
+      choice(['identity', 'log'], 'test of proportional hazards, by this transform of time (cox)'),
+    ),
+  },
+  { ...closed, description: 'inference of a one-stage analysis: `ci`, `df`, `likelihood_ratio`, `proportional_hazards`' },
+);
+
 const Analysis = Type.Object(
   {
     id: id('the analysis’s id'),
@@ -217,6 +274,7 @@ const Analysis = Type.Object(
     model: Model,
     effect_modifier: Type.Optional(Modifier),
     pool: Type.Optional(Pool),
+    inference: Type.Optional(Inference),
   },
   { ...closed, description: 'an analysis: `id`, `approach`, `model`' },
 );

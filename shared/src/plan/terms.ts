@@ -7,10 +7,16 @@ import type { Basis, Code, DesignColumn } from './types.ts';
  *
  *   term   = factor { ":" factor }                      a product
  *   factor = variable | "center(" variable ")" | "factor(" variable ")"
+ *          | "stratified(" variable ")"             one-stage: each study has its own coefficient
  *          | "rcs(" variable "," number-of-knots ")" | "rcs(" variable ", [" knot "," … "])"
  */
 export type TermFactor =
-  | { readonly kind: 'linear'; readonly variable: string; readonly centred: boolean }
+  | {
+      readonly kind: 'linear';
+      readonly variable: string;
+      readonly centred: boolean;
+      readonly stratified?: true;
+    }
   | { readonly kind: 'factor'; readonly variable: string }
   /** `knots`: in the variable's unit, increasing; or only their number. */
   | { readonly kind: 'rcs'; readonly variable: string; readonly knots: readonly number[] | number };
@@ -20,7 +26,7 @@ export type Term = readonly TermFactor[];
 const MINIMUM_KNOTS = 3;
 const MAXIMUM_KNOTS = 10;
 
-const CALL = /^(factor|center|rcs)\s*\(\s*([^,()]*?)\s*(?:,\s*([^()]*?)\s*)?\)$/;
+const CALL = /^(factor|center|rcs|stratified)\s*\(\s*([^,()]*?)\s*(?:,\s*([^()]*?)\s*)?\)$/;
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** @throws ConcordatError `plan/term` */
@@ -33,7 +39,7 @@ export function parseTerm(text: string, place: string): Term {
       ? name
       : fail(
           `\`${name}\` is not a variable's name`,
-          'terms are `x`, `factor(x)`, `center(x)`, `rcs(x, [k1, k2, k3])` and products `a:b` of these; a column with another name is renamed by the harmonisation map',
+          'terms are `x`, `factor(x)`, `center(x)`, `stratified(x)`, `rcs(x, [k1, k2, k3])` and products `a:b` of these; a column with another name is renamed by the harmonisation map',
         );
 
   return text.split(':').map((part): TermFactor => {
@@ -51,11 +57,16 @@ export function parseTerm(text: string, place: string): Term {
     const [, kind, name, argument] = call;
     if (kind === 'rcs') return { kind, variable: variable(name!), knots: parseKnots(argument, fail) };
     if (argument !== undefined) fail(`\`${kind}\` takes one variable`, `write \`${kind}(${name})\``);
-    return kind === 'factor'
-      ? { kind, variable: variable(name!) }
-      : { kind: 'linear', variable: variable(name!), centred: true };
+    if (kind === 'factor') return { kind, variable: variable(name!) };
+    // Centred within the study, so that a study's own slope does not move its intercept.
+    const linear = { kind: 'linear', variable: variable(name!), centred: true } as const;
+    return kind === 'stratified' ? { ...linear, stratified: true } : linear;
   });
 }
+
+/** The study's own coefficients: a term of which any factor is `stratified(x)`. */
+export const isStratified = (term: Term): boolean =>
+  term.some((factor) => factor.kind === 'linear' && factor.stratified === true);
 
 function parseKnots(
   argument: string | undefined,
@@ -100,7 +111,12 @@ export function factorColumns(factor: TermFactor, centred: boolean, levels: read
     case 'linear':
       return [
         {
-          term: factor.centred ? `center(${variable})` : variable,
+          term:
+            factor.stratified === true
+              ? `stratified(${variable})`
+              : factor.centred
+                ? `center(${variable})`
+                : variable,
           product: [{ kind: 'linear', variable, centred: centred || factor.centred }],
         },
       ];
@@ -133,6 +149,10 @@ export function basisKey(basis: Basis): string {
       return 'intercept';
     case 'treatment':
       return `treatment ${basis.arm}`;
+    case 'visit':
+      return `visit ${basis.visit}`;
+    case 'study-mean':
+      return `study mean of ${basisKey(basis.of)}`;
     case 'linear':
       return `linear ${basis.variable}`;
     case 'level':

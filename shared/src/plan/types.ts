@@ -13,6 +13,16 @@ export type Outcome =
   | { readonly kind: 'binary'; readonly variable: string; readonly event: Code }
   | { readonly kind: 'binary-grouped'; readonly events: string; readonly trials: string }
   | { readonly kind: 'count'; readonly variable: string; readonly exposure: string | null }
+  /** Codes of the levels, lowest first. */
+  | { readonly kind: 'ordinal'; readonly variable: string; readonly levels: readonly Code[] }
+  /** One row a participant and visit. */
+  | {
+      readonly kind: 'repeated';
+      readonly variable: string;
+      readonly subject: string;
+      readonly visit: string;
+      readonly visits: readonly Code[];
+    }
   | {
       readonly kind: 'time-to-event';
       readonly time: string;
@@ -44,7 +54,11 @@ export type Expression =
 export type Basis =
   | { readonly kind: 'intercept' }
   /** 1 in this active arm, 0 elsewhere. */
-  | { readonly kind: 'treatment'; readonly arm: Code }
+  | { readonly kind: 'treatment'; readonly arm: Code; readonly centred?: boolean }
+  /** 1 at this visit of a repeated outcome. */
+  | { readonly kind: 'visit'; readonly visit: Code }
+  /** The mean of another basis over the study's analysis set. */
+  | { readonly kind: 'study-mean'; readonly of: Basis }
   | { readonly kind: 'linear'; readonly variable: string; readonly centred: boolean }
   /** 1 where the variable has this level. */
   | {
@@ -65,13 +79,15 @@ export type Basis =
       readonly centred: boolean;
     };
 
-export type ColumnRole = 'intercept' | 'treatment' | 'adjust' | 'modifier' | 'within';
+export type ColumnRole = 'intercept' | 'treatment' | 'adjust' | 'modifier' | 'within' | 'across';
 
 /** One parameter of an analysis: its term name in the result and the product of bases that makes its column. */
 export interface DesignColumn {
   readonly term: string;
   readonly role: ColumnRole;
   readonly product: readonly Basis[];
+  /** One-stage: each study has its own coefficient. */
+  readonly stratified?: true;
 }
 
 export type Tau2Method = 'FE' | 'DL' | 'REML' | 'ML' | 'PM' | 'EB' | 'SJ' | 'HE' | 'HS';
@@ -107,8 +123,53 @@ export interface Analysis {
   readonly columns: readonly DesignColumn[];
   readonly effectModifier: EffectModifier | null;
   readonly pool: Pool;
+  /** Of an analysis in two stages, only the options of the family count. */
+  readonly model: ModelSettings;
+  readonly inference: Inference;
   /** Why this version cannot compute the analysis, or null where it can. */
   readonly unsupported: string | null;
+}
+
+/** Options of a model, defaults filled in; those of other families hold their defaults. */
+export interface ModelSettings {
+  readonly link: 'identity' | 'log' | 'logit' | null;
+  readonly intercept: 'stratified' | 'random';
+  readonly treatmentEffect: 'common' | 'random';
+  readonly correlated: boolean;
+  readonly residual: 'common' | 'stratified';
+  readonly estimation: 'ML' | 'REML';
+  /** 1: Laplace. */
+  readonly quadrature: number;
+  readonly thresholds: 'common' | 'stratified';
+  readonly baseline: 'stratified' | 'shared';
+  readonly frailty: 'gamma' | 'gaussian' | null;
+  /** Times of a shared baseline's grid; ends of the intervals. */
+  readonly grid: readonly number[];
+  readonly penalty: 'firth' | null;
+  readonly covariance: 'unstructured' | 'ar1' | 'compound-symmetry';
+  /** Inner cuts of a piecewise-constant hazard. */
+  readonly cuts: readonly number[];
+  /** Knots of a Royston–Parmar model in time units, boundary knots included. */
+  readonly knots: readonly number[];
+  /** Restriction time of a mean survival time; null elsewhere. */
+  readonly tau: number | null;
+  readonly contrast: 'difference' | 'ratio';
+  readonly timeVarying: TimeVarying | null;
+}
+
+/** How the treatment's log hazard ratio changes with time: β + γ·g(t), or a γ for each interval after the first. */
+export interface TimeVarying {
+  readonly transform: 'identity' | 'log' | 'piecewise';
+  readonly cuts: readonly number[];
+}
+
+/** Of a one-stage analysis. */
+export interface Inference {
+  readonly ci: 'wald' | 't' | 'profile';
+  readonly df: 'kenward-roger' | 'satterthwaite' | null;
+  readonly likelihoodRatio: boolean;
+  /** Transform of time of a proportional-hazards test; null: none. */
+  readonly proportionalHazards: 'identity' | 'log' | null;
 }
 
 /** A factor without declared levels: its levels are agreed in a metadata round before the analyses are expanded. */
@@ -120,7 +181,6 @@ export interface ExpandedPlan {
   readonly population: Expression | null;
   readonly populationText: string | null;
   readonly treatment: Treatment | null;
-  /** An ordinal or repeated outcome, whose analyses are all unsupported, stands here as its variable, continuous. */
   readonly outcome: Outcome;
   /** Levels of each factor, reference first: declared by the plan or agreed. */
   readonly levels: Readonly<Record<string, readonly Code[]>>;

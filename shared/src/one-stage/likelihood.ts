@@ -1,0 +1,391 @@
+import { ConcordatError } from '../errors.ts';
+import {
+  cholesky,
+  inverseFromCholesky,
+  packedIndex,
+  packedLength,
+  pivotedRank,
+  solveCholesky,
+} from '../linalg/symmetric.ts';
+import type { Scaling } from '../models/blocks.ts';
+import type { ConditionalObjective } from '../models/conditional.ts';
+import { conditional } from '../models/expansion.ts';
+import { marginal, type MarginalObjective } from '../models/marginal.ts';
+import { profiled, type ProfiledObjective } from '../models/profile.ts';
+import { families } from '../models/registry.ts';
+import type { Evaluation, Objective, Optimiser, StudyData } from '../models/types.ts';
+import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
+import { emptyEvaluation, newton } from '../numerics/newton.ts';
+import { trustRegion } from '../numerics/trust-region.ts';
+import { evaluationLength, maximise, pack, profileLimit, type AskAt, type Maximum } from './maximise.ts';
+import { originalScale, type StudyEffects } from './original-scale.ts';
+import type {
+  Ask,
+  Entry,
+  FittedTest,
+  Gathered,
+  OneStageFailureCode,
+  OneStageFit,
+  OneStageModel,
+  OneStageSpec,
+  OneStageWarning,
+  Program,
+} from './types.ts';
+
+/**
+ * Maximum likelihood over sites for every family that is a log-likelihood (binomial, Poisson, negative binomial, ordinal,
+ * stratified Cox, parametric survival), with study-level random effects integrated out, and parameters of one study
+ * alone maximised over, at home. Each site answers with its contribution to the (marginal, profile) log-likelihood of ψ,
+ * its score and its Hessian: 1 + m + m(m+1)/2 numbers; sums over sites are the pooled fit's.
+ *
+ * ψ: φ without what is stratified, then the entries of the random effects' Cholesky factor Λ (on their own scale: the
+ * log-likelihood is even in them, and a variance at the boundary is an ordinary maximum at 0).
+ */
+export const likelihoodModel: OneStageModel = { program, study };
+
+/** A standard deviation (or part of one) below this share of an outcome's natural unit is at the boundary. */
+const BOUNDARY = 1e-4;
+/** Of a squared column length, what the columns before it leave: below, it is aliased. */
+const ALIASED = 1e-11;
+/** A coefficient per standard deviation that no fit without a divergence comes near. */
+const ENORMOUS = 20;
+
+/** Positions of φ that travel, ascending. */
+export function commonPositions(spec: OneStageSpec): number[] {
+  return [...spec.terms.keys()].filter((j) => !spec.stratified.includes(j));
+}
+
+/** Entries of Λ: [λ₁], [λ₁, λ₂] where independent, [λ₁₁, λ₂₁, λ₂₂] where correlated. */
+export function lambdaCount({ random, correlated }: OneStageSpec): number {
+  return random.length === 2 && correlated ? 3 : random.length;
+}
+
+/** Λ as a packed lower triangle, from its free entries. */
+function lambdaOf(spec: OneStageSpec, entries: Float64Array): Float64Array {
+  return spec.random.length === 2 && !spec.correlated ? Float64Array.of(entries[0]!, 0, entries[1]!) : entries;
+}
+
+function study(spec: OneStageSpec, data: StudyData, scaling: Scaling): (ask: Ask) => Float64Array {
+  const { options } = spec;
+  const family = families[options.family];
+  const objective = family.objective(data, options, scaling);
+  const base = isConditional(objective) ? objective : conditional(objective);
+  const start = ownStart(spec, data);
+  const directions = spec.random.map(({ direction }) => direction);
+  const build = (points: number): { objective: Objective; random: MarginalObjective | null } => {
+    const random = directions.length === 0 ? null : marginal(base, { directions, correlated: spec.correlated, points });
+    const whole: Objective = random ?? base;
+    return {
+      objective: spec.stratified.length === 0 ? whole : profiled(whole, spec.stratified, start),
+      random,
+    };
+  };
+  const laplace = build(1);
+  const full = spec.points > 1 && directions.length > 0 ? build(spec.points) : laplace;
+  return (ask) => {
+    const { objective: asked } = ask.objective === 'laplace-log-likelihood' ? laplace : full;
+    if (ask.objective === 'study-effects') return studyEffects(spec, data, full.objective, full.random, ask);
+    const out = emptyEvaluation(asked.parameters);
+    asked.evaluate(ask.theta, ask.order, out);
+    return pack(out);
+  };
+}
+
+function isConditional(objective: Objective): objective is ConditionalObjective {
+  return 'expand' in objective && 'along' in objective;
+}
+
+/** Where a study's own parameters start: at its null model. */
+function ownStart(spec: OneStageSpec, data: StudyData): Float64Array {
+  const { options } = spec;
+  const family = families[options.family];
+  const start = new Float64Array(spec.terms.length);
+  (family.extra?.(options, data.response) ?? []).forEach(({ start: at }, k) => (start[spec.columns + k] = at));
+  if (spec.intercept >= 0) start[spec.intercept] = family.nullModel?.(data, options).intercept ?? 0;
+  return Float64Array.from(spec.stratified, (j) => start[j]!);
+}
+
+/**
+ * A study's own part of the fit at ψ̂: the s stratified parameters, the inverse of their information I_αα (packed),
+ * I_αα⁻¹I_αψ by rows, the means of the treatment's columns, then the random effects' modes and their variances.
+ */
+function studyEffects(
+  spec: OneStageSpec,
+  data: StudyData,
+  objective: Objective,
+  random: MarginalObjective | null,
+  { theta, length }: Ask,
+): Float64Array {
+  const values = new Float64Array(length);
+  const s = spec.stratified.length;
+  let at = 0;
+  const add = (part: ArrayLike<number>): void => {
+    values.set(part, at);
+    at += part.length;
+  };
+  const own = s === 0 ? null : (objective as ProfiledObjective).nuisanceAt(theta);
+  if (own !== null) {
+    add(own.values);
+    add(own.covariance);
+    add(own.regression);
+  }
+  add(spec.treatment.map((j) => data.treatmentMeans?.[spec.treatment.indexOf(j)] ?? 0));
+  if (random !== null) {
+    const psi = own === null ? theta : insert(spec, theta, own.values);
+    const { b, variance } = random.modeOf(psi);
+    add(b);
+    add(b.map((_, a) => variance[packedIndex(a, a)]!));
+  }
+  return values;
+}
+
+function insert(spec: OneStageSpec, theta: Float64Array, own: Float64Array): Float64Array {
+  const p = spec.terms.length;
+  const psi = new Float64Array(theta.length + own.length);
+  commonPositions(spec).forEach((j, k) => (psi[j] = theta[k]!));
+  spec.stratified.forEach((j, k) => (psi[j] = own[k]!));
+  psi.set(theta.subarray(p - own.length), p);
+  return psi;
+}
+
+const effectsLength = (spec: OneStageSpec, m: number): number => {
+  const s = spec.stratified.length;
+  return s + packedLength(s) + s * m + spec.treatment.length + 2 * spec.random.length;
+};
+
+function* program(spec: OneStageSpec, entry: Entry): Program {
+  const common = commonPositions(spec);
+  const lambdas = lambdaCount(spec);
+  const m = common.length + lambdas;
+  const start = new Float64Array(m);
+  common.forEach((j, k) => (start[k] = entry.start[j]!));
+  if (lambdas === 3) start.set([entry.sd[0]!, 0, entry.sd[1]!], common.length);
+  else start.set(entry.sd.subarray(0, lambdas), common.length);
+
+  const askFor =
+    (objective: Ask['objective']): AskAt =>
+    (theta) => ({ objective, theta, order: 2, length: evaluationLength(m), gather: 'sum' });
+  const askAt = askFor('log-likelihood');
+  const optimiser: (from: Float64Array) => Optimiser = lambdas > 0 || !isConcave(spec) ? trustRegion : newton;
+
+  let rounds = 0;
+  let from = start;
+  if (lambdas > 0 && spec.points > 1) {
+    const first: Maximum = yield* maximise(optimiser, start, askFor('laplace-log-likelihood'));
+    rounds += first.rounds;
+    if (first.status !== 'converged') return failed(spec, common, first, rounds);
+    from = first.theta;
+  }
+  const fit: Maximum = yield* maximise(optimiser, from, askAt);
+  rounds += fit.rounds;
+  if (fit.status !== 'converged') return failed(spec, common, fit, rounds);
+  if (fit.theta.some((value, k) => k < common.length && common[k]! < spec.columns && common[k] !== spec.intercept && Math.abs(value) > ENORMOUS))
+    return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
+
+  const lambda = lambdaOf(spec, fit.theta.slice(common.length));
+  const atBoundary = boundaries(spec, lambda);
+  const zero = boundaryPositions(spec, atBoundary).map((k) => common.length + k);
+  const warnings: OneStageWarning[] = [];
+  const boundaryTerms = spec.random.flatMap(({ term }, a) => (atBoundary[a] === true ? [term] : []));
+  if (boundaryTerms.length > 0) warnings.push({ code: 'boundary', terms: boundaryTerms });
+  const psi = fit.theta.slice();
+  for (const k of zero) psi[k] = 0;
+
+  const free = [...psi.keys()].filter((k) => !zero.includes(k));
+  const covariance = covarianceOf(fit.full, free, m);
+  if (covariance === null) return failed(spec, common, { ...fit, status: 'singular' }, rounds);
+
+  const tested = common.flatMap((j, k) => (spec.tested.includes(j) ? [{ term: spec.terms[j]!, k }] : []));
+  const tests: FittedTest[] = [];
+  if (spec.inference.likelihoodRatio) {
+    for (const { term, k } of tested) {
+      const at = psi.slice();
+      at[k] = 0;
+      const restricted: Maximum = yield* maximise(optimiser, at, askAt, [k]);
+      rounds += restricted.rounds;
+      const statistic = restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;
+      tests.push({
+        test: 'likelihood ratio',
+        term,
+        statistic,
+        df: 1,
+        p: statistic === null ? null : chiSquareUpper(statistic, 1),
+      });
+    }
+  }
+  const profiles = new Map<string, readonly [number, number] | null>();
+  if (spec.inference.ci === 'profile') {
+    const critical = chiSquareQuantile(spec.inference.level, 1);
+    for (const { term, k } of tested) {
+      const lower: number | null = yield* profileLimit(fit, k, -1, critical, askAt, zero);
+      const upper: number | null = lower === null ? null : yield* profileLimit(fit, k, 1, critical, askAt, zero);
+      const scale = entry.scaling.scale[common[k]!] ?? 1;
+      profiles.set(term, lower === null || upper === null ? null : [lower / scale, upper / scale]);
+      if (lower === null || upper === null) warnings.push({ code: 'profile-limit', terms: [term] });
+    }
+  }
+
+  let effects: readonly (StudyEffects | null)[] | null = null;
+  if (spec.stratified.length > 0 || spec.random.length > 0) {
+    const gathered: Gathered = yield {
+      objective: 'study-effects',
+      theta: psi,
+      order: 0,
+      length: effectsLength(spec, m),
+      gather: 'each',
+    };
+    effects = gathered.map((values) => (values.length === 0 ? null : readEffects(spec, m, values)));
+  }
+  const { coefficients, vcov } = originalScale(spec, entry.scaling, common, psi, covariance, effects);
+  const sigma = outerProduct(lambda, spec.random.length, atBoundary);
+  return {
+    failure: null,
+    coefficients: coefficients.map((coefficient) =>
+      coefficient.study === undefined && profiles.has(coefficient.term)
+        ? { ...coefficient, profile: profiles.get(coefficient.term)! }
+        : coefficient,
+    ),
+    vcov,
+    randomEffects: spec.random.map(({ term }, a) => ({ term, variance: sigma[packedIndex(a, a)]! })),
+    correlations: correlationsOf(sigma, spec.random.length),
+    residualVariance: [],
+    logLikelihood: fit.evaluation.value,
+    tests,
+    predicted: (effects ?? []).flatMap((effect, i) =>
+      effect === null
+        ? []
+        : spec.random.map(({ term }, a) => ({ study: i, term, estimate: effect.modes[a]!, se: effect.modeSes[a]! })),
+    ),
+    rounds,
+    gradientNorm: Math.hypot(...fit.evaluation.gradient),
+    warnings,
+  };
+}
+
+/** Concave in φ wherever it is finite, so that Newton's method with halving is safe. */
+function isConcave({ options }: OneStageSpec): boolean {
+  return ['binomial', 'poisson', 'cox'].includes(options.family) && (options.link ?? null) === null;
+}
+
+function readEffects(spec: OneStageSpec, m: number, values: Float64Array): StudyEffects {
+  const s = spec.stratified.length;
+  const q = spec.random.length;
+  let at = 0;
+  const take = (count: number): Float64Array => values.slice(at, (at += count));
+  return {
+    values: take(s),
+    covariance: take(packedLength(s)),
+    regression: take(s * m),
+    treatmentMeans: take(spec.treatment.length),
+    modes: take(q),
+    modeSes: take(q).map((variance) => Math.sqrt(Math.max(0, variance))),
+  };
+}
+
+/** Which random effects have variance zero. */
+function boundaries(spec: OneStageSpec, lambda: Float64Array): boolean[] {
+  return spec.random.map((_, a) => {
+    let variance = 0;
+    for (let k = 0; k <= a; k++) variance += lambda[packedIndex(a, k)]! ** 2;
+    return Math.sqrt(variance) < BOUNDARY;
+  });
+}
+
+/** Entries of Λ that a variance at zero leaves without meaning. */
+function boundaryPositions(spec: OneStageSpec, zero: readonly boolean[]): number[] {
+  if (lambdaCount(spec) < 3) return zero.flatMap((yes, a) => (yes ? [a] : []));
+  // Without the first variance, the second's row has one free entry left.
+  return [...(zero[0] === true ? [0, 1] : []), ...(zero[1] === true ? [1, 2] : [])].filter((k, i, all) => all.indexOf(k) === i);
+}
+
+/** Inverse of the information over the free coordinates, m × m packed; zeros elsewhere. Null where it is singular. */
+function covarianceOf({ hessian }: Evaluation, free: readonly number[], m: number): Float64Array | null {
+  const information = new Float64Array(packedLength(free.length));
+  free.forEach((i, a) =>
+    free.slice(0, a + 1).forEach((j, b) => (information[packedIndex(a, b)] = -hessian[packedIndex(i, j)]!)),
+  );
+  let inverse: Float64Array;
+  try {
+    inverse = inverseFromCholesky(cholesky(information));
+  } catch (error) {
+    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
+    throw error;
+  }
+  const covariance = new Float64Array(packedLength(m));
+  free.forEach((i, a) =>
+    free.slice(0, a + 1).forEach((j, b) => (covariance[packedIndex(i, j)] = inverse[packedIndex(a, b)]!)),
+  );
+  return covariance;
+}
+
+function outerProduct(lambda: Float64Array, q: number, zero: readonly boolean[]): Float64Array {
+  const sigma = new Float64Array(packedLength(q));
+  for (let a = 0; a < q; a++) {
+    for (let b = 0; b <= a; b++) {
+      let sum = 0;
+      for (let k = 0; k <= b; k++) sum += lambda[packedIndex(a, k)]! * lambda[packedIndex(b, k)]!;
+      sigma[packedIndex(a, b)] = zero[a] === true || zero[b] === true ? 0 : sum;
+    }
+  }
+  return sigma;
+}
+
+/** Packed, unit diagonal; null where a variance is zero. */
+export function correlationsOf(sigma: Float64Array, q: number): (number | null)[] {
+  const correlations: (number | null)[] = [];
+  for (let a = 0; a < q; a++) {
+    for (let b = 0; b <= a; b++) {
+      const scale = Math.sqrt(sigma[packedIndex(a, a)]! * sigma[packedIndex(b, b)]!);
+      correlations.push(scale === 0 ? null : a === b ? 1 : sigma[packedIndex(a, b)]! / scale);
+    }
+  }
+  return correlations;
+}
+
+/** A fit that did not converge, with the terms that cause it. */
+function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rounds: number): OneStageFit {
+  const names = (positions: readonly number[]): string[] =>
+    positions.flatMap((k) => (common[k] === undefined ? [] : [spec.terms[common[k]]!]));
+  const columns = [...common.keys()];
+  const information = new Float64Array(packedLength(columns.length));
+  columns.forEach((i) => {
+    for (let j = 0; j <= i; j++) information[packedIndex(i, j)] = -fit.full.hessian[packedIndex(i, j)]!;
+  });
+  const { dependent } = pivotedRank(information, ALIASED);
+  const far = columns.filter((k) => Math.abs(fit.theta[k]!) > ENORMOUS / 2 && common[k] !== spec.intercept);
+  let [code, terms]: [OneStageFailureCode, readonly string[]] = ['not-converged', []];
+  if (fit.full.value === -Infinity) code = (spec.options.link ?? null) === null ? 'not-converged' : 'link-boundary';
+  else if (fit.status === 'singular' && far.length === 0 && dependent.length > 0) [code, terms] = ['rank-deficient', names(dependent)];
+  else if (fit.status === 'diverging' || fit.status === 'singular' || far.length > 0) {
+    const moving = far.length > 0 ? far : movingPositions(fit, common, spec);
+    code = spec.options.family === 'cox' ? 'monotone-likelihood' : 'separation';
+    terms = names(moving);
+  } else if ((spec.options.link ?? null) !== null) code = 'link-boundary';
+  return {
+    failure: { code, terms },
+    coefficients: [],
+    vcov: new Float64Array(0),
+    randomEffects: [],
+    correlations: [],
+    residualVariance: [],
+    logLikelihood: null,
+    tests: [],
+    predicted: [],
+    rounds,
+    gradientNorm: Number.isFinite(Math.hypot(...fit.evaluation.gradient)) ? Math.hypot(...fit.evaluation.gradient) : null,
+    warnings: [],
+  };
+}
+
+/** Columns that the last Newton step still moves most. */
+function movingPositions(fit: Maximum, common: readonly number[], spec: OneStageSpec): number[] {
+  let step: Float64Array;
+  try {
+    step = solveCholesky(cholesky(fit.full.hessian.map((value) => -value)), fit.full.gradient);
+  } catch {
+    step = fit.theta;
+  }
+  const sizes = common.map((j, k) => (j === spec.intercept || j >= spec.columns ? 0 : Math.abs(step[k]!)));
+  const largest = Math.max(...sizes);
+  return sizes.flatMap((size, k) => (size > 0 && size >= largest / 10 ? [k] : []));
+}
