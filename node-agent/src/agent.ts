@@ -10,6 +10,7 @@ import {
   type PlanOffer,
 } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { Rule, type PlanAccepted } from '@concordat/proto/concordat/v1/site.ts';
+import { checkEvaluations, type Refusal } from '@concordat/shared/disclosure/rules.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
@@ -22,6 +23,7 @@ import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 import { verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { faultOf } from './agreement/agreement.ts';
+import { Fits } from './agreement/fits.ts';
 import type { ExchangeClient } from './egress/client.ts';
 import { Gate, type Released, type Task } from './egress/gate.ts';
 import type { Draft, StudySource } from './fit/draft.ts';
@@ -57,6 +59,10 @@ interface Accepted {
 }
 
 const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: { kind: 'none' } };
+const DRAFT_DISHONEST: Draft = {
+  payload: { $case: 'refusal', value: { rule: Rule.RULE_HONEST_QUESTION, threshold: 0 } },
+  evidence: { kind: 'none' },
+};
 const DRAFT_DISAGREED: Draft = {
   payload: { $case: 'refusal', value: { rule: Rule.RULE_AGREEMENT, threshold: 0 } },
   evidence: { kind: 'none' },
@@ -74,6 +80,7 @@ export class Agent {
   readonly #accepted = new Map<string, Accepted>();
   /** Runs (hex) that are over: nothing is answered, and nothing accepted, under them again. */
   readonly #closed = new Set<string>();
+  readonly #fits: Fits;
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
   #connected = false;
   #stopped = false;
@@ -81,6 +88,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#gate = new Gate(options);
+    this.#fits = new Fits(options.log);
     this.#recall();
   }
 
@@ -141,12 +149,14 @@ export class Agent {
   async answerAll(tasks: readonly SignedMessage[]): Promise<readonly Released[]> {
     const released: Released[] = [];
     const questions: Received[] = [];
+    const objectives: Received[] = [];
     for (const signed of tasks) {
       const received = this.#receive(signed);
       if (received === null) continue;
       const earlier = this.#gate.earlier(received.task.digest);
       if (earlier !== null) released.push(earlier);
-      else if (received.message.payload?.$case === 'stageOneQuestion') questions.push(received);
+      else if (asksForStudy(received.message)) questions.push(received);
+      else if (received.message.payload?.$case === 'objectiveQuestion') objectives.push(received);
       else {
         const draft = await this.#draft(received);
         if (this.#stopped) return released;
@@ -154,6 +164,7 @@ export class Agent {
       }
     }
     for (const group of byPlan(questions)) released.push(...(await this.#answerStageOne(group)));
+    released.push(...(await Promise.all(objectives.map((received) => this.#answerObjective(received)))).flat());
     return released;
   }
 
@@ -219,14 +230,18 @@ export class Agent {
         },
       );
     }
-    const base = { header, digest, plan: null, analysis: null, askedVariables: [] };
+    const base = { header, digest, plan: null, analysis: null, askedVariables: [], ask: null };
     if (payload?.$case === 'factorLevelsQuestion') {
       return {
         message,
         task: { ...base, askedVariables: payload.value.variables, plan: this.#planOf(accepted, {}) },
       };
     }
-    if (payload?.$case === 'stageOneQuestion') {
+    if (
+      payload?.$case === 'stageOneQuestion' ||
+      payload?.$case === 'entryQuestion' ||
+      payload?.$case === 'objectiveQuestion'
+    ) {
       const plan = this.#planOf(accepted, agreedLevels(payload.value));
       const analysis = plan?.analyses.find(({ id }) => id === header.analysis) ?? null;
       return { message, task: { ...base, plan, analysis } };
@@ -316,7 +331,7 @@ export class Agent {
 
   /** All analyses that are asked together are answered from one reading of the records. */
   async #answerStageOne(group: readonly Received[]): Promise<readonly Released[]> {
-    const { workers, source } = this.#options;
+    const { workers, source, policy } = this.#options;
     const first = group[0];
     if (first === undefined) return [];
     const { plan } = first.task;
@@ -326,10 +341,49 @@ export class Agent {
       source,
       plan,
       analyses: group.map(({ task }) => task.header.analysis),
+      ownEstimates: policy.per_trial_estimates,
     });
     if (this.#stopped) return [];
     this.#tell(problems);
     return group.map(({ task }, i) => this.#gate.release(drafts[i] ?? DRAFT_DISAGREED, task));
+  }
+
+  /** A question about parameters: answered where this site's own replay of the fit asks it next. */
+  async #answerObjective(received: Received): Promise<readonly Released[]> {
+    const { workers, source, policy } = this.#options;
+    const { message, task } = received;
+    const { plan, analysis } = task;
+    if (message.payload?.$case !== 'objectiveQuestion' || plan === null || analysis === null)
+      return [this.#gate.release(DRAFT_DISAGREED, task)];
+    const question = message.payload.value;
+    const refusals = checkEvaluations(question.step, policy);
+    if (refusals[0] !== undefined) return [this.#gate.release(refusalDraft(refusals[0]), task)];
+    const honest = this.#fits.check(task, plan, analysis, question);
+    if (typeof honest === 'string') {
+      this.#options.log.append({
+        kind: 'refused',
+        peer: 'coordinator',
+        run: toHex(task.header.run),
+        analysis: analysis.id,
+        round: task.header.round,
+        task: toHex(task.digest),
+        detail: { question: honest },
+      });
+      return [this.#gate.release(DRAFT_DISHONEST, task)];
+    }
+    const { ask, scaling } = honest;
+    const { drafts, problems } = await workers.ask({
+      kind: 'objective',
+      source,
+      plan,
+      analysis: analysis.id,
+      scaling,
+      ask,
+    });
+    if (this.#stopped) return [];
+    this.#tell(problems);
+    const draft = this.#fits.sameSet(task, drafts[0] ?? DRAFT_DISAGREED);
+    return [this.#gate.release(draft, { ...task, ask })];
   }
 
   #tell(problems: readonly string[]): void {
@@ -359,6 +413,18 @@ export class Agent {
       this.#accepted.set(toHex(header.run), { plan: payload.value.plan, planDigest, rosterDigest });
     }
   }
+}
+
+/** Answered from one reading of the records, with others of the same plan. */
+function asksForStudy({ payload }: CoordinatorMessage): boolean {
+  return payload?.$case === 'stageOneQuestion' || payload?.$case === 'entryQuestion';
+}
+
+function refusalDraft({ code, threshold }: Refusal): Draft {
+  return {
+    payload: { $case: 'refusal', value: { rule: Rule[code], threshold } },
+    evidence: { kind: 'none' },
+  };
 }
 
 /** One group for each run and set of levels: what one expansion of one plan answers. */

@@ -49,6 +49,16 @@ export const releasableFields: Readonly<Record<string, Readonly<Record<string, R
       "releasable": true,
       "message": "RunLeft",
       "oneof": "payload"
+    },
+    "oneStageEntry": {
+      "releasable": true,
+      "message": "OneStageEntry",
+      "oneof": "payload"
+    },
+    "objectiveValue": {
+      "releasable": true,
+      "message": "ObjectiveValue",
+      "oneof": "payload"
     }
   },
   "Header": {
@@ -203,5 +213,34 @@ export const releasableFields: Readonly<Record<string, Readonly<Record<string, R
       "releasable": true
     }
   },
-  "RunLeft": {}
+  "RunLeft": {},
+  "OneStageEntry": {
+    "counts": {
+      "releasable": true,
+      "message": "Counts"
+    },
+    "means": {
+      "releasable": true
+    },
+    "deviations": {
+      "releasable": true
+    },
+    "estimable": {
+      "releasable": true
+    },
+    "estimates": {
+      "releasable": true
+    },
+    "vcov": {
+      "releasable": true
+    },
+    "diagnosis": {
+      "releasable": true
+    }
+  },
+  "ObjectiveValue": {
+    "values": {
+      "releasable": true
+    }
+  }
 };

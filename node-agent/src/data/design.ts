@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { armNames, modifierColumns } from '@concordat/shared/plan/design.ts';
@@ -61,6 +63,12 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
       terms: analysis.columns.map(({ term }) => term),
       response: outcome.response,
       offset: sumOffsets(outcome.logExposure, analysis.offset, table, rows),
+      treatmentMeans:
+        rows.length === 0
+          ? []
+          : analysis.columns.flatMap(({ role, product }) =>
+              role === 'treatment' ? [mean(productColumn(product, set, false), weights)] : [],
+            ),
     },
     treatmentTerms: analysis.columns.flatMap(({ role }, j) => (role === 'treatment' ? [j] : [])),
     arms,
@@ -80,6 +88,16 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
       factors: set.factors,
     }),
   };
+}
+
+/** SHA-256 (hex) of what an analysis set holds: the same records give the same one. */
+export function setDigest({ data }: AnalysisSet): string {
+  const hash = createHash('sha256');
+  const parts: unknown[] = [...data.columns, ...Object.values(data.response), data.offset];
+  for (const part of parts) {
+    if (part instanceof Float64Array || part instanceof Int32Array) hash.update(part);
+  }
+  return hash.digest('hex');
 }
 
 /** Of a repeated outcome a participant's rows together, in the order of the visits. */

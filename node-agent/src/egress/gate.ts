@@ -12,6 +12,7 @@ import { checkRelease, checkSelection, type Refusal } from '@concordat/shared/di
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
 import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
@@ -31,6 +32,8 @@ export interface Task {
   readonly plan: ExpandedPlan | null;
   readonly analysis: Analysis | null;
   readonly askedVariables: readonly string[];
+  /** Of a one-stage analysis: the question that the site's own replay asks; null elsewhere. */
+  readonly ask: Ask | null;
 }
 
 const made = new WeakSet<Released>();
@@ -131,7 +134,8 @@ export class Gate {
       payload,
     };
     assertReleasable('SiteMessage', message);
-    if (task.plan !== null) checkPayload(payload, task.plan, task.analysis, task.askedVariables);
+    if (task.plan !== null)
+      checkPayload(payload, task.plan, task.analysis, task.askedVariables, task.ask?.length ?? 0);
     const signed = signMessage(identity, encode(SiteMessage, message, 'a reply'));
     const bytes = encode(SignedMessage, signed, 'a reply');
     const entry = log.append({ kind: 'sent', ...place(task), type: payload.$case }, bytes);
@@ -144,11 +148,15 @@ export class Gate {
     const { policy } = this.#options;
     switch (payload.$case) {
       case 'stageOneEstimate':
-      case 'stageOneFailure': {
+      case 'stageOneFailure':
+      case 'oneStageEntry':
+      case 'objectiveValue': {
         const { plan, analysis } = task;
         const computed = plan !== null && analysis !== null && analysis.unsupported === null;
         if (!computed || evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
         const refusals = checkRelease(evidence.facts, policy);
+        if (isPerTrial(payload, task, analysis) && !policy.per_trial_estimates) refusals.push(perTrialRefusal);
+        if (needsRiskSets(analysis) && !policy.shared_baseline) refusals.push(sharedBaselineRefusal);
         return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
       }
       case 'factorLevels':
@@ -193,6 +201,38 @@ export class Gate {
     return refusals.length > 0 ? refuse(refusals) : { payload: { $case: 'factorLevels', value }, refusals };
   }
 }
+
+/** What tells one trial's own effect, and not only its part of a sum. An entry into such an analysis is refused with it. */
+function isPerTrial(payload: Payload, { ask, plan }: Task, { family, approach }: Analysis): boolean {
+  switch (payload.$case) {
+    case 'stageOneEstimate':
+      return true;
+    case 'oneStageEntry':
+      return payload.value.estimates.length > 0 || (family === 'gaussian' && plan?.outcome.kind !== 'repeated');
+    case 'objectiveValue':
+      return ask?.gather !== 'sum' || approach === 'two-stage';
+    default:
+      return false;
+  }
+}
+
+/** A baseline hazard that studies share. */
+const needsRiskSets = ({ approach, family, model }: Analysis): boolean =>
+  approach === 'one-stage' && family === 'cox' && model.baseline === 'shared';
+
+const sharedBaselineRefusal: Refusal = {
+  rule: 'shared baseline',
+  code: 'RULE_SHARED_BASELINE',
+  threshold: 0,
+  observed: 1,
+};
+
+const perTrialRefusal: Refusal = {
+  rule: 'per-trial estimates',
+  code: 'RULE_PER_TRIAL_ESTIMATES',
+  threshold: 0,
+  observed: 1,
+};
 
 /** Levels may leave of the factors whose levels the plan leaves to be agreed, and of no other column. */
 function asksPlan({ plan, askedVariables }: Task): boolean {

@@ -2,6 +2,8 @@
 import { Problem, type SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
+import type { Scaling } from '@concordat/shared/models/blocks.ts';
+import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import type { HarmonisationMap } from '@concordat/shared/plan/map.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
@@ -10,7 +12,8 @@ export type Payload = NonNullable<SiteMessage['payload']>;
 /** What the rules look at; it never leaves. */
 export type Evidence =
   | { readonly kind: 'none' }
-  | { readonly kind: 'analysis-set'; readonly facts: DisclosureFacts }
+  /** `set`: SHA-256 (hex) of the analysis set's response and columns. */
+  | { readonly kind: 'analysis-set'; readonly facts: DisclosureFacts; readonly set: string }
   /** Of a problem found among the rows that the plan selects: how many they are. */
   | { readonly kind: 'selected-rows'; readonly participants: number }
   | { readonly kind: 'levels'; readonly variables: readonly LevelCounts[] };
@@ -42,7 +45,18 @@ export type StudyQuestion =
       readonly kind: 'stage-one';
       readonly source: StudySource;
       readonly plan: ExpandedPlan;
+      /** Of both approaches: a one-stage analysis is answered by the study's entry into it. */
       readonly analyses: readonly string[];
+      /** Whether per-trial estimates may leave. */
+      readonly ownEstimates: boolean;
+    }
+  | {
+      readonly kind: 'objective';
+      readonly source: StudySource;
+      readonly plan: ExpandedPlan;
+      readonly analysis: string;
+      readonly scaling: Scaling;
+      readonly ask: Ask;
     };
 
 export interface StudyAnswer {

@@ -1,6 +1,7 @@
 /**
- * Worker threads that hold no state between questions; started when work arrives, stopped when idle, so
- * that a waiting agent stays small and a fit never delays the agent's connection.
+ * Worker threads, started when work arrives and stopped when idle, so that a waiting agent stays small and a fit never
+ * delays the agent's connection. What a worker keeps of an analysis (its set, its objective) it can make again: a question
+ * goes to the worker that has it, and any other answers it as well, only later.
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -20,6 +21,8 @@ interface Job {
 
 interface Slot {
   readonly worker: Worker;
+  /** Ids of the one-stage analyses that it has. */
+  readonly analyses: Set<string>;
   job: Job | null;
   idleTimer: NodeJS.Timeout | null;
 }
@@ -54,14 +57,24 @@ export class WorkerPool {
   }
 
   #dispatch(): void {
-    const job = this.#waiting[0];
-    if (job === undefined) return;
-    const slot = [...this.#slots].find((candidate) => candidate.job === null) ?? this.#start();
-    if (slot === null) return;
-    this.#waiting.shift();
-    if (slot.idleTimer !== null) clearTimeout(slot.idleTimer);
-    slot.job = job;
-    slot.worker.postMessage({ id: this.#nextId++, question: job.question });
+    for (const job of [...this.#waiting]) {
+      const slot = this.#slotFor(job.question);
+      if (slot === null) continue;
+      this.#waiting.splice(this.#waiting.indexOf(job), 1);
+      if (slot.idleTimer !== null) clearTimeout(slot.idleTimer);
+      slot.job = job;
+      for (const analysis of analysesOf(job.question)) slot.analyses.add(analysis);
+      slot.worker.postMessage({ id: this.#nextId++, question: job.question });
+    }
+  }
+
+  /** The worker that has the analysis, if it is free; where none has it, any that is free. Null: wait. */
+  #slotFor(question: StudyQuestion): Slot | null {
+    const wanted = question.kind === 'objective' ? question.analysis : null;
+    const slots = [...this.#slots];
+    const owner = wanted === null ? undefined : slots.find(({ analyses }) => analyses.has(wanted));
+    if (owner !== undefined) return owner.job === null ? owner : null;
+    return slots.find((candidate) => candidate.job === null) ?? this.#start();
   }
 
   #start(): Slot | null {
@@ -69,7 +82,7 @@ export class WorkerPool {
     const worker = new Worker(this.#script, {
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
     });
-    const slot: Slot = { worker, job: null, idleTimer: null };
+    const slot: Slot = { worker, analyses: new Set(), job: null, idleTimer: null };
     this.#slots.add(slot);
     worker.on('message', (message: { readonly value: StudyAnswer | null }) => {
       this.#finish(slot, message.value ?? failed(slot.job?.question));
@@ -95,6 +108,14 @@ export class WorkerPool {
     this.#slots.delete(slot);
     await slot.worker.terminate();
   }
+}
+
+function analysesOf(question: StudyQuestion): readonly string[] {
+  if (question.kind === 'objective') return [question.analysis];
+  if (question.kind === 'levels') return [];
+  return question.plan.analyses.flatMap(({ id, approach }) =>
+    approach === 'one-stage' && question.analyses.includes(id) ? [id] : [],
+  );
 }
 
 function failed(question: StudyQuestion | undefined): StudyAnswer {

@@ -53,6 +53,21 @@ export const PolicySchema = Type.Object(
     rank: Type.Optional(
       Type.Boolean({ description: 'true or false: refuse rank-deficient designs, default true' }),
     ),
+    evaluations: threshold(
+      'integer',
+      `most questions about parameters of one analysis, default ${DEFAULT_POLICY.evaluations}`,
+      { minimum: 1 },
+    ),
+    per_trial_estimates: Type.Optional(
+      Type.Boolean({
+        description: 'true or false: a trial’s own estimates may leave, and not only its part of sums, default true',
+      }),
+    ),
+    shared_baseline: Type.Optional(
+      Type.Boolean({
+        description: 'true or false: sums over risk sets on a time grid may leave, default false',
+      }),
+    ),
     levels: Type.Optional(
       Type.Object(
         {

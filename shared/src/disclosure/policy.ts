@@ -24,6 +24,12 @@ export interface Policy {
   readonly leverage: number | null;
   /** Whether a rank-deficient or nearly rank-deficient design is refused. */
   readonly rank: boolean;
+  /** Most questions about parameters that one analysis may ask. */
+  readonly evaluations: number | null;
+  /** Whether a trial's own estimates may leave; otherwise only its part of sums over trials does. */
+  readonly per_trial_estimates: boolean;
+  /** Whether sums over risk sets on a time grid may leave, from which a baseline hazard common to studies is made. */
+  readonly shared_baseline: boolean;
   /** Levels of factors that the plan does not declare. */
   readonly levels: {
     /** Whether they may leave; only those with at least `smallest_cell` participants do. */
@@ -50,6 +56,9 @@ export const DEFAULT_POLICY: Policy = {
   smallest_cell: 5,
   leverage: 0.5,
   rank: true,
+  evaluations: 60,
+  per_trial_estimates: true,
+  shared_baseline: false,
   levels: { release: true, maximum: 50 },
 };
 
@@ -63,6 +72,9 @@ export const OPEN_POLICY: Policy = {
   smallest_cell: null,
   leverage: null,
   rank: false,
+  evaluations: null,
+  per_trial_estimates: true,
+  shared_baseline: true,
   levels: { release: true, maximum: null },
 };
 

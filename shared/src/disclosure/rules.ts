@@ -14,7 +14,11 @@ export interface Refusal {
     | 'RULE_LEVERAGE'
     | 'RULE_RANK'
     | 'RULE_FACTOR_LEVELS'
-    | 'RULE_AGREEMENT';
+    | 'RULE_AGREEMENT'
+    | 'RULE_HONEST_QUESTION'
+    | 'RULE_EVALUATIONS'
+    | 'RULE_PER_TRIAL_ESTIMATES'
+    | 'RULE_SHARED_BASELINE';
   readonly threshold: number;
   readonly observed: number;
 }
@@ -99,6 +103,13 @@ const RULES: readonly RuleCheck[] = [
   leverage,
   rank,
 ];
+
+/** Stops asking at many parameter values, from whose answers the data could be solved for. */
+export function checkEvaluations(step: number, { evaluations }: Policy): Refusal[] {
+  return evaluations !== null && step > evaluations
+    ? [{ rule: 'evaluations', code: 'RULE_EVALUATIONS', threshold: evaluations, observed: step }]
+    : [];
+}
 
 /** Every rule that an analysis set fails under a policy, in the order above; none: its estimates may leave. */
 export function checkRelease(facts: DisclosureFacts, policy: Policy): Refusal[] {

@@ -76,7 +76,7 @@ export interface StudyData {
   readonly terms: readonly string[];
   readonly response: Response;
   readonly offset: Float64Array | null;
-  /** Means of the treatment's columns before they were centred within the study; absent where they were not. */
+  /** Means of the treatment's columns before any centring within the study. */
   readonly treatmentMeans?: readonly number[];
 }
 
@@ -85,6 +85,14 @@ export interface ModelOptions {
   readonly ties: 'efron' | 'breslow';
   /** Null: the family's canonical link. */
   readonly link?: Link | null;
+  /** What the Hessian is of a link that is not canonical: minus the expected information, as R's glm, or the observed. */
+  readonly information?: 'expected' | 'observed';
+  /** Ordinal: the first threshold is fixed at 0, beside a column of ones. */
+  readonly anchored?: boolean;
+  /** Piecewise-exponential: times at which the hazard changes. */
+  readonly cuts?: readonly number[];
+  /** Royston–Parmar: knots in time units, boundary knots included. */
+  readonly knots?: readonly number[];
 }
 
 export type Link = 'identity' | 'log' | 'logit';

@@ -1,5 +1,6 @@
 import type { Scaling } from '../models/blocks.ts';
 import type { ModelOptions, StudyData } from '../models/types.ts';
+import type { TimeVarying } from '../plan/types.ts';
 
 /**
  * A one-stage analysis in numbers, made from the plan, the same at every site and at the coordinator.
@@ -9,6 +10,7 @@ import type { ModelOptions, StudyData } from '../models/types.ts';
  * study, then the random effects' standard deviations as the entries of the Cholesky factor Λ of their covariance matrix.
  */
 export interface OneStageSpec {
+  readonly kind: 'likelihood' | 'gaussian' | 'mmrm' | 'firth' | 'frailty';
   readonly options: ModelOptions;
   /** Names of φ: the columns' terms, then the family's own; length p. */
   readonly terms: readonly string[];
@@ -32,6 +34,13 @@ export interface OneStageSpec {
   /** Gaussian. */
   readonly residual: 'common' | 'stratified';
   readonly estimation: 'ML' | 'REML';
+  /** Between the visits of a repeated outcome. */
+  readonly covariance?: 'unstructured' | 'ar1' | 'compound-symmetry';
+  /** Times that end the intervals of a shared baseline, and the distribution of the studies' frailties. */
+  readonly grid?: Float64Array;
+  readonly frailty?: 'gamma' | 'gaussian';
+  /** Treatment effect that changes with time (cox). */
+  readonly timeVarying: TimeVarying | null;
   readonly inference: InferenceOptions;
 }
 
@@ -43,6 +52,8 @@ export interface InferenceOptions {
   readonly df: 'kenward-roger' | 'satterthwaite' | null;
   /** Likelihood-ratio tests of the treatment's and the interaction's terms. */
   readonly likelihoodRatio: boolean;
+  /** Transform of time of the test of proportional hazards (cox); null: none. */
+  readonly proportionalHazards: 'identity' | 'log' | null;
 }
 
 /** What is known before the first question about parameters. Scaling and start are the federation's, not a site's. */

@@ -8,6 +8,11 @@ export function armNames(plan: Pick<ExpandedPlan, 'treatment'>): readonly string
   return ['control', ...(active.length === 1 ? ['active'] : active.map(String))];
 }
 
+/** Whether an outcome counts events. */
+export function hasEvents({ outcome }: Pick<ExpandedPlan, 'outcome'>): boolean {
+  return !['continuous', 'ordinal', 'repeated'].includes(outcome.kind);
+}
+
 /**
  * The effect modifier's own columns, one for each interaction of an arm, uncentred: their study means carry the
  * across-trial information. Empty unless the analysis keeps within- and across-trial information apart.

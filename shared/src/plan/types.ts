@@ -6,7 +6,7 @@
 /** A code in the data: a number, or text for a factor's level. Booleans are written 0 and 1. */
 export type Code = number | string;
 
-export type FamilyName = 'gaussian' | 'binomial' | 'poisson' | 'cox';
+export type FamilyName = 'gaussian' | 'binomial' | 'poisson' | 'negative-binomial' | 'ordinal' | 'cox';
 
 export type Outcome =
   | { readonly kind: 'continuous'; readonly variable: string }

@@ -9,35 +9,49 @@ import {
   Rule,
   type Counts,
   type FactorLevels,
+  type OneStageEntry,
   type SiteMessage,
   type StageOneEstimate,
 } from '@concordat/proto/concordat/v1/site.ts';
 
 import { ConcordatError } from '../errors.ts';
 import { cholesky, packedIndex } from '../linalg/symmetric.ts';
-import { armNames, modifierColumns } from '../plan/design.ts';
+import { parameterTerms } from '../one-stage/spec.ts';
+import { armNames, hasEvents, modifierColumns } from '../plan/design.ts';
 import type { Analysis, ExpandedPlan } from '../plan/types.ts';
 import { LEVEL_TEXT_LIMIT } from './protocol.ts';
 
-/** Throws wire/length, wire/not-finite or wire/unknown-field. `analysis` is the one named in the header; null for plan-wide answers. */
+/**
+ * Throws wire/length, wire/not-finite or wire/unknown-field. `analysis` is the one named in the header; null for plan-wide
+ * answers. `answerLength`: numbers that the question about a one-stage analysis's parameters asks for.
+ */
 export function checkPayload(
   payload: NonNullable<SiteMessage['payload']>,
   plan: ExpandedPlan,
   analysis: Analysis | null,
   askedVariables: readonly string[],
+  answerLength = 0,
 ): void {
   switch (payload.$case) {
     case 'stageOneEstimate':
       checkEstimate(payload.value, plan, requireAnalysis(analysis));
       return;
     case 'stageOneFailure': {
-      const p = requireAnalysis(analysis).columns.length;
+      const p = parameterTerms(plan, requireAnalysis(analysis)).length;
       known(payload.value.diagnosis, [Diagnosis.DIAGNOSIS_UNSPECIFIED, Diagnosis.UNRECOGNIZED], 'diagnosis');
       if (payload.value.terms.some((t) => t >= p) || payload.value.terms.length > p)
         throw wrongLength('terms', p);
       if (payload.value.counts !== undefined) checkCounts(payload.value.counts, plan);
       return;
     }
+    case 'oneStageEntry':
+      checkEntry(payload.value, plan, requireAnalysis(analysis));
+      return;
+    case 'objectiveValue':
+      requireAnalysis(analysis);
+      if (payload.value.values.length !== answerLength) throw wrongLength('values', answerLength);
+      finite(payload.value.values, 'values');
+      return;
     case 'factorLevels':
       checkLevels(payload.value, askedVariables);
       return;
@@ -57,7 +71,7 @@ export function checkPayload(
 }
 
 function checkEstimate(estimate: StageOneEstimate, plan: ExpandedPlan, analysis: Analysis): void {
-  const p = analysis.columns.length;
+  const p = parameterTerms(plan, analysis).length;
   if (estimate.estimable.length !== p) throw wrongLength('estimable', p);
   const q = estimate.estimable.filter(Boolean).length;
   if (estimate.estimates.length !== q) throw wrongLength('estimates', q);
@@ -70,15 +84,34 @@ function checkEstimate(estimate: StageOneEstimate, plan: ExpandedPlan, analysis:
   checkCounts(estimate.counts, plan);
   finite(estimate.estimates, 'estimates');
   finite(estimate.vcov, 'vcov');
-  checkCovariance(estimate, analysis);
+  checkCovariance(estimate, plan, analysis);
   finite(estimate.modifierMeans, 'modifier_means');
   finite([estimate.logLikelihood, estimate.logLikelihoodNull, estimate.residualVariance], 'log_likelihood');
+}
+
+function checkEntry(entry: OneStageEntry, plan: ExpandedPlan, analysis: Analysis): void {
+  const columns = analysis.columns.length;
+  if (entry.means.length !== columns) throw wrongLength('means', columns);
+  if (entry.deviations.length !== columns) throw wrongLength('deviations', columns);
+  const p = parameterTerms(plan, analysis).length;
+  if (entry.estimable.length !== p && entry.estimable.length !== 0) throw wrongLength('estimable', p);
+  const q = entry.estimable.filter(Boolean).length;
+  if (entry.estimates.length !== q) throw wrongLength('estimates', q);
+  if (entry.vcov.length !== (q * (q + 1)) / 2) throw wrongLength('vcov', (q * (q + 1)) / 2);
+  known(entry.diagnosis, [Diagnosis.UNRECOGNIZED], 'diagnosis');
+  if (entry.counts === undefined) throw wrongLength('counts', 1);
+  checkCounts(entry.counts, plan);
+  finite(entry.means, 'means');
+  finite(entry.deviations, 'deviations');
+  if (entry.deviations.some((deviation) => deviation < 0)) throw wrongLength('deviations', columns);
+  finite(entry.estimates, 'estimates');
+  finite(entry.vcov, 'vcov');
 }
 
 function checkCounts(counts: Counts, plan: ExpandedPlan): void {
   const arms = armNames(plan).length;
   if (counts.participants.length !== arms) throw wrongLength('participants', arms);
-  const events = plan.outcome.kind === 'continuous' ? 0 : arms;
+  const events = hasEvents(plan) ? arms : 0;
   if (counts.events.length !== events) throw wrongLength('events', events);
 }
 
@@ -110,8 +143,13 @@ function finite(values: readonly number[], field: string): void {
  * A variance of zero or less has no standard error, and a pooled block that is not positive definite has no inverse.
  * The other terms may be as ill-conditioned as their columns are.
  */
-function checkCovariance({ estimable, vcov }: StageOneEstimate, { columns, pool }: Analysis): void {
-  const terms = columns.filter((_, i) => estimable[i]).map(({ term }) => term);
+function checkCovariance(
+  { estimable, vcov }: StageOneEstimate,
+  plan: ExpandedPlan,
+  analysis: Analysis,
+): void {
+  const { pool } = analysis;
+  const terms = parameterTerms(plan, analysis).filter((_, i) => estimable[i]);
   const pooled = terms.flatMap((term, i) => (pool.terms.includes(term) ? [i] : []));
   const block = pooled.flatMap((i, row) => pooled.slice(0, row + 1).map((j) => vcov[packedIndex(i, j)] ?? 0));
   try {

@@ -15,8 +15,8 @@ export function codeOf(level: Level): Code {
   return level.code.value;
 }
 
-/** The levels that a stage-one question brings for the plan's undeclared factors, by variable. */
-export function agreedLevels(question: StageOneQuestion): Readonly<Record<string, readonly Code[]>> {
+/** The levels that a question of an analysis brings for the plan's undeclared factors, by variable. */
+export function agreedLevels(question: Pick<StageOneQuestion, 'agreedLevels'>): Readonly<Record<string, readonly Code[]>> {
   return Object.fromEntries(
     question.agreedLevels.map(({ variable, levels }) => [variable, levels.map(codeOf)]),
   );

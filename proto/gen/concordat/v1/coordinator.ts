@@ -12,6 +12,96 @@ export const protobufPackage = "concordat.v1";
 
 export const protobufFileName = "concordat/v1/coordinator.proto";
 
+export const Objective = {
+  OBJECTIVE_UNSPECIFIED: "OBJECTIVE_UNSPECIFIED",
+  OBJECTIVE_LOG_LIKELIHOOD: "OBJECTIVE_LOG_LIKELIHOOD",
+  OBJECTIVE_LAPLACE_LOG_LIKELIHOOD: "OBJECTIVE_LAPLACE_LOG_LIKELIHOOD",
+  OBJECTIVE_SUFFICIENT_STATISTICS: "OBJECTIVE_SUFFICIENT_STATISTICS",
+  OBJECTIVE_GENERALISED_LEAST_SQUARES: "OBJECTIVE_GENERALISED_LEAST_SQUARES",
+  OBJECTIVE_FIRTH_SCORE: "OBJECTIVE_FIRTH_SCORE",
+  OBJECTIVE_RISK_SETS: "OBJECTIVE_RISK_SETS",
+  OBJECTIVE_PROPORTIONAL_HAZARDS: "OBJECTIVE_PROPORTIONAL_HAZARDS",
+  OBJECTIVE_STUDY_EFFECTS: "OBJECTIVE_STUDY_EFFECTS",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type Objective = typeof Objective[keyof typeof Objective];
+
+export namespace Objective {
+  export type OBJECTIVE_UNSPECIFIED = typeof Objective.OBJECTIVE_UNSPECIFIED;
+  export type OBJECTIVE_LOG_LIKELIHOOD = typeof Objective.OBJECTIVE_LOG_LIKELIHOOD;
+  export type OBJECTIVE_LAPLACE_LOG_LIKELIHOOD = typeof Objective.OBJECTIVE_LAPLACE_LOG_LIKELIHOOD;
+  export type OBJECTIVE_SUFFICIENT_STATISTICS = typeof Objective.OBJECTIVE_SUFFICIENT_STATISTICS;
+  export type OBJECTIVE_GENERALISED_LEAST_SQUARES = typeof Objective.OBJECTIVE_GENERALISED_LEAST_SQUARES;
+  export type OBJECTIVE_FIRTH_SCORE = typeof Objective.OBJECTIVE_FIRTH_SCORE;
+  export type OBJECTIVE_RISK_SETS = typeof Objective.OBJECTIVE_RISK_SETS;
+  export type OBJECTIVE_PROPORTIONAL_HAZARDS = typeof Objective.OBJECTIVE_PROPORTIONAL_HAZARDS;
+  export type OBJECTIVE_STUDY_EFFECTS = typeof Objective.OBJECTIVE_STUDY_EFFECTS;
+  export type UNRECOGNIZED = typeof Objective.UNRECOGNIZED;
+}
+
+export function objectiveFromJSON(object: any): Objective {
+  switch (object) {
+    case 0:
+    case "OBJECTIVE_UNSPECIFIED":
+      return Objective.OBJECTIVE_UNSPECIFIED;
+    case 1:
+    case "OBJECTIVE_LOG_LIKELIHOOD":
+      return Objective.OBJECTIVE_LOG_LIKELIHOOD;
+    case 2:
+    case "OBJECTIVE_LAPLACE_LOG_LIKELIHOOD":
+      return Objective.OBJECTIVE_LAPLACE_LOG_LIKELIHOOD;
+    case 3:
+    case "OBJECTIVE_SUFFICIENT_STATISTICS":
+      return Objective.OBJECTIVE_SUFFICIENT_STATISTICS;
+    case 4:
+    case "OBJECTIVE_GENERALISED_LEAST_SQUARES":
+      return Objective.OBJECTIVE_GENERALISED_LEAST_SQUARES;
+    case 5:
+    case "OBJECTIVE_FIRTH_SCORE":
+      return Objective.OBJECTIVE_FIRTH_SCORE;
+    case 6:
+    case "OBJECTIVE_RISK_SETS":
+      return Objective.OBJECTIVE_RISK_SETS;
+    case 7:
+    case "OBJECTIVE_PROPORTIONAL_HAZARDS":
+      return Objective.OBJECTIVE_PROPORTIONAL_HAZARDS;
+    case 8:
+    case "OBJECTIVE_STUDY_EFFECTS":
+      return Objective.OBJECTIVE_STUDY_EFFECTS;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Objective.UNRECOGNIZED;
+  }
+}
+
+export function objectiveToNumber(object: Objective): number {
+  switch (object) {
+    case Objective.OBJECTIVE_UNSPECIFIED:
+      return 0;
+    case Objective.OBJECTIVE_LOG_LIKELIHOOD:
+      return 1;
+    case Objective.OBJECTIVE_LAPLACE_LOG_LIKELIHOOD:
+      return 2;
+    case Objective.OBJECTIVE_SUFFICIENT_STATISTICS:
+      return 3;
+    case Objective.OBJECTIVE_GENERALISED_LEAST_SQUARES:
+      return 4;
+    case Objective.OBJECTIVE_FIRTH_SCORE:
+      return 5;
+    case Objective.OBJECTIVE_RISK_SETS:
+      return 6;
+    case Objective.OBJECTIVE_PROPORTIONAL_HAZARDS:
+      return 7;
+    case Objective.OBJECTIVE_STUDY_EFFECTS:
+      return 8;
+    case Objective.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export interface CoordinatorMessage {
   header: Header | undefined;
   payload:
@@ -19,6 +109,8 @@ export interface CoordinatorMessage {
     | { $case: "factorLevelsQuestion"; value: FactorLevelsQuestion }
     | { $case: "stageOneQuestion"; value: StageOneQuestion }
     | { $case: "runClosed"; value: RunClosed }
+    | { $case: "entryQuestion"; value: EntryQuestion }
+    | { $case: "objectiveQuestion"; value: ObjectiveQuestion }
     | undefined;
 }
 
@@ -55,6 +147,45 @@ export interface StageOneQuestion {
   agreedLevels: FactorLevelList[];
 }
 
+/** Does the site take part in the header's one-stage analysis, and with what columns? Asks about no parameter. */
+export interface EntryQuestion {
+  /** The levels agreed for factors that the plan does not declare, reference first. */
+  agreedLevels: FactorLevelList[];
+}
+
+/**
+ * A question of the header's one-stage analysis about parameters. With what it tells of the answers before, a site
+ * drives the same optimiser as the coordinator and refuses what is not its next question.
+ */
+export interface ObjectiveQuestion {
+  agreedLevels: FactorLevelList[];
+  /** 1, 2, … in the order in which the analysis asks. */
+  step: number;
+  objective: Objective;
+  theta: number[];
+  /** 0: value; 1: and gradient; 2: and Hessian. */
+  order: number;
+  /** Numbers that an answer has. */
+  length: number;
+  /** Step 1: what the entries of the sites came to. */
+  entry:
+    | Entry
+    | undefined;
+  /** Later steps: the sum of the answers to the step before; empty where that asked for each. */
+  sum: number[];
+}
+
+/** The federation's own standardisation and starting point, from the sites' entries. */
+export interface Entry {
+  studies: number;
+  participants: number;
+  centre: number[];
+  scale: number[];
+  start: number[];
+  /** Standard deviations of the random effects to start from. */
+  deviations: number[];
+}
+
 /** The run is over for this site; nothing more will be asked under it. */
 export interface RunClosed {
 }
@@ -80,6 +211,12 @@ export const CoordinatorMessage: MessageFns<CoordinatorMessage> = {
         break;
       case "runClosed":
         RunClosed.encode(message.payload.value, writer.uint32(106).fork()).join();
+        break;
+      case "entryQuestion":
+        EntryQuestion.encode(message.payload.value, writer.uint32(114).fork()).join();
+        break;
+      case "objectiveQuestion":
+        ObjectiveQuestion.encode(message.payload.value, writer.uint32(122).fork()).join();
         break;
     }
     return writer;
@@ -139,6 +276,22 @@ export const CoordinatorMessage: MessageFns<CoordinatorMessage> = {
             }
 
             message.payload = { $case: "runClosed", value: RunClosed.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.payload = { $case: "entryQuestion", value: EntryQuestion.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.payload = { $case: "objectiveQuestion", value: ObjectiveQuestion.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -414,6 +567,369 @@ export const StageOneQuestion: MessageFns<StageOneQuestion> = {
 
             message.agreedLevels.push(FactorLevelList.decode(reader, reader.uint32()));
             continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEntryQuestion(): EntryQuestion {
+  return { agreedLevels: [] };
+}
+
+export const EntryQuestion: MessageFns<EntryQuestion> = {
+  encode(message: EntryQuestion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agreedLevels) {
+      FactorLevelList.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntryQuestion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntryQuestion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agreedLevels.push(FactorLevelList.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseObjectiveQuestion(): ObjectiveQuestion {
+  return {
+    agreedLevels: [],
+    step: 0,
+    objective: Objective.OBJECTIVE_UNSPECIFIED,
+    theta: [],
+    order: 0,
+    length: 0,
+    entry: undefined,
+    sum: [],
+  };
+}
+
+export const ObjectiveQuestion: MessageFns<ObjectiveQuestion> = {
+  encode(message: ObjectiveQuestion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agreedLevels) {
+      FactorLevelList.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.step !== 0) {
+      writer.uint32(16).uint32(message.step);
+    }
+    if (message.objective !== Objective.OBJECTIVE_UNSPECIFIED) {
+      writer.uint32(24).int32(objectiveToNumber(message.objective));
+    }
+    if (message.theta.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.theta) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.order !== 0) {
+      writer.uint32(40).uint32(message.order);
+    }
+    if (message.length !== 0) {
+      writer.uint32(48).uint32(message.length);
+    }
+    if (message.entry !== undefined) {
+      Entry.encode(message.entry, writer.uint32(58).fork()).join();
+    }
+    if (message.sum.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.sum) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectiveQuestion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectiveQuestion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agreedLevels.push(FactorLevelList.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.objective = objectiveFromJSON(reader.int32());
+            continue;
+          }
+          case 4: {
+            if (tag === 33) {
+              message.theta.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.theta.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.order = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.length = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.entry = Entry.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag === 65) {
+              message.sum.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.sum.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEntry(): Entry {
+  return { studies: 0, participants: 0, centre: [], scale: [], start: [], deviations: [] };
+}
+
+export const Entry: MessageFns<Entry> = {
+  encode(message: Entry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.studies !== 0) {
+      writer.uint32(8).uint32(message.studies);
+    }
+    if (message.participants !== 0) {
+      writer.uint32(17).double(message.participants);
+    }
+    if (message.centre.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.centre) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.scale.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.scale) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.start.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.start) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.deviations.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.deviations) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Entry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.studies = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.participants = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag === 25) {
+              message.centre.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.centre.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 33) {
+              message.scale.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scale.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 41) {
+              message.start.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.start.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag === 49) {
+              message.deviations.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.deviations.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

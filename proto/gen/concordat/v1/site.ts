@@ -142,6 +142,14 @@ export const Rule = {
   RULE_FACTOR_LEVELS: "RULE_FACTOR_LEVELS",
   /** RULE_AGREEMENT - The plan, its roster or its sender is not what this site agreed to. */
   RULE_AGREEMENT: "RULE_AGREEMENT",
+  /** RULE_HONEST_QUESTION - The question is not the one that the site's own replay of the fit asks next. */
+  RULE_HONEST_QUESTION: "RULE_HONEST_QUESTION",
+  /** RULE_EVALUATIONS - More questions than one analysis may ask. */
+  RULE_EVALUATIONS: "RULE_EVALUATIONS",
+  /** RULE_PER_TRIAL_ESTIMATES - Per-trial estimates do not leave. */
+  RULE_PER_TRIAL_ESTIMATES: "RULE_PER_TRIAL_ESTIMATES",
+  /** RULE_SHARED_BASELINE - Sums over risk sets do not leave. */
+  RULE_SHARED_BASELINE: "RULE_SHARED_BASELINE",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -158,6 +166,10 @@ export namespace Rule {
   export type RULE_RANK = typeof Rule.RULE_RANK;
   export type RULE_FACTOR_LEVELS = typeof Rule.RULE_FACTOR_LEVELS;
   export type RULE_AGREEMENT = typeof Rule.RULE_AGREEMENT;
+  export type RULE_HONEST_QUESTION = typeof Rule.RULE_HONEST_QUESTION;
+  export type RULE_EVALUATIONS = typeof Rule.RULE_EVALUATIONS;
+  export type RULE_PER_TRIAL_ESTIMATES = typeof Rule.RULE_PER_TRIAL_ESTIMATES;
+  export type RULE_SHARED_BASELINE = typeof Rule.RULE_SHARED_BASELINE;
   export type UNRECOGNIZED = typeof Rule.UNRECOGNIZED;
 }
 
@@ -193,6 +205,18 @@ export function ruleFromJSON(object: any): Rule {
     case 9:
     case "RULE_AGREEMENT":
       return Rule.RULE_AGREEMENT;
+    case 10:
+    case "RULE_HONEST_QUESTION":
+      return Rule.RULE_HONEST_QUESTION;
+    case 11:
+    case "RULE_EVALUATIONS":
+      return Rule.RULE_EVALUATIONS;
+    case 12:
+    case "RULE_PER_TRIAL_ESTIMATES":
+      return Rule.RULE_PER_TRIAL_ESTIMATES;
+    case 13:
+    case "RULE_SHARED_BASELINE":
+      return Rule.RULE_SHARED_BASELINE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -222,6 +246,14 @@ export function ruleToNumber(object: Rule): number {
       return 8;
     case Rule.RULE_AGREEMENT:
       return 9;
+    case Rule.RULE_HONEST_QUESTION:
+      return 10;
+    case Rule.RULE_EVALUATIONS:
+      return 11;
+    case Rule.RULE_PER_TRIAL_ESTIMATES:
+      return 12;
+    case Rule.RULE_SHARED_BASELINE:
+      return 13;
     case Rule.UNRECOGNIZED:
     default:
       return -1;
@@ -242,6 +274,8 @@ export const Problem = {
   PROBLEM_MAP_INVALID: "PROBLEM_MAP_INVALID",
   PROBLEM_PLAN_NOT_UNDERSTOOD: "PROBLEM_PLAN_NOT_UNDERSTOOD",
   PROBLEM_INTERNAL: "PROBLEM_INTERNAL",
+  /** PROBLEM_RECORDS_CHANGED - The records are not those that the site entered the analysis with. */
+  PROBLEM_RECORDS_CHANGED: "PROBLEM_RECORDS_CHANGED",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -261,6 +295,7 @@ export namespace Problem {
   export type PROBLEM_MAP_INVALID = typeof Problem.PROBLEM_MAP_INVALID;
   export type PROBLEM_PLAN_NOT_UNDERSTOOD = typeof Problem.PROBLEM_PLAN_NOT_UNDERSTOOD;
   export type PROBLEM_INTERNAL = typeof Problem.PROBLEM_INTERNAL;
+  export type PROBLEM_RECORDS_CHANGED = typeof Problem.PROBLEM_RECORDS_CHANGED;
   export type UNRECOGNIZED = typeof Problem.UNRECOGNIZED;
 }
 
@@ -305,6 +340,9 @@ export function problemFromJSON(object: any): Problem {
     case 12:
     case "PROBLEM_INTERNAL":
       return Problem.PROBLEM_INTERNAL;
+    case 13:
+    case "PROBLEM_RECORDS_CHANGED":
+      return Problem.PROBLEM_RECORDS_CHANGED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -340,6 +378,8 @@ export function problemToNumber(object: Problem): number {
       return 11;
     case Problem.PROBLEM_INTERNAL:
       return 12;
+    case Problem.PROBLEM_RECORDS_CHANGED:
+      return 13;
     case Problem.UNRECOGNIZED:
     default:
       return -1;
@@ -361,6 +401,8 @@ export interface SiteMessage {
     | { $case: "refusal"; value: Refusal }
     | { $case: "dataProblem"; value: DataProblem }
     | { $case: "runLeft"; value: RunLeft }
+    | { $case: "oneStageEntry"; value: OneStageEntry }
+    | { $case: "objectiveValue"; value: ObjectiveValue }
     | undefined;
 }
 
@@ -408,6 +450,35 @@ export interface StageOneEstimate {
   rounds: number;
   /** Terms rescaled by more than 10^6, by index. */
   badlyScaled: number[];
+}
+
+/**
+ * A site's entry into a one-stage analysis of p columns and family parameters: who takes part, how the columns are
+ * scaled, and the study's own fit of the model without random effects, from which the federation's starts.
+ */
+export interface OneStageEntry {
+  counts:
+    | Counts
+    | undefined;
+  /** Means and standard deviations of the columns. */
+  means: number[];
+  deviations: number[];
+  /** Length p; empty where the study has no fit of its own, or its policy keeps per-trial estimates. */
+  estimable: boolean[];
+  /** Of the q estimable parameters. */
+  estimates: number[];
+  /** Packed lower triangle, length q(q+1)/2. */
+  vcov: number[];
+  /** Why the study has no fit of its own; unspecified where it has. */
+  diagnosis: Diagnosis;
+}
+
+/**
+ * A site's contribution to a sum over the sites (log-likelihood, score and Hessian; sufficient statistics), in an order
+ * and a number that follow from the plan's parameters alone.
+ */
+export interface ObjectiveValue {
+  values: number[];
 }
 
 /** The study's model could not be fitted: a typed status, never NaN. */
@@ -463,6 +534,12 @@ export const SiteMessage: MessageFns<SiteMessage> = {
         break;
       case "runLeft":
         RunLeft.encode(message.payload.value, writer.uint32(130).fork()).join();
+        break;
+      case "oneStageEntry":
+        OneStageEntry.encode(message.payload.value, writer.uint32(138).fork()).join();
+        break;
+      case "objectiveValue":
+        ObjectiveValue.encode(message.payload.value, writer.uint32(146).fork()).join();
         break;
     }
     return writer;
@@ -543,6 +620,22 @@ export const SiteMessage: MessageFns<SiteMessage> = {
             }
 
             message.payload = { $case: "runLeft", value: RunLeft.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.payload = { $case: "oneStageEntry", value: OneStageEntry.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.payload = { $case: "objectiveValue", value: ObjectiveValue.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1015,6 +1108,256 @@ export const StageOneEstimate: MessageFns<StageOneEstimate> = {
               const end2 = reader.uint32() + reader.pos;
               while (reader.pos < end2) {
                 message.badlyScaled.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOneStageEntry(): OneStageEntry {
+  return {
+    counts: undefined,
+    means: [],
+    deviations: [],
+    estimable: [],
+    estimates: [],
+    vcov: [],
+    diagnosis: Diagnosis.DIAGNOSIS_UNSPECIFIED,
+  };
+}
+
+export const OneStageEntry: MessageFns<OneStageEntry> = {
+  encode(message: OneStageEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.counts !== undefined) {
+      Counts.encode(message.counts, writer.uint32(10).fork()).join();
+    }
+    if (message.means.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.means) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.deviations.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.deviations) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.estimable.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.estimable) {
+        writer.bool(v);
+      }
+      writer.join();
+    }
+    if (message.estimates.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.estimates) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.vcov.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.vcov) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.diagnosis !== Diagnosis.DIAGNOSIS_UNSPECIFIED) {
+      writer.uint32(56).int32(diagnosisToNumber(message.diagnosis));
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OneStageEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOneStageEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.counts = Counts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag === 17) {
+              message.means.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.means.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 25) {
+              message.deviations.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.deviations.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.estimable.push(reader.bool());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.estimable.push(reader.bool());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 41) {
+              message.estimates.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.estimates.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag === 49) {
+              message.vcov.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.vcov.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.diagnosis = diagnosisFromJSON(reader.int32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseObjectiveValue(): ObjectiveValue {
+  return { values: [] };
+}
+
+export const ObjectiveValue: MessageFns<ObjectiveValue> = {
+  encode(message: ObjectiveValue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.values.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.values) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectiveValue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectiveValue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 9) {
+              message.values.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.values.push(reader.double());
               }
 
               continue;

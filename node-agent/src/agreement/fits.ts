@@ -1,0 +1,112 @@
+/**
+ * The one-stage fits under way, from the site's side: which question the optimiser asks next, and that the records are
+ * still those that the site entered with. Its memory is the log: after a restart both are made again from it.
+ */
+import { CoordinatorMessage, type ObjectiveQuestion } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { Problem } from '@concordat/proto/concordat/v1/site.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { Scaling } from '@concordat/shared/models/blocks.ts';
+import { Replay, type Dishonesty } from '@concordat/shared/one-stage/replay.ts';
+import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
+import type { Ask } from '@concordat/shared/one-stage/types.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { decode } from '@concordat/shared/wire/codec.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+import { toldQuestion } from '@concordat/shared/wire/one-stage.ts';
+
+import type { Task } from '../egress/gate.ts';
+import type { Draft } from '../fit/draft.ts';
+
+export interface HonestQuestion {
+  readonly ask: Ask;
+  readonly scaling: Scaling;
+}
+
+interface Progress {
+  readonly replay: Replay;
+  /** Task (hex) of the last question taken, and what the replay made of it. */
+  task: string;
+  result: HonestQuestion | Dishonesty;
+}
+
+const DRAFT_CHANGED: Draft = {
+  payload: { $case: 'dataProblem', value: { problem: Problem.PROBLEM_RECORDS_CHANGED } },
+  evidence: { kind: 'none' },
+};
+
+export class Fits {
+  readonly #log: MessageLog;
+  /** By run and analysis. */
+  readonly #progress = new Map<string, Progress>();
+  /** Digest of the analysis set that the site entered with, by run and analysis. */
+  readonly #sets = new Map<string, string>();
+
+  constructor(log: MessageLog) {
+    this.#log = log;
+    for (const { kind, run, analysis, detail } of log.entries) {
+      if (kind === 'decision' && typeof detail?.['set'] === 'string') this.#sets.set(`${run} ${analysis}`, detail['set']);
+    }
+  }
+
+  /** The question if it is the optimiser's next, or the last one again; otherwise what is wrong with it. */
+  check(task: Task, plan: ExpandedPlan, analysis: Analysis, question: ObjectiveQuestion): HonestQuestion | Dishonesty {
+    const key = keyOf(task);
+    const digest = toHex(task.digest);
+    const progress = this.#progress.get(key) ?? this.#recall(task, plan, analysis);
+    this.#progress.set(key, progress);
+    if (progress.task !== digest) this.#take(progress, digest, question, plan, analysis);
+    return progress.result;
+  }
+
+  /** The draft, unless the records behind it are not those of the site's first answer. */
+  sameSet(task: Task, draft: Draft): Draft {
+    if (draft.evidence.kind !== 'analysis-set') return draft;
+    const key = keyOf(task);
+    const known = this.#sets.get(key);
+    if (known === undefined) {
+      this.#sets.set(key, draft.evidence.set);
+      this.#log.append({
+        kind: 'decision',
+        run: toHex(task.header.run),
+        analysis: task.header.analysis,
+        detail: { set: draft.evidence.set },
+      });
+      return draft;
+    }
+    return known === draft.evidence.set ? draft : DRAFT_CHANGED;
+  }
+
+  #take(
+    progress: Progress,
+    task: string,
+    question: ObjectiveQuestion,
+    plan: ExpandedPlan,
+    analysis: Analysis,
+  ): void {
+    const asked = progress.replay.next(toldQuestion(question, oneStageSpec(plan, analysis)));
+    progress.task = task;
+    progress.result = typeof asked === 'string' ? asked : { ask: asked, scaling: progress.replay.entry!.scaling };
+  }
+
+  /** The questions taken before, from the log, in the order in which they came. */
+  #recall(current: Task, plan: ExpandedPlan, analysis: Analysis): Progress {
+    const progress: Progress = {
+      replay: new Replay(oneStageSpec(plan, analysis)),
+      task: '',
+      result: 'entry-missing',
+    };
+    const run = toHex(current.header.run);
+    for (const entry of this.#log.entries) {
+      const { kind, type, body, task } = entry;
+      if (kind !== 'received' || type !== 'objectiveQuestion' || entry.run !== run || entry.analysis !== analysis.id) continue;
+      if (body === undefined || task === undefined || task === toHex(current.digest)) continue;
+      const signed = decode(SignedMessage, this.#log.body(body), 'a logged message');
+      const { payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
+      if (payload?.$case === 'objectiveQuestion') this.#take(progress, task, payload.value, plan, analysis);
+    }
+    return progress;
+  }
+}
+
+const keyOf = ({ header }: Task): string => `${toHex(header.run)} ${header.analysis}`;

@@ -1,0 +1,71 @@
+/** A study's own fit of a two-stage analysis, as a draft. */
+import { Diagnosis, type Counts } from '@concordat/proto/concordat/v1/site.ts';
+import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
+import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
+import { modelOptions } from '@concordat/shared/one-stage/spec.ts';
+import { hasEvents } from '@concordat/shared/plan/design.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+
+import { buildAnalysisSet, setDigest, type AnalysisSet } from '../data/design.ts';
+import type { Table } from '../data/read.ts';
+import type { Draft } from './draft.ts';
+
+export function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Table): Draft {
+  const set = buildAnalysisSet(plan, analysis, table);
+  const outcome = fitStageOne(set.data, modelOptions(analysis), set.treatmentTerms);
+  const counts = countsOf(plan, set);
+  const evidence = { kind: 'analysis-set', facts: set.facts, set: setDigest(set) } as const;
+  if (outcome.status === 'not-estimable') {
+    const value = {
+      diagnosis: DIAGNOSIS[outcome.diagnosis.code],
+      terms: [...outcome.diagnosis.terms],
+      counts,
+    };
+    return { payload: { $case: 'stageOneFailure', value }, evidence };
+  }
+  return {
+    payload: {
+      $case: 'stageOneEstimate',
+      value: {
+        counts,
+        estimable: [...outcome.estimable],
+        estimates: [...outcome.estimates],
+        vcov: [...outcome.vcov],
+        logLikelihoodNull: outcome.logLikelihood.null,
+        logLikelihood: outcome.logLikelihood.fitted,
+        residualVariance: outcome.residualVariance ?? 0,
+        modifierMeans: [...set.modifierMeans],
+        rounds: outcome.rounds,
+        badlyScaled: [...outcome.badlyScaled],
+      },
+    },
+    evidence,
+  };
+}
+
+export function countsOf(plan: ExpandedPlan, set: AnalysisSet): Counts {
+  return {
+    participants: [...set.participants],
+    events: hasEvents(plan) ? [...(set.events ?? [])] : [],
+    notInPopulation: set.leftOut.not_in_population,
+    otherTreatment: set.leftOut.other_treatment,
+    missingTreatment: set.leftOut.missing_treatment,
+    missingOutcome: set.leftOut.missing_outcome,
+    missingCovariate: set.leftOut.missing_covariate,
+  };
+}
+
+export const DIAGNOSIS: Readonly<Record<DiagnosisCode, Diagnosis>> = {
+  'no-participants': Diagnosis.DIAGNOSIS_NO_PARTICIPANTS,
+  'single-arm': Diagnosis.DIAGNOSIS_SINGLE_ARM,
+  'no-events': Diagnosis.DIAGNOSIS_NO_EVENTS,
+  'all-events': Diagnosis.DIAGNOSIS_ALL_EVENTS,
+  'no-events-in-arm': Diagnosis.DIAGNOSIS_NO_EVENTS_IN_ARM,
+  'no-nonevents-in-arm': Diagnosis.DIAGNOSIS_NO_NONEVENTS_IN_ARM,
+  separation: Diagnosis.DIAGNOSIS_SEPARATION,
+  'monotone-likelihood': Diagnosis.DIAGNOSIS_MONOTONE_LIKELIHOOD,
+  'rank-deficient': Diagnosis.DIAGNOSIS_RANK_DEFICIENT,
+  'too-few-participants': Diagnosis.DIAGNOSIS_TOO_FEW_PARTICIPANTS,
+  'not-converged': Diagnosis.DIAGNOSIS_NOT_CONVERGED,
+  'no-variation': Diagnosis.DIAGNOSIS_NO_VARIATION,
+};

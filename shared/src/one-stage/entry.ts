@@ -1,0 +1,170 @@
+import { ConcordatError } from '../errors.ts';
+import { cholesky, inverseFromCholesky, packedIndex, packedLength, solveCholesky } from '../linalg/symmetric.ts';
+import type { Scaling } from '../models/blocks.ts';
+import type { Entry, OneStageSpec } from './types.ts';
+
+/** One site's entry: its columns' moments and, where it has one, its own fit without random effects. */
+export interface StudyEntry {
+  readonly participants: number;
+  readonly means: Float64Array;
+  /** Standard deviations. */
+  readonly deviations: Float64Array;
+  /** Length p; null where the study has no fit of its own, or keeps it. */
+  readonly own: {
+    readonly estimable: readonly boolean[];
+    readonly estimates: Float64Array;
+    /** Packed, over the estimable parameters. */
+    readonly vcov: Float64Array;
+  } | null;
+}
+
+/** A random effect's standard deviation to start from where the studies' own fits do not tell. */
+const DEFAULT_SD = 0.3;
+/** The log-likelihood is even in the standard deviations: starting at 0 would be starting on a ridge. */
+const LEAST_SD = 0.1;
+/** Starting values beyond it, in standardised parameters, are a study's divergence, or a crafted question. */
+export const START_BOUND = 50;
+
+/**
+ * Common centres and scales, and where the fit starts: the studies' own estimates weighted by their information, and the
+ * moment estimate of the variance between them (DerSimonian & Laird). Centres and scales only choose the parameters in
+ * which the fit is done; the result does not depend on them but for rounding.
+ */
+export function combineEntries(spec: OneStageSpec, entries: readonly StudyEntry[]): Entry {
+  const scaling = commonScaling(spec, entries);
+  const standardised = entries.map((entry) => standardise(spec, scaling, entry));
+  const start = pooled(spec, standardised);
+  const sd = Float64Array.from(spec.random, ({ direction }) => startingDeviation(direction, standardised));
+  let n = 0;
+  for (const { participants } of entries) n += participants;
+  return { studies: entries.length, n, scaling, start, sd };
+}
+
+function commonScaling(spec: OneStageSpec, entries: readonly StudyEntry[]): Scaling {
+  const centre = new Float64Array(spec.columns);
+  const scale = new Float64Array(spec.columns).fill(1);
+  // A shift of a column is absorbed by an intercept, or by a Cox model's baseline.
+  const shifts = spec.intercept >= 0 || spec.kind === 'frailty' || spec.options.family === 'cox';
+  for (let j = 0; j < spec.columns; j++) {
+    if (j === spec.intercept || spec.treatment.includes(j)) continue;
+    let [n, mean] = [0, 0];
+    for (const entry of entries) {
+      n += entry.participants;
+      if (n > 0) mean += (entry.participants / n) * (entry.means[j]! - mean);
+    }
+    if (!shifts || spec.stratified.includes(j)) mean = 0;
+    let squares = 0;
+    for (const { participants, means, deviations } of entries)
+      squares += (participants / Math.max(n, 1)) * (deviations[j]! ** 2 + (means[j]! - mean) ** 2);
+    const size = Math.sqrt(squares);
+    // Rounded to powers of two, so that standardising loses no bit of the records.
+    if (size > 0 && Number.isFinite(size)) scale[j] = 2 ** Math.round(Math.log2(size));
+    if (shifts) centre[j] = mean;
+  }
+  return { centre, scale, intercept: spec.intercept };
+}
+
+interface Standardised {
+  readonly estimable: readonly boolean[];
+  /** Length p; 0 where not estimable. */
+  readonly estimates: Float64Array;
+  /** Packed p(p+1)/2. */
+  readonly vcov: Float64Array;
+}
+
+/** γⱼ = βⱼsⱼ, γ₀ = β₀ + Σ βⱼcⱼ. */
+function standardise(
+  { columns, intercept, terms }: OneStageSpec,
+  { centre, scale }: Scaling,
+  { own }: StudyEntry,
+): Standardised | null {
+  if (own === null) return null;
+  const p = terms.length;
+  const position: number[] = [];
+  own.estimable.forEach((yes, j) => yes && position.push(j));
+  const estimates = new Float64Array(p);
+  const vcov = new Float64Array(packedLength(p));
+  const row = (j: number): readonly (readonly [number, number])[] =>
+    j === intercept
+      ? position.map((k, a) => [a, k === j ? 1 : k < columns ? centre[k]! : 0] as const)
+      : [[position.indexOf(j), j < columns ? scale[j]! : 1] as const];
+  for (const i of position) {
+    for (const [a, w] of row(i)) estimates[i]! += w * own.estimates[a]!;
+    for (const j of position) {
+      if (j > i) continue;
+      let sum = 0;
+      for (const [a, w] of row(i)) for (const [b, v] of row(j)) sum += w * v * own.vcov[packedIndex(a, b)]!;
+      vcov[packedIndex(i, j)] = sum;
+    }
+  }
+  return { estimable: own.estimable, estimates, vcov };
+}
+
+/** (Σ Iᵢ)⁻¹ Σ Iᵢγ̂ᵢ over the parameters that are not stratified; what no study estimates starts at 0. */
+function pooled(spec: OneStageSpec, studies: readonly (Standardised | null)[]): Float64Array {
+  const start = new Float64Array(spec.terms.length);
+  const common = [...spec.terms.keys()].filter((j) => !spec.stratified.includes(j));
+  const information = new Float64Array(packedLength(common.length));
+  const score = new Float64Array(common.length);
+  for (const study of studies) {
+    if (study === null) continue;
+    const own = common.flatMap((j, a) => (study.estimable[j] === true ? [{ j, a }] : []));
+    const block = new Float64Array(packedLength(own.length));
+    own.forEach(({ j }, r) =>
+      own.slice(0, r + 1).forEach(({ j: k }, c) => (block[packedIndex(r, c)] = study.vcov[packedIndex(j, k)]!)),
+    );
+    const inverse = inverseOf(block);
+    if (inverse === null || own.some(({ j }) => Math.abs(study.estimates[j]!) > START_BOUND)) continue;
+    own.forEach(({ a }, r) =>
+      own.forEach(({ j: k, a: b }, c) => {
+        if (c <= r) information[packedIndex(a, b)]! += inverse[packedIndex(r, c)]!;
+        score[a]! += inverse[packedIndex(r, c)]! * study.estimates[k]!;
+      }),
+    );
+  }
+  const known = common.flatMap((_, a) => (information[packedIndex(a, a)]! > 0 ? [a] : []));
+  const block = new Float64Array(packedLength(known.length));
+  known.forEach((a, r) =>
+    known.slice(0, r + 1).forEach((b, c) => (block[packedIndex(r, c)] = information[packedIndex(a, b)]!)),
+  );
+  try {
+    const solution = solveCholesky(
+      cholesky(block),
+      Float64Array.from(known, (a) => score[a]!),
+    );
+    if (solution.every((value) => Math.abs(value) <= START_BOUND)) known.forEach((a, r) => (start[common[a]!] = solution[r]!));
+  } catch (error) {
+    if (!(error instanceof ConcordatError)) throw error;
+  }
+  return start;
+}
+
+function inverseOf(block: Float64Array): Float64Array | null {
+  try {
+    return inverseFromCholesky(cholesky(block));
+  } catch (error) {
+    if (error instanceof ConcordatError) return null;
+    throw error;
+  }
+}
+
+function startingDeviation(direction: Float64Array, studies: readonly (Standardised | null)[]): number {
+  const j = direction.findIndex((value) => value !== 0);
+  const own = studies.flatMap((study) =>
+    study === null || study.estimable[j] !== true
+      ? []
+      : [{ y: study.estimates[j]!, v: study.vcov[packedIndex(j, j)]! }],
+  );
+  const usable = own.filter(({ y, v }) => v > 0 && Number.isFinite(y / v));
+  if (usable.length < 2) return DEFAULT_SD;
+  let [w1, w2, wy] = [0, 0, 0];
+  for (const { y, v } of usable) {
+    w1 += 1 / v;
+    w2 += 1 / (v * v);
+    wy += y / v;
+  }
+  const mean = wy / w1;
+  const q = usable.reduce((sum, { y, v }) => sum + (y - mean) ** 2 / v, 0);
+  const tau2 = (q - (usable.length - 1)) / (w1 - w2 / w1);
+  return tau2 > LEAST_SD ** 2 && Number.isFinite(tau2) ? Math.sqrt(tau2) : LEAST_SD;
+}

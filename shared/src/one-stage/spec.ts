@@ -1,0 +1,152 @@
+import { families } from '../models/registry.ts';
+import type { ExtraParameter } from '../models/family.ts';
+import type { ModelOptions, Response } from '../models/types.ts';
+import type { Analysis, ExpandedPlan, Outcome } from '../plan/types.ts';
+import type { OneStageSpec } from './types.ts';
+
+type Plan = Pick<ExpandedPlan, 'outcome'>;
+
+/** What a family needs to know of an analysis. */
+export function modelOptions(analysis: Analysis): ModelOptions {
+  const { model } = analysis;
+  return {
+    family: likelihoodFamily(analysis),
+    ties: analysis.ties,
+    link: model.link === canonicalLink(analysis) ? null : model.link,
+    cuts: model.cuts,
+    knots: model.knots,
+    anchored: analysis.family === 'ordinal' && analysis.columns.some(({ role }) => role === 'intercept'),
+    information: hasRandomEffects(analysis) ? 'observed' : 'expected',
+  };
+}
+
+/** A family that has a likelihood; a restricted mean survival time has none, and is estimated from the survival curve. */
+export function likelihoodFamily(analysis: Analysis): ModelOptions['family'] {
+  return analysis.family === 'rmst' ? 'cox' : analysis.family;
+}
+
+function canonicalLink({ family }: Analysis): Analysis['model']['link'] {
+  if (family === 'binomial') return 'logit';
+  return family === 'gaussian' ? 'identity' : family === 'poisson' || family === 'negative-binomial' ? 'log' : null;
+}
+
+const hasRandomEffects = ({ approach, model }: Analysis): boolean =>
+  approach === 'one-stage' && (model.intercept === 'random' || model.treatmentEffect === 'random');
+
+/** A response of the plan's kind without rows: what a family's own parameters follow from. */
+function emptyResponse(outcome: Outcome): Response {
+  const none = new Float64Array(0);
+  switch (outcome.kind) {
+    case 'ordinal':
+      return { kind: 'ordinal', level: new Int32Array(0), levels: outcome.levels.length };
+    case 'time-to-event':
+      return { kind: 'time-to-event', time: none, event: none, entry: null, stratum: null };
+    case 'count':
+      return { kind: 'count', y: none };
+    case 'binary':
+    case 'binary-grouped':
+      return { kind: 'binary', events: none, trials: null };
+    default:
+      return { kind: 'continuous', y: none };
+  }
+}
+
+/** A family's own parameters, named as the result names them. */
+export function extraParameters(plan: Plan, analysis: Analysis): readonly ExtraParameter[] {
+  const options = modelOptions(analysis);
+  const extra = families[options.family].extra?.(options, emptyResponse(plan.outcome)) ?? [];
+  if (plan.outcome.kind !== 'ordinal') return extra;
+  const { levels } = plan.outcome;
+  const first = options.anchored === true ? 1 : 0;
+  return extra.map((parameter, k) => ({
+    ...parameter,
+    term: `threshold[${levels[first + k]}|${levels[first + k + 1]}]`,
+  }));
+}
+
+/** Names of all parameters: the columns', then the family's own. */
+export function parameterTerms(plan: Plan, analysis: Analysis): string[] {
+  return [...analysis.columns, ...extraParameters(plan, analysis)].map(({ term }) => term);
+}
+
+/** The specification that a plan's one-stage analysis has, at the coordinator as at every site. */
+export function oneStageSpec(plan: Plan, analysis: Analysis): OneStageSpec {
+  const { columns, model, inference } = analysis;
+  const terms = parameterTerms(plan, analysis);
+  const positions = (holds: (column: Analysis['columns'][number]) => boolean): number[] =>
+    columns.flatMap((column, j) => (holds(column) ? [j] : []));
+  const intercept = columns.findIndex(({ role }) => role === 'intercept');
+  const treatment = positions(({ role }) => role === 'treatment');
+  const extras = terms.map((_, j) => j).slice(columns.length);
+  const ownBaseline =
+    (analysis.family === 'ordinal' && model.thresholds === 'stratified') ||
+    (isParametricSurvival(analysis) && model.baseline === 'stratified');
+  return {
+    kind: kindOf(plan, analysis),
+    options: modelOptions(analysis),
+    terms,
+    columns: columns.length,
+    intercept: plan.outcome.kind === 'repeated' ? -1 : intercept,
+    treatment,
+    stratified: [...positions(({ stratified }) => stratified === true), ...(ownBaseline ? extras : [])],
+    centredTreatment: treatment.some((j) =>
+      columns[j]!.product.some((basis) => basis.kind === 'treatment' && basis.centred === true),
+    ),
+    tested: positions(({ role }) => role === 'treatment' || role === 'within' || role === 'across'),
+    random: randomEffects(analysis, terms.length, intercept, treatment, extras),
+    correlated: model.correlated,
+    points: model.quadrature,
+    residual: model.residual,
+    estimation: model.estimation,
+    covariance: model.covariance,
+    ...(model.grid.length > 0 ? { grid: Float64Array.from(model.grid) } : {}),
+    ...(model.frailty === null ? {} : { frailty: model.frailty }),
+    timeVarying: model.timeVarying,
+    inference: {
+      level: analysis.pool.level,
+      ci: inference.ci,
+      df: inference.df,
+      likelihoodRatio: inference.likelihoodRatio,
+      proportionalHazards: inference.proportionalHazards,
+    },
+  };
+}
+
+const isParametricSurvival = ({ family }: Analysis): boolean =>
+  family === 'weibull' || family === 'piecewise-exponential' || family === 'royston-parmar';
+
+function kindOf({ outcome }: Plan, { family, model }: Analysis): OneStageSpec['kind'] {
+  if (outcome.kind === 'repeated') return 'mmrm';
+  if (family === 'gaussian') return 'gaussian';
+  if (model.penalty === 'firth') return 'firth';
+  return family === 'cox' && model.baseline === 'shared' ? 'frailty' : 'likelihood';
+}
+
+function randomEffects(
+  analysis: Analysis,
+  p: number,
+  intercept: number,
+  treatment: readonly number[],
+  extras: readonly number[],
+): OneStageSpec['random'] {
+  const { model, family } = analysis;
+  const unit = (positions: readonly number[], value: number): Float64Array => {
+    const direction = new Float64Array(p);
+    for (const j of positions) direction[j] = value;
+    return direction;
+  };
+  const random: { term: string; direction: Float64Array }[] = [];
+  if (model.intercept === 'random' && family !== 'cox') {
+    // A study's shift moves the thresholds down, a log hazard of every interval or the spline's level up.
+    const direction =
+      intercept >= 0
+        ? unit([intercept], 1)
+        : family === 'ordinal'
+          ? unit(extras, -1)
+          : unit(family === 'royston-parmar' ? extras.slice(0, 1) : extras, 1);
+    random.push({ term: '(intercept)', direction });
+  }
+  if (model.treatmentEffect === 'random')
+    random.push({ term: analysis.columns[treatment[0]!]!.term, direction: unit(treatment.slice(0, 1), 1) });
+  return random;
+}
