@@ -31,6 +31,10 @@ function familyPhrase(planned: Analysis): string {
       return 'a logistic regression (logit link, maximum likelihood)';
     case 'poisson':
       return 'a Poisson regression (log link, maximum likelihood)';
+    case 'negative-binomial':
+      return 'a negative binomial regression (log link, variance μ + μ²/θ, maximum likelihood)';
+    case 'ordinal':
+      return 'a proportional-odds regression (cumulative logit, maximum likelihood)';
     case 'cox': {
       const ties = planned.ties === 'efron' ? 'Efron' : 'Breslow';
       const strata =

@@ -3,9 +3,10 @@ import type { Counts, StageOneEstimate } from '@concordat/proto/concordat/v1/sit
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { families } from '@concordat/shared/models/registry.ts';
 import { packedIndex } from '@concordat/shared/linalg/symmetric.ts';
-import { armNames, modifierColumns } from '@concordat/shared/plan/design.ts';
+import { armNames, hasEvents, modifierColumns } from '@concordat/shared/plan/design.ts';
 import type {
   AnalysisResult,
+  OneStageResult,
   Reason,
   StudyResult,
   TwoStageResult,
@@ -57,18 +58,9 @@ export function failedAnalysis(plan: ExpandedPlan, analysis: Analysis, reason: R
     studies: [],
     warnings: [],
   } as const;
-  if (analysis.approach === 'two-stage') return { approach: 'two-stage', ...common, ...NOTHING_POOLED };
-  return {
-    approach: 'one-stage',
-    ...common,
-    coefficients: [],
-    vcov: [],
-    random_effects: [],
-    correlations: [],
-    residual_variance: [],
-    log_likelihood: null,
-    convergence: null,
-  };
+  return analysis.approach === 'two-stage'
+    ? { approach: 'two-stage', ...common, ...NOTHING_POOLED }
+    : { approach: 'one-stage', ...common, ...NOTHING_FITTED };
 }
 
 const NOTHING_POOLED: Pick<
@@ -81,6 +73,21 @@ const NOTHING_POOLED: Pick<
   joint: null,
   separate: [],
   contrasts: [],
+};
+
+export const NOTHING_FITTED: Omit<
+  OneStageResult,
+  'approach' | 'status' | 'reason' | 'measure' | 'studies' | 'warnings'
+> = {
+  coefficients: [],
+  vcov: [],
+  random_effects: [],
+  correlations: [],
+  residual_variance: [],
+  log_likelihood: null,
+  tests: [],
+  predicted: [],
+  convergence: null,
 };
 
 const NOT_COMPUTED: Reason = {
@@ -137,18 +144,35 @@ function notPooled(
   return { approach: 'two-stage', status, reason, measure, studies, ...NOTHING_POOLED, warnings: [] };
 }
 
-function measureOf(plan: ExpandedPlan, analysis: Analysis): string {
-  if (plan.treatment !== null) return families[analysis.family].measure;
-  const { level, slope } = UNTREATED[analysis.family];
+export function measureOf(plan: ExpandedPlan, analysis: Analysis): string {
+  const { family, model } = analysis;
+  if (family === 'rmst') {
+    return model.contrast === 'ratio'
+      ? 'log ratio of restricted mean survival times'
+      : 'difference in restricted mean survival time';
+  }
+  if (plan.treatment !== null) return LINKED[family]?.[model.link ?? 'logit'] ?? families[family].measure;
+  const { level, slope } = UNTREATED[family];
   return analysis.pool.terms.every((term) => term === '(intercept)') ? level : slope;
 }
+
+/** Of links that are not canonical. */
+const LINKED: Partial<Record<FamilyName, Partial<Record<string, string>>>> = {
+  binomial: { log: 'log risk ratio', identity: 'risk difference' },
+  poisson: { identity: 'rate difference' },
+};
 
 /** What is pooled where the plan names no treatment: the intercept alone, or a covariate's coefficient. */
 const UNTREATED: Readonly<Record<FamilyName, { readonly level: string; readonly slope: string }>> = {
   gaussian: { level: 'mean', slope: 'regression coefficient' },
   binomial: { level: 'log odds', slope: 'log odds ratio' },
   poisson: { level: 'log rate', slope: 'log rate ratio' },
+  'negative-binomial': { level: 'log rate', slope: 'log rate ratio' },
+  ordinal: { level: 'log odds', slope: 'log odds ratio' },
   cox: { level: 'log hazard ratio', slope: 'log hazard ratio' },
+  weibull: { level: 'log hazard', slope: 'log hazard ratio' },
+  'piecewise-exponential': { level: 'log hazard', slope: 'log hazard ratio' },
+  'royston-parmar': { level: 'log hazard', slope: 'log hazard ratio' },
 };
 
 function estimatesOf(analysis: Analysis, study: string, answer: SiteAnswer): StudyEstimates[] {
@@ -182,7 +206,7 @@ function positions(estimate: StageOneEstimate): readonly (number | null)[] {
   return estimate.estimable.map((yes) => (yes ? next++ : null));
 }
 
-function studyResult(plan: ExpandedPlan, analysis: Analysis, study: string, answer: SiteAnswer): StudyResult {
+export function studyResult(plan: ExpandedPlan, analysis: Analysis, study: string, answer: SiteAnswer): StudyResult {
   const payload = answer.kind === 'reply' ? answer.payload : null;
   if (payload?.$case === 'stageOneEstimate') return includedStudy(plan, analysis, study, payload.value);
   if (payload?.$case === 'stageOneFailure') {
@@ -233,7 +257,7 @@ function includedStudy(
   };
 }
 
-function countsOf(
+export function countsOf(
   plan: ExpandedPlan,
   counts: Counts | undefined,
 ): Pick<StudyResult, 'participants' | 'events' | 'left_out_by_reason'> {
@@ -253,7 +277,7 @@ function countsOf(
       not_in_population: counts.notInPopulation,
       other_treatment: counts.otherTreatment,
     },
-    ...(plan.outcome.kind === 'continuous' ? {} : { events: by(counts.events) }),
+    ...(hasEvents(plan) ? { events: by(counts.events) } : {}),
   };
 }
 

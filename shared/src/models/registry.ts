@@ -3,7 +3,16 @@ import { binomial } from './binomial.ts';
 import { cox } from './cox.ts';
 import type { Family } from './family.ts';
 import { gaussian } from './gaussian.ts';
+import { negativeBinomial } from './negative-binomial.ts';
+import { ordinal } from './ordinal.ts';
 import { poisson } from './poisson.ts';
 
 /** Every model family, one line each. */
-export const families: Readonly<Record<FamilyName, Family>> = { gaussian, binomial, poisson, cox };
+export const families: Readonly<Record<FamilyName, Family>> = {
+  gaussian,
+  binomial,
+  poisson,
+  'negative-binomial': negativeBinomial,
+  ordinal,
+  cox,
+};
