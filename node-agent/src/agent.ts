@@ -345,7 +345,11 @@ export class Agent {
     });
     if (this.#stopped) return [];
     this.#tell(problems);
-    return group.map(({ task }, i) => this.#gate.release(drafts[i] ?? DRAFT_DISAGREED, task));
+    return group.map(({ task }, i) => {
+      const draft = drafts[i] ?? DRAFT_DISAGREED;
+      const oneStage = task.analysis?.approach === 'one-stage';
+      return this.#gate.release(oneStage ? this.#fits.sameSet(task, draft) : draft, task);
+    });
   }
 
   /** A question about parameters: answered where this site's own replay of the fit asks it next. */

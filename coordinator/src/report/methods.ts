@@ -8,6 +8,10 @@ function outcomePhrase(outcome: Outcome): string {
   switch (outcome.kind) {
     case 'continuous':
       return outcome.variable;
+    case 'ordinal':
+      return `the ordered levels ${outcome.levels.join(' < ')} of ${outcome.variable}`;
+    case 'repeated':
+      return `${outcome.variable} at the visits ${outcome.visits.join(', ')} of ${outcome.visit}`;
     case 'binary':
       return `${outcome.variable} (event: ${outcome.event})`;
     case 'binary-grouped':
@@ -35,6 +39,18 @@ function familyPhrase(planned: Analysis): string {
       return 'a negative binomial regression (log link, variance μ + μ²/θ, maximum likelihood)';
     case 'ordinal':
       return 'a proportional-odds regression (cumulative logit, maximum likelihood)';
+    case 'negative-binomial':
+      return 'a negative binomial regression (NB2, log link, maximum likelihood)';
+    case 'ordinal':
+      return 'a proportional-odds regression (cumulative logit, maximum likelihood)';
+    case 'weibull':
+      return 'a Weibull proportional hazards regression (maximum likelihood)';
+    case 'piecewise-exponential':
+      return `a proportional hazards regression with a hazard that is constant between the times ${planned.model.cuts.join(', ')} (maximum likelihood)`;
+    case 'royston-parmar':
+      return `a Royston–Parmar proportional hazards regression (restricted cubic spline of log time with knots at ${planned.model.knots.join(', ')}, maximum likelihood)`;
+    case 'rmst':
+      return `the ${planned.model.contrast} of restricted mean survival times to ${planned.model.tau} (area under the Kaplan–Meier curve)`;
     case 'cox': {
       const ties = planned.ties === 'efron' ? 'Efron' : 'Breslow';
       const strata =

@@ -34,6 +34,27 @@ const treatment: DesignColumn = {
 };
 const age = { kind: 'linear', variable: 'age', centred: true } as const;
 
+const MODEL: Analysis['model'] = {
+  link: null,
+  intercept: 'stratified',
+  treatmentEffect: 'common',
+  correlated: true,
+  residual: 'common',
+  estimation: 'REML',
+  quadrature: 1,
+  thresholds: 'common',
+  baseline: 'stratified',
+  frailty: null,
+  grid: [],
+  penalty: null,
+  covariance: 'unstructured',
+  cuts: [],
+  knots: [],
+  tau: null,
+  contrast: 'difference',
+  timeVarying: null,
+};
+
 export const MAIN: Analysis = {
   id: 'main',
   approach: 'two-stage',
@@ -44,6 +65,8 @@ export const MAIN: Analysis = {
   columns: [intercept, treatment],
   effectModifier: null,
   pool: { tau2: 'REML', ci: 'HKSJ', level: 0.95, prediction: true, terms: ['treatment'] },
+  model: MODEL,
+  inference: { ci: 'wald', df: null, likelihoodRatio: false, proportionalHazards: null },
   unsupported: null,
 };
 

@@ -12,7 +12,12 @@ import type { ErrorCode } from '@concordat/shared/errors.ts';
 import type { Reason, SiteResult } from '@concordat/shared/plan/result-types.ts';
 
 export type SiteAnswer =
-  | { readonly kind: 'reply'; readonly payload: NonNullable<SiteMessage['payload']> }
+  | {
+      readonly kind: 'reply';
+      readonly payload: NonNullable<SiteMessage['payload']>;
+      /** Bytes of the task and of the reply, as they were signed. */
+      readonly bytes?: { readonly down: number; readonly up: number };
+    }
   /** No answer within the time limit. */
   | { readonly kind: 'unreachable' }
   /** A signed answer that this version cannot use. */
@@ -96,6 +101,19 @@ const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
     'factor-levels',
     "the site's policy does not release the levels of a factor (at most {})",
   ],
+  [Rule.RULE_HONEST_QUESTION]: [
+    'honest-question',
+    "the site's own replay of the fit asks another question next than the one it was asked",
+  ],
+  [Rule.RULE_EVALUATIONS]: ['evaluations', 'more than {} questions about parameters in one analysis'],
+  [Rule.RULE_PER_TRIAL_ESTIMATES]: [
+    'per-trial-estimates',
+    "the site's policy keeps the trial's own estimates and releases its part of sums only",
+  ],
+  [Rule.RULE_SHARED_BASELINE]: [
+    'shared-baseline',
+    "the site's policy does not release sums over risk sets, which a baseline shared between studies needs",
+  ],
   [Rule.RULE_AGREEMENT]: ['agreement', 'the site did not agree to the plan as offered'],
 };
 
@@ -124,6 +142,10 @@ const PROBLEMS: Readonly<Record<Problem, readonly [string, string]>> = {
   [Problem.PROBLEM_TOO_LARGE]: ['data/too-large', 'there are more records than the agent can hold'],
   [Problem.PROBLEM_MAP_INVALID]: ['map/invalid', 'the harmonisation map is invalid'],
   [Problem.PROBLEM_PLAN_NOT_UNDERSTOOD]: ['plan/schema', "the agent's version does not understand the plan"],
+  [Problem.PROBLEM_RECORDS_CHANGED]: [
+    'data/changed',
+    'the records are not those that the site entered the analysis with',
+  ],
   [Problem.PROBLEM_INTERNAL]: ['internal', 'the agent failed'],
 };
 
@@ -132,6 +154,11 @@ export function failureReason({ diagnosis, terms }: StageOneFailure, names: read
   const [code, message] = DIAGNOSES[diagnosis];
   const named = terms.map((t) => names[t]).filter((name) => name !== undefined);
   return { code, message: named.length === 0 ? message : `${message} (${named.join(', ')})` };
+}
+
+export function diagnosisReason(diagnosis: Diagnosis): Reason {
+  const [code, message] = DIAGNOSES[diagnosis];
+  return { code, message };
 }
 
 const DIAGNOSES: Readonly<Record<Diagnosis, readonly [string, string]>> = {

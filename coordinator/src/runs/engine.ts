@@ -307,7 +307,7 @@ export class RunEngine {
       const { payload } = decode(SiteMessage, signed.body, 'a journalled reply');
       if (payload === undefined)
         throw new ConcordatError('store/corrupt', 'a journalled reply without payload');
-      return { kind: 'reply', payload };
+      return { kind: 'reply', payload, bytes: { down: record.message.length, up: record.reply.length } };
     });
   }
 
@@ -363,9 +363,14 @@ export class RunEngine {
     const question = task.payload;
     if (question?.$case === 'factorLevelsQuestion') {
       checkPayload(payload, this.#plan({}), null, question.value.variables);
-    } else if (question?.$case === 'stageOneQuestion') {
+    } else if (
+      question?.$case === 'stageOneQuestion' ||
+      question?.$case === 'entryQuestion' ||
+      question?.$case === 'objectiveQuestion'
+    ) {
       const plan = this.#plan(agreedLevels(question.value));
-      checkPayload(payload, plan, plan.analyses.find(({ id }) => id === analysis) ?? null, []);
+      const length = question.$case === 'objectiveQuestion' ? question.value.length : 0;
+      checkPayload(payload, plan, plan.analyses.find(({ id }) => id === analysis) ?? null, [], length);
     } else {
       checkPayload(payload, this.#plan({}), null, []);
     }

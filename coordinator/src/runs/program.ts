@@ -14,7 +14,8 @@ import { toHex } from '@concordat/shared/wire/digest.ts';
 import { codeOf, levelOf } from '@concordat/shared/wire/levels.ts';
 
 import { missing, type SiteAnswer, type SiteState } from './answers.ts';
-import { analysisResult, failedAnalysis } from './results.ts';
+import { OneStageRun } from './one-stage.ts';
+import { analysisResult, failedAnalysis, type StudyAnswer } from './results.ts';
 
 export interface RunTask {
   readonly study: string;
@@ -25,7 +26,7 @@ export interface RunTask {
 
 export interface Round {
   readonly round: number;
-  readonly name: 'offer' | 'factor levels' | 'stage one' | 'close';
+  readonly name: 'offer' | 'factor levels' | 'stage one' | 'one stage' | 'close';
   readonly tasks: readonly RunTask[];
 }
 
@@ -82,21 +83,20 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
   }
   const plan = expandPlan(written, agreed);
 
+  const agreedLevels = variables.map((variable) => ({
+    variable,
+    levels: (agreed[variable] ?? []).map(levelOf),
+  }));
   const asked = plan.analyses.filter((analysis) => analysis.unsupported === null);
   const studies = taking;
   const questions = studies.flatMap((study) =>
     asked.map((analysis): RunTask => ({
       study,
       analysis: analysis.id,
-      payload: {
-        $case: 'stageOneQuestion',
-        value: {
-          agreedLevels: variables.map((variable) => ({
-            variable,
-            levels: (agreed[variable] ?? []).map(levelOf),
-          })),
-        },
-      },
+      payload:
+        analysis.approach === 'two-stage'
+          ? { $case: 'stageOneQuestion', value: { agreedLevels } }
+          : { $case: 'entryQuestion', value: { agreedLevels } },
     })),
   );
   const answers = questions.length > 0 ? yield { round: 2, name: 'stage one', tasks: questions } : [];
@@ -112,16 +112,30 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
       ? { kind: 'unreachable' }
       : { kind: 'absent', status: site.status, reason: site.reason };
   };
+  const answersTo = (analysis: Analysis): readonly StudyAnswer[] =>
+    input.studies.map((study) => ({ study, answer: answerOf(study, analysis) }));
+
+  let round = 3;
+  const fits = asked.flatMap((analysis) =>
+    analysis.approach === 'one-stage' ? [new OneStageRun(plan, analysis, answersTo(analysis), agreedLevels)] : [],
+  );
+  for (;;) {
+    const open = fits.filter((fit) => !fit.finished);
+    if (open.length === 0) break;
+    const tasks = open.flatMap((fit) => fit.tasks());
+    const given: RoundAnswers = yield { round: round++, name: 'one stage', tasks };
+    let at = 0;
+    for (const fit of open) at = fit.take(given, at);
+  }
+
   const analyses = Object.fromEntries(
     plan.analyses.map((analysis) => [
       analysis.id,
-      analysis.unsupported === null
-        ? analysisResult(
-            plan,
-            analysis,
-            input.studies.map((study) => ({ study, answer: answerOf(study, analysis) })),
-          )
-        : failedAnalysis(plan, analysis, { code: 'unsupported', message: analysis.unsupported }),
+      analysis.unsupported !== null
+        ? failedAnalysis(plan, analysis, { code: 'unsupported', message: analysis.unsupported })
+        : analysis.approach === 'two-stage'
+          ? analysisResult(plan, analysis, answersTo(analysis))
+          : fits.find((fit) => fit.analysis === analysis)!.result(),
     ]),
   );
   for (const study of studies) {
@@ -138,7 +152,7 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
   }
 
   yield {
-    round: 3,
+    round,
     name: 'close',
     tasks: taking.map((study) => ({ study, analysis: '', payload: { $case: 'runClosed', value: {} } })),
   };
@@ -146,7 +160,10 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
 }
 
 function isEstimate(answer: SiteAnswer): boolean {
-  return answer.kind === 'reply' && answer.payload.$case === 'stageOneEstimate';
+  return (
+    answer.kind === 'reply' &&
+    (answer.payload.$case === 'stageOneEstimate' || answer.payload.$case === 'oneStageEntry')
+  );
 }
 
 function siteOf(study: string, answer: SiteAnswer): SiteState {

@@ -117,6 +117,8 @@ export interface OneStageFit {
   readonly correlations: readonly (number | null)[];
   /** Gaussian: `study` is the position among the studies, null where the variance is common. */
   readonly residualVariance: readonly { readonly study: number | null; readonly variance: number }[];
+  /** Of a repeated outcome: covariance between the visits, packed. */
+  readonly visitCovariance?: Float64Array;
   readonly logLikelihood: number | null;
   readonly tests: readonly FittedTest[];
   /** Empirical Bayes predictions of studies' random effects, where their sites told them. */

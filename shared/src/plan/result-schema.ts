@@ -122,12 +122,19 @@ const OneStage = Type.Object(
   {
     approach: Type.Literal('one-stage'),
     ...common,
-    coefficients: Type.Array(Type.Object(Coefficient, closed)),
+    coefficients: Type.Array(Type.Object({ ...Coefficient, df: nonNegative }, closed)),
     vcov: matrix,
     random_effects: Type.Array(Type.Object({ term: text, variance: nonNegative }, closed)),
     correlations: nullableMatrix,
     residual_variance: Type.Array(Type.Object({ study: Type.Optional(text), variance: nonNegative }, closed)),
+    visit_covariance: Type.Optional(matrix),
     log_likelihood: nullable(),
+    tests: Type.Array(
+      Type.Object({ test: text, term: text, statistic: nullable(), df: count, p: probability }, closed),
+    ),
+    predicted: Type.Array(
+      Type.Object({ study: text, term: text, estimate: Type.Number(), se: nonNegative }, closed),
+    ),
     convergence: nullOr(
       Type.Object(
         {

@@ -106,6 +106,19 @@ export interface Coefficient {
   readonly se: number | null;
   readonly ci: readonly [number, number] | null;
   readonly statistic: number | null;
+  /** Degrees of freedom of a t statistic; null where the reference distribution is normal. */
+  readonly df: number | null;
+  readonly p: number | null;
+}
+
+export interface Test {
+  /** `likelihood ratio`, `proportional hazards`, … */
+  readonly test: string;
+  /** The term that is tested; `global` where all are. */
+  readonly term: string;
+  /** Chi-square. */
+  readonly statistic: number | null;
+  readonly df: number;
   readonly p: number | null;
 }
 
@@ -126,7 +139,17 @@ export interface OneStageResult extends AnalysisCommon {
   readonly correlations: readonly (readonly (number | null)[])[];
   /** Gaussian only; one entry without `study` where the variance is common. */
   readonly residual_variance: readonly { readonly study?: string; readonly variance: number | null }[];
+  /** Of a repeated outcome: the covariance between visits, in the plan's order. */
+  readonly visit_covariance?: readonly (readonly number[])[];
   readonly log_likelihood: number | null;
+  readonly tests: readonly Test[];
+  /** Empirical Bayes predictions of studies' random effects, where their policies let them leave. */
+  readonly predicted: readonly {
+    readonly study: string;
+    readonly term: string;
+    readonly estimate: number;
+    readonly se: number;
+  }[];
   readonly convergence: Convergence | null;
 }
 

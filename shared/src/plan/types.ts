@@ -6,7 +6,16 @@
 /** A code in the data: a number, or text for a factor's level. Booleans are written 0 and 1. */
 export type Code = number | string;
 
-export type FamilyName = 'gaussian' | 'binomial' | 'poisson' | 'negative-binomial' | 'ordinal' | 'cox';
+export type FamilyName =
+  | 'gaussian'
+  | 'binomial'
+  | 'poisson'
+  | 'negative-binomial'
+  | 'ordinal'
+  | 'cox'
+  | 'weibull'
+  | 'piecewise-exponential'
+  | 'royston-parmar';
 
 export type Outcome =
   | { readonly kind: 'continuous'; readonly variable: string }
@@ -112,8 +121,8 @@ export interface EffectModifier {
 export interface Analysis {
   readonly id: string;
   readonly approach: 'two-stage' | 'one-stage';
-  /** Of an unsupported family: the supported one whose estimates are on the same scale. */
-  readonly family: FamilyName;
+  /** `rmst`: restricted mean survival times, which are no likelihood's. */
+  readonly family: FamilyName | 'rmst';
   readonly ties: 'efron' | 'breslow';
   /** Variables whose combinations are the strata of a Cox model's baseline hazard. */
   readonly strata: readonly string[];
