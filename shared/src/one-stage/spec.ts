@@ -99,6 +99,7 @@ export function oneStageSpec(plan: Plan, analysis: Analysis): OneStageSpec {
     residual: model.residual,
     estimation: model.estimation,
     covariance: model.covariance,
+    ...(plan.outcome.kind === 'repeated' ? { visits: plan.outcome.visits.length } : {}),
     ...(model.grid.length > 0 ? { grid: Float64Array.from(model.grid) } : {}),
     ...(model.frailty === null ? {} : { frailty: model.frailty }),
     timeVarying: model.timeVarying,

@@ -36,6 +36,8 @@ export interface OneStageSpec {
   readonly estimation: 'ML' | 'REML';
   /** Between the visits of a repeated outcome. */
   readonly covariance?: 'unstructured' | 'ar1' | 'compound-symmetry';
+  /** How many they are. */
+  readonly visits?: number;
   /** Times that end the intervals of a shared baseline, and the distribution of the studies' frailties. */
   readonly grid?: Float64Array;
   readonly frailty?: 'gamma' | 'gaussian';
