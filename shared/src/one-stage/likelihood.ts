@@ -107,7 +107,7 @@ function ownStart(spec: OneStageSpec, data: StudyData): Float64Array {
 
 /**
  * A study's own part of the fit at ψ̂: the s stratified parameters, the inverse of their information I_αα (packed),
- * I_αα⁻¹I_αψ by rows, the means of the treatment's columns, then the random effects' modes and their variances.
+ * dα̂/dψ by rows, the means of the treatment's columns, then the random effects' modes and their variances.
  */
 function studyEffects(
   spec: OneStageSpec,
@@ -126,15 +126,14 @@ function studyEffects(
   const own = s === 0 ? null : (objective as ProfiledObjective).nuisanceAt(theta);
   if (own !== null) {
     add(own.values);
-    add(own.covariance);
-    add(own.regression);
+    add(own.variance);
+    for (const slope of own.slopes) add(slope);
   }
-  add(spec.treatment.map((j) => data.treatmentMeans?.[spec.treatment.indexOf(j)] ?? 0));
-  if (random !== null) {
-    const psi = own === null ? theta : insert(spec, theta, own.values);
-    const { b, variance } = random.modeOf(psi);
-    add(b);
-    add(b.map((_, a) => variance[packedIndex(a, a)]!));
+  add(spec.treatment.map((_, arm) => data.treatmentMeans?.[arm] ?? 0));
+  const mode = random?.modeOf(own === null ? theta : insert(spec, theta, own.values)) ?? null;
+  if (mode !== null) {
+    add(mode.b);
+    add(mode.b.map((_, a) => mode.variance[packedIndex(a, a)]!));
   }
   return values;
 }
@@ -169,7 +168,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const optimiser: (from: Float64Array) => Optimiser = lambdas > 0 || !isConcave(spec) ? trustRegion : newton;
 
   let rounds = 0;
-  let from = start;
+  let from: Float64Array = start;
   if (lambdas > 0 && spec.points > 1) {
     const first: Maximum = yield* maximise(optimiser, start, askFor('laplace-log-likelihood'));
     rounds += first.rounds;
@@ -275,7 +274,7 @@ function readEffects(spec: OneStageSpec, m: number, values: Float64Array): Study
   return {
     values: take(s),
     covariance: take(packedLength(s)),
-    regression: take(s * m),
+    slopes: take(s * m),
     treatmentMeans: take(spec.treatment.length),
     modes: take(q),
     modeSes: take(q).map((variance) => Math.sqrt(Math.max(0, variance))),

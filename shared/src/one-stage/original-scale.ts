@@ -8,8 +8,8 @@ export interface StudyEffects {
   readonly values: Float64Array;
   /** Inverse of their information, packed. */
   readonly covariance: Float64Array;
-  /** I_αα⁻¹I_αψ, row by row (s × m). */
-  readonly regression: Float64Array;
+  /** dα̂/dψ = −I_αα⁻¹I_αψ, row by row (s × m). */
+  readonly slopes: Float64Array;
   /** Means of the treatment's columns before they were centred within the study. */
   readonly treatmentMeans: Float64Array;
   /** Empirical Bayes predictions of the random effects, and their standard errors given ψ̂. */
@@ -30,7 +30,7 @@ interface Row {
 /**
  * From standardised columns z = (x − c)/s to the columns as they are: βⱼ = γⱼ/sⱼ; an intercept takes −Σ γⱼcⱼ/sⱼ, and a
  * study's own intercept also −γ_t·t̄ where the treatment was centred within the study. With V the covariance of ψ̂ and
- * C = I_αα⁻¹I_αψ: cov(α̂, ψ̂) = −CV and var(α̂) = I_αα⁻¹ + CVC' (inverse of a partitioned matrix).
+ * S = dα̂/dψ = −I_αα⁻¹I_αψ: cov(α̂, ψ̂) = SV and var(α̂) = I_αα⁻¹ + SVS' (inverse of a partitioned matrix).
  */
 export function originalScale(
   spec: OneStageSpec,
@@ -60,7 +60,6 @@ export function originalScale(
     own: new Map(),
   }));
   const m = psi.length;
-  const s = spec.stratified.length;
   effects?.forEach((effect, i) => {
     if (effect === null) return;
     spec.stratified.forEach((j, a) => {
@@ -76,13 +75,13 @@ export function originalScale(
     });
   });
 
-  // A row's weight on ψ once the study's own parameters are written as −Cψ plus their own error.
+  // A row's weight on ψ once the study's own parameters are written as Sψ plus their own error.
   const total = rows.map((row) => {
     const weights = new Float64Array(m);
     for (const [k, w] of row.common) weights[k]! += w;
     if (row.study !== null) {
-      const { regression } = effects![row.study]!;
-      for (const [a, w] of row.own) for (let k = 0; k < m; k++) weights[k]! -= w * regression[a * m + k]!;
+      const { slopes } = effects![row.study]!;
+      for (const [a, w] of row.own) for (let k = 0; k < m; k++) weights[k]! += w * slopes[a * m + k]!;
     }
     return weights;
   });
