@@ -147,6 +147,22 @@ export function symmetricEigenvalues(packed: Float64Array): Float64Array {
   return Float64Array.from(decomposition.realEigenvalues).sort();
 }
 
+/** Eigenvalues, ascending, and their eigenvectors: orthonormal, each with its largest component positive. */
+export function symmetricEigen(packed: Float64Array): {
+  readonly values: Float64Array;
+  readonly vectors: readonly Float64Array[];
+} {
+  const decomposition = new EigenvalueDecomposition(new Matrix(toRows(packed)), { assumeSymmetric: true });
+  const values = decomposition.realEigenvalues;
+  const order = [...values.keys()].sort((a, b) => values[a]! - values[b]!);
+  const vectors = order.map((k) => {
+    const vector = Float64Array.from(decomposition.eigenvectorMatrix.getColumn(k));
+    const largest = vector.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
+    return largest < 0 ? vector.map((value) => -value) : vector;
+  });
+  return { values: Float64Array.from(order, (k) => values[k]!), vectors };
+}
+
 /**
  * Rank of a Gram matrix A = X'X and the columns of X that the columns before them determine, in the order of
  * R's lm and glm: earlier columns are kept, later ones dropped. Column j is dependent when what is left of it

@@ -1,8 +1,9 @@
 import { drive, newton } from '../numerics/newton.ts';
 import { logChoose } from '../numerics/log-gamma.ts';
 import { CompensatedSum, type BlockedDesign, type Scaling } from './blocks.ts';
-import { glmObjective, wrongResponse, type Family, type NullModel } from './family.ts';
-import type { Objective, Response, StudyData } from './types.ts';
+import type { ConditionalObjective } from './conditional.ts';
+import { glmObjective, wrongResponse, type Family, type GlmHigher, type NullModel } from './family.ts';
+import type { Response, StudyData } from './types.ts';
 
 /**
  * Logistic model: kᵢ events of mᵢ trials (mᵢ = 1 where rows are participants), logit μᵢ = ηᵢ = xᵢ'β +
@@ -20,15 +21,18 @@ export const binomial: Family = {
   divergence: 'separation',
   nonevents: true,
 
-  objective(data: StudyData, _options, scaling: Scaling | null): Objective {
+  objective(data: StudyData, _options, scaling: Scaling | null): ConditionalObjective {
     const { events, trials } = binary(data.response);
+    const higher: GlmHigher = (design, start, rows, third, fourth) =>
+      higherRows(design, events, trials, start, rows, third, fourth);
     return trials === null
-      ? glmObjective(data, scaling, (design, start, rows) => design.logistic(events, start, rows), 0)
+      ? glmObjective(data, scaling, (design, start, rows) => design.logistic(events, start, rows), 0, higher)
       : glmObjective(
           data,
           scaling,
           (design, start, rows) => groupedRows(design, events, trials, start, rows),
           coefficients(events, trials),
+          higher,
         );
   },
 
@@ -78,6 +82,24 @@ function groupedRows(
     value += (h >= 0 ? y - m : y) * h - m * Math.log1p(e);
   }
   return value;
+}
+
+/** With w = mμ(1 − μ): ∂³ℓ/∂η³ = −w(1 − 2μ), ∂⁴ℓ/∂η⁴ = −w(1 − 6μ(1 − μ)); mμ is k − ∂ℓ/∂η. */
+function higherRows(
+  { residual, weight }: BlockedDesign,
+  events: Float64Array,
+  trials: Float64Array | null,
+  start: number,
+  rows: number,
+  third: Float64Array,
+  fourth: Float64Array,
+): void {
+  for (let k = 0; k < rows; k++) {
+    const share = trials === null ? 1 : 1 / trials[start + k]!;
+    const w = weight[k]!;
+    third[k] = -w * (1 - 2 * share * (events[start + k]! - residual[k]!));
+    fourth[k] = -w * (1 - 6 * share * w);
+  }
 }
 
 function coefficients(events: Float64Array, trials: Float64Array): number {

@@ -83,6 +83,19 @@ export class BlockedDesign {
     return rows;
   }
 
+  /** Fills `out` with the linear predictor of all n rows; without the offset, with what θ contributes to it. */
+  predictAll(theta: Float64Array, offset: boolean, out: Float64Array): void {
+    for (let start = 0; start < this.n; start += BLOCK) {
+      const end = Math.min(start + BLOCK, this.n);
+      out.fill(this.ones >= 0 ? theta[this.ones]! : 0, start, end);
+      for (let j = 0; j < this.p; j++) {
+        if (j === this.ones || theta[j] === 0) continue;
+        accumulate(out, this.#columns[j]!, this.#centre[j]!, this.#factor[j]! * theta[j]!, start, end);
+      }
+      if (offset && this.#offset !== null) accumulate(out, this.#offset, 0, 1, start, end);
+    }
+  }
+
   /** Logistic model: fills `residual` and `weight` from `eta` and 0/1 outcomes; returns the log-likelihood. */
   logistic(outcomes: Float64Array, start: number, rows: number): number {
     return logisticRows(rows, outcomes, start, this.#space);
@@ -136,6 +149,18 @@ export function onesOf(columns: readonly Float64Array[]): number {
 function isOnes(column: Float64Array): boolean {
   for (let i = 0; i < column.length; i++) if (column[i] !== 1) return false;
   return true;
+}
+
+/** out += (x − centre)·factor. */
+function accumulate(
+  out: Float64Array,
+  x: Float64Array,
+  centre: number,
+  factor: number,
+  start: number,
+  end: number,
+): void {
+  for (let i = start; i < end; i++) out[i]! += (x[i]! - centre) * factor;
 }
 
 function addTo(eta: Float64Array, offset: Float64Array, start: number, rows: number): void {

@@ -1,7 +1,8 @@
 import { logFactorial } from '../numerics/log-gamma.ts';
 import { CompensatedSum, type BlockedDesign, type Scaling } from './blocks.ts';
+import type { ConditionalObjective } from './conditional.ts';
 import { glmObjective, wrongResponse, type Family, type NullModel } from './family.ts';
-import type { Objective, Response, StudyData } from './types.ts';
+import type { Response, StudyData } from './types.ts';
 
 /**
  * Poisson model of counts with a log link: log μᵢ = ηᵢ = xᵢ'β + offsetᵢ; an exposure enters as offset
@@ -16,13 +17,14 @@ export const poisson: Family = {
   divergence: 'separation',
   nonevents: false,
 
-  objective(data: StudyData, _options, scaling: Scaling | null): Objective {
+  objective(data: StudyData, _options, scaling: Scaling | null): ConditionalObjective {
     const y = counts(data.response);
     return glmObjective(
       data,
       scaling,
       (design, start, rows) => rowsOf(design, y, start, rows),
       -factorials(y),
+      higherRows,
     );
   },
 
@@ -72,6 +74,17 @@ function rowsOf(design: BlockedDesign, y: Float64Array, start: number, rows: num
     value += count * h - mu;
   }
   return value;
+}
+
+/** Every derivative beyond the first is −μ. */
+function higherRows(
+  { weight }: BlockedDesign,
+  _start: number,
+  rows: number,
+  third: Float64Array,
+  fourth: Float64Array,
+): void {
+  for (let k = 0; k < rows; k++) third[k] = fourth[k] = -weight[k]!;
 }
 
 function factorials(y: Float64Array): number {

@@ -1,0 +1,424 @@
+import { ConcordatError } from '../errors.ts';
+import { multiplyPacked, packedIndex, packedLength } from '../linalg/symmetric.ts';
+import { gaussHermite } from '../numerics/gauss-hermite.ts';
+import {
+  combination,
+  constantJet,
+  displaced,
+  logarithm,
+  logSumExp,
+  power,
+  product,
+  variableJet,
+  type Jet,
+} from '../numerics/jet.ts';
+import { drive, emptyEvaluation } from '../numerics/newton.ts';
+import { trustRegion } from '../numerics/trust-region.ts';
+import type { ConditionalObjective, Expansion } from './conditional.ts';
+import { dot, emptyExpansion } from './expansion.ts';
+import type { Evaluation, Objective } from './types.ts';
+
+/**
+ * Marginal log-likelihood of one study with q ≤ 2 random effects b = Λu, u ~ N(0, I), where its log-likelihood given b is
+ * ℓ(φ + Σ bₐdₐ). Parameters ψ = (φ, λ): λ are the entries of the lower triangular Λ (q = 1: λ₁₁; independent: λ₁₁, λ₂₂;
+ * correlated: λ₁₁, λ₂₁, λ₂₂), of either sign: the value is even in every column of Λ and smooth through zero, so that a
+ * variance of zero is an ordinary stationary point.
+ *
+ * With h(u) = ℓ(φ + DΛu) − ½u'u, its mode û, J = −D'HD at the mode and B = I + Λ'JΛ:
+ *
+ *   points = 1:  L = h(û) − ½ log|B|                            (Laplace; as lme4 with nAGQ = 1 and glmmTMB define it)
+ *   points = n:  L = log|R| − (q/2) log π + log Σₖ exp(log wₖ + zₖ'zₖ + h(û + √2 R zₖ)),   RR' = B⁻¹
+ *                                         (adaptive Gauss–Hermite; Liu & Pierce 1994, Biometrika 81:624)
+ *
+ * over the product rule's nodes zₖ and weights wₖ; for q = 1 it is lme4's nAGQ = n. For q = 2, R is lower triangular
+ * with positive diagonal: the first random effect depends on the first coordinate of z alone.
+ *
+ * Derivatives are those of L itself: û, B and the nodes move with ψ. Newton's step on the equation of the mode, Λ'D'U − u = 0,
+ * gains an order of its Taylor series in ψ each time; B needs the third and fourth derivatives of ℓ along D.
+ *
+ * Where no mode is found, or B is not positive definite there, the value is −Infinity, derivatives are zero.
+ */
+export interface RandomEffects {
+  /** dₐ, each of φ's length. */
+  readonly directions: readonly Float64Array[];
+  readonly correlated: boolean;
+  /** 1: Laplace. */
+  readonly points: number;
+}
+
+/** Random effects of a study given its data and ψ: the empirical Bayes prediction, as lme4's ranef with condVar. */
+export interface Mode {
+  /** Λû, length q. */
+  readonly b: Float64Array;
+  /** ΛB⁻¹Λ', packed: (J + (ΛΛ')⁻¹)⁻¹. */
+  readonly variance: Float64Array;
+}
+
+export interface MarginalObjective extends Objective {
+  /** Null where there is no mode. */
+  modeOf(psi: Float64Array): Mode | null;
+}
+
+/** Positions of λ in Λ, packed. */
+function factorPattern(q: number, correlated: boolean): readonly (readonly [number, number])[] {
+  if (q === 1) return [[0, 0]];
+  const diagonal = [[0, 0], [1, 1]] as const; // prettier-ignore
+  return correlated ? [diagonal[0], [1, 0], diagonal[1]] : diagonal;
+}
+
+/** How many λ there are. */
+export function factorEntries(q: number, correlated: boolean): number {
+  return factorPattern(q, correlated).length;
+}
+
+/** The mode is exact to 1e-8 standard deviations before the last step of Newton's method. */
+const MODE_TOLERANCE = 1e-16;
+const MODE_ROUNDS = 200;
+
+interface Located {
+  readonly u: Float64Array;
+  /** −D'HD, packed, and the log-likelihood, at the mode. */
+  readonly information: Float64Array;
+  readonly value: number;
+}
+
+/** Throws `numerics/invalid-input` unless there are one or two random effects. */
+export function marginal(
+  conditional: ConditionalObjective,
+  { directions, correlated, points }: RandomEffects,
+): MarginalObjective {
+  const p = conditional.parameters;
+  const q = directions.length;
+  if (q < 1 || q > 2)
+    throw new ConcordatError('numerics/invalid-input', `a study has one or two random effects, not ${q}`);
+  const pattern = factorPattern(q, correlated);
+  const m = p + pattern.length;
+  const grid = points === 1 ? null : productGrid(points, q);
+  const expansion = emptyExpansion(p, q);
+  const atNode = emptyEvaluation(p);
+  const atEffects = emptyEvaluation(q);
+
+  /** Λ's packed entries, from variables in ψ. */
+  const factorOf = (psi: Float64Array, order: 0 | 1 | 2): Jet[] => {
+    const factor = Array.from({ length: packedLength(q) }, () => constantJet(0, m, order));
+    pattern.forEach(([i, j], k) => {
+      factor[packedIndex(i, j)] = variableJet(psi[p + k]!, p + k, m, order);
+    });
+    return factor;
+  };
+
+  const locate = (plane: Objective, factor: Float64Array): Located | null => {
+    const fit = drive(
+      trustRegion(new Float64Array(q), { tolerance: MODE_TOLERANCE, maxRounds: MODE_ROUNDS }),
+      standardised(plane, factor, atEffects),
+    );
+    if (fit.status !== 'converged') return null;
+    plane.evaluate(effects(factor, fit.theta), 2, atEffects);
+    if (!Number.isFinite(atEffects.value)) return null;
+    return {
+      u: fit.theta,
+      information: atEffects.hessian.map((value) => -value),
+      value: atEffects.value,
+    };
+  };
+
+  /** The log-likelihood at a node, as a quantity in ψ through φ and the random effects c. */
+  const atEffectsOf = (phi: Float64Array, plane: Objective, c: readonly Jet[], order: 0 | 1 | 2): Jet => {
+    const values = Float64Array.from(c, ({ value }) => value);
+    if (order === 0) {
+      plane.evaluate(values, 0, atEffects);
+      return constantJet(atEffects.value, m, 0);
+    }
+    conditional.evaluate(displace(phi, directions, values), order, atNode);
+    return displaced(atNode, directions, c);
+  };
+
+  return {
+    parameters: m,
+
+    evaluate(psi, order, out) {
+      const phi = psi.subarray(0, p);
+      const plane = conditional.along(phi, directions);
+      const factor = factorOf(psi, order);
+      const lambda = Float64Array.from(factor, ({ value }) => value);
+      const located = locate(plane, lambda);
+      if (located === null) return outside(out);
+      let u: readonly Jet[] = Array.from(located.u, (value) => constantJet(value, m, order));
+      let information: readonly Jet[] = Array.from(located.information, (value) => constantJet(value, m, 0));
+      let likelihood = constantJet(located.value, m, 0);
+      if (order > 0) {
+        conditional.expand(
+          displace(phi, directions, effects(lambda, located.u)),
+          directions,
+          order as 1 | 2,
+          expansion,
+        );
+        u = modeSeries(factor, u, expansion, directions, order);
+        const c = multiply(factor, u);
+        information = curvature(expansion, directions).map((jet) => displaced(jet, directions, c));
+        likelihood = displaced(expansion, directions, c);
+      }
+      const b = precision(factor, information);
+      const determinant = determinantOf(b);
+      if (!(determinant.value > 0) || !(b[0]!.value > 0)) return outside(out);
+      const value =
+        grid === null
+          ? combination([
+              [1, likelihood],
+              ...u.map((jet) => [-0.5, product(jet, jet)] as const),
+              [-0.5, logarithm(determinant)],
+            ])
+          : combination([
+              [-0.5, logarithm(determinant)],
+              [1, quadrature(b, determinant, u, factor, (c) => atEffectsOf(phi, plane, c, order), grid)],
+            ]);
+      if (!Number.isFinite(value.value)) return outside(out);
+      out.value = value.value;
+      out.gradient.set(value.gradient);
+      out.hessian.set(value.hessian);
+    },
+
+    modeOf(psi) {
+      const factor = factorOf(psi, 0);
+      const lambda = Float64Array.from(factor, ({ value }) => value);
+      const located = locate(conditional.along(psi.subarray(0, p), directions), lambda);
+      if (located === null) return null;
+      const b = precision(
+        factor,
+        Array.from(located.information, (value) => constantJet(value, m, 0)),
+      );
+      const inverse = inverseOf(
+        b.map(({ value }) => value),
+        determinantOf(b).value,
+      );
+      return { b: effects(lambda, located.u), variance: sandwich(lambda, inverse) };
+    },
+  };
+}
+
+function outside(out: Evaluation): void {
+  out.value = -Infinity;
+  out.gradient.fill(0);
+  out.hessian.fill(0);
+}
+
+/** h(u) = ℓ(φ + DΛu) − ½u'u, from ℓ on the plane. */
+function standardised(plane: Objective, factor: Float64Array, at: Evaluation): Objective {
+  const q = plane.parameters;
+  return {
+    parameters: q,
+    evaluate(u, order, out) {
+      plane.evaluate(effects(factor, u), order, at);
+      out.value = at.value - dot(u, u) / 2;
+      if (order === 0) return;
+      for (let a = 0; a < q; a++) {
+        out.gradient[a] = -u[a]!;
+        for (let i = a; i < q; i++) out.gradient[a]! += factor[packedIndex(i, a)]! * at.gradient[i]!;
+      }
+      if (order === 1) return;
+      for (let a = 0; a < q; a++) {
+        const column = Float64Array.from({ length: q }, (_, i) => (i < a ? 0 : factor[packedIndex(i, a)]!));
+        const product = multiplyPacked(at.hessian, column);
+        for (let b = 0; b <= a; b++) {
+          let sum = a === b ? -1 : 0;
+          for (let i = b; i < q; i++) sum += factor[packedIndex(i, b)]! * product[i]!;
+          out.hessian[packedIndex(a, b)] = sum;
+        }
+      }
+    },
+  };
+}
+
+/** Λu. */
+function effects(factor: Float64Array, u: Float64Array): Float64Array {
+  return u.map((_, a) => {
+    let sum = 0;
+    for (let b = 0; b <= a; b++) sum += factor[packedIndex(a, b)]! * u[b]!;
+    return sum;
+  });
+}
+
+/** φ + Σ cₐdₐ. */
+function displace(phi: Float64Array, directions: readonly Float64Array[], c: Float64Array): Float64Array {
+  return phi.map((value, j) => directions.reduce((sum, direction, a) => sum + c[a]! * direction[j]!, value));
+}
+
+/** Λu of quantities. */
+function multiply(factor: readonly Jet[], u: readonly Jet[]): Jet[] {
+  return u.map((_, a) => {
+    let sum = product(factor[packedIndex(a, 0)]!, u[0]!);
+    for (let b = 1; b <= a; b++)
+      sum = combination([
+        [1, sum],
+        [1, product(factor[packedIndex(a, b)]!, u[b]!)],
+      ]);
+    return sum;
+  });
+}
+
+/** D'U as functions of x: their values, gradients Hd and Hessians. */
+function scores(expansion: Expansion, directions: readonly Float64Array[]): Jet[] {
+  return directions.map((direction, a) => ({
+    value: dot(direction, expansion.gradient),
+    gradient: multiplyPacked(expansion.hessian, direction),
+    hessian: expansion.third[a]!,
+  }));
+}
+
+/** J = −D'HD, packed, as functions of x. */
+function curvature(expansion: Expansion, directions: readonly Float64Array[]): Jet[] {
+  const minus = (values: Float64Array) => values.map((value) => -value);
+  return directions.flatMap((direction, a) =>
+    directions.slice(0, a + 1).map((other, b) => ({
+      value: -dot(other, multiplyPacked(expansion.hessian, direction)),
+      gradient: minus(multiplyPacked(expansion.third[a]!, other)),
+      hessian: minus(expansion.fourth[packedIndex(a, b)]!),
+    })),
+  );
+}
+
+/** û as a function of ψ, from its value. */
+function modeSeries(
+  factor: readonly Jet[],
+  mode: readonly Jet[],
+  expansion: Expansion,
+  directions: readonly Float64Array[],
+  order: number,
+): readonly Jet[] {
+  const q = directions.length;
+  const score = scores(expansion, directions);
+  const m = mode[0]!.gradient.length;
+  const b = precision(
+    factor.map(({ value }) => constantJet(value, m, 0)),
+    curvature(expansion, directions).map(({ value }) => constantJet(value, m, 0)),
+  );
+  const inverse = inverseOf(
+    b.map(({ value }) => value),
+    determinantOf(b).value,
+  );
+  let u = mode;
+  for (let pass = 0; pass < order; pass++) {
+    const c = multiply(factor, u);
+    const moved = score.map((jet) => displaced(jet, directions, c));
+    const residual = u.map((jet, a) =>
+      combination([
+        [-1, jet],
+        ...moved.slice(a).map((s, k) => [1, product(factor[packedIndex(a + k, a)]!, s)] as const),
+      ]),
+    );
+    u = u.map((jet, a) => ({
+      ...combination([
+        [1, jet],
+        ...Array.from({ length: q }, (_, k) => [inverse[packedIndex(a, k)]!, residual[k]!] as const),
+      ]),
+      value: jet.value,
+    }));
+  }
+  return u;
+}
+
+/** B = I + Λ'JΛ, packed. */
+function precision(factor: readonly Jet[], information: readonly Jet[]): Jet[] {
+  const q = factor.length === 1 ? 1 : 2;
+  const out: Jet[] = [];
+  for (let a = 0; a < q; a++) {
+    for (let b = 0; b <= a; b++) {
+      const terms: (readonly [number, Jet])[] = [];
+      for (let i = a; i < q; i++)
+        for (let j = b; j < q; j++)
+          terms.push([
+            1,
+            product(
+              product(factor[packedIndex(i, a)]!, factor[packedIndex(j, b)]!),
+              information[packedIndex(i, j)]!,
+            ),
+          ]);
+      const sum = combination(terms);
+      out.push(a === b ? { ...sum, value: 1 + sum.value } : sum);
+    }
+  }
+  return out;
+}
+
+function determinantOf(b: readonly Jet[]): Jet {
+  const [b11, b21, b22] = b;
+  return b22 === undefined
+    ? b11!
+    : combination([
+        [1, product(b11!, b22)],
+        [-1, product(b21!, b21!)],
+      ]);
+}
+
+/** Packed inverse of a packed 1 × 1 or 2 × 2 matrix. */
+function inverseOf(b: readonly number[], determinant: number): Float64Array {
+  return b.length === 1
+    ? Float64Array.of(1 / b[0]!)
+    : Float64Array.of(b[2]! / determinant, -b[1]! / determinant, b[0]! / determinant);
+}
+
+/** ΛVΛ', packed. */
+function sandwich(factor: Float64Array, v: Float64Array): Float64Array {
+  const [l11, l21 = 0, l22 = 0] = factor;
+  const [v11, v21 = 0, v22 = 0] = v;
+  const first = l11! * l11! * v11!;
+  if (factor.length === 1) return Float64Array.of(first);
+  return Float64Array.of(
+    first,
+    l11! * (l21 * v11! + l22 * v21),
+    l21 * l21 * v11! + 2 * l21 * l22 * v21 + l22 * l22 * v22,
+  );
+}
+
+interface Node {
+  readonly z: readonly number[];
+  /** log w + z'z − (q/2) log π. */
+  readonly logWeight: number;
+}
+
+function productGrid(points: number, q: number): Node[] {
+  const { nodes, weights } = gaussHermite(points);
+  const line = Array.from(nodes, (z, k) => ({
+    z: [z],
+    logWeight: Math.log(weights[k]!) + z * z - Math.log(Math.PI) / 2,
+  }));
+  if (q === 1) return line;
+  return line.flatMap((a) =>
+    line.map((b) => ({ z: [...a.z, ...b.z], logWeight: a.logWeight + b.logWeight })),
+  );
+}
+
+/** log Σₖ exp(logWeightₖ + h(û + √2 R zₖ)), R the lower Cholesky factor of B⁻¹. */
+function quadrature(
+  b: readonly Jet[],
+  determinant: Jet,
+  mode: readonly Jet[],
+  factor: readonly Jet[],
+  likelihood: (c: readonly Jet[]) => Jet,
+  grid: readonly Node[],
+): Jet {
+  const [b11, b21, b22] = b;
+  // B⁻¹ = RR': r₁₁ = √(B₂₂/|B|), r₂₁ = −B₂₁/√(|B|B₂₂), r₂₂ = 1/√B₂₂.
+  const r: readonly Jet[] =
+    b22 === undefined
+      ? [power(b11!, -0.5)]
+      : [
+          product(power(b22, 0.5), power(determinant, -0.5)),
+          combination([[-1, product(b21!, product(power(b22, -0.5), power(determinant, -0.5)))]]),
+          power(b22, -0.5),
+        ];
+  const terms = grid.map(({ z, logWeight }) => {
+    const u = mode.map((jet, a) =>
+      combination([
+        [1, jet],
+        ...z.slice(0, a + 1).map((zb, k) => [Math.SQRT2 * zb, r[packedIndex(a, k)]!] as const),
+      ]),
+    );
+    const term = combination([
+      [1, likelihood(multiply(factor, u))],
+      ...u.map((jet) => [-0.5, product(jet, jet)] as const),
+    ]);
+    return { ...term, value: term.value + logWeight };
+  });
+  return logSumExp(terms);
+}
