@@ -41,6 +41,8 @@ const ONE_STAGE: OneStageResult = {
   correlations: [],
   residual_variance: [],
   log_likelihood: null,
+  tests: [],
+  predicted: [],
   convergence: null,
 };
 

@@ -1,3 +1,4 @@
+import { DEFAULT_INFERENCE, DEFAULT_MODEL } from '@concordat/shared/plan/defaults.ts';
 /** A realistic run for this folder's tests, and a strict check that markup is well formed. */
 import assert from 'node:assert/strict';
 import type { Result, StudyResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
@@ -34,27 +35,6 @@ const treatment: DesignColumn = {
 };
 const age = { kind: 'linear', variable: 'age', centred: true } as const;
 
-const MODEL: Analysis['model'] = {
-  link: null,
-  intercept: 'stratified',
-  treatmentEffect: 'common',
-  correlated: true,
-  residual: 'common',
-  estimation: 'REML',
-  quadrature: 1,
-  thresholds: 'common',
-  baseline: 'stratified',
-  frailty: null,
-  grid: [],
-  penalty: null,
-  covariance: 'unstructured',
-  cuts: [],
-  knots: [],
-  tau: null,
-  contrast: 'difference',
-  timeVarying: null,
-};
-
 export const MAIN: Analysis = {
   id: 'main',
   approach: 'two-stage',
@@ -65,8 +45,8 @@ export const MAIN: Analysis = {
   columns: [intercept, treatment],
   effectModifier: null,
   pool: { tau2: 'REML', ci: 'HKSJ', level: 0.95, prediction: true, terms: ['treatment'] },
-  model: MODEL,
-  inference: { ci: 'wald', df: null, likelihoodRatio: false, proportionalHazards: null },
+  model: DEFAULT_MODEL,
+  inference: DEFAULT_INFERENCE,
   unsupported: null,
 };
 

@@ -23,6 +23,7 @@ const newTask = (over: Partial<Task> = {}): Task => ({
   plan,
   analysis,
   askedVariables: [],
+  ask: null,
   ...over,
 });
 const gateOf = (log: MessageLog, policy: Policy = DEFAULT_POLICY): Gate =>
@@ -60,7 +61,7 @@ const facts: DisclosureFacts = {
 };
 const draftOf = (over: Partial<DisclosureFacts> = {}, value: Partial<StageOneEstimate> = {}): Draft => ({
   payload: { $case: 'stageOneEstimate', value: { ...estimate, ...value } },
-  evidence: { kind: 'analysis-set', facts: { ...facts, ...over } },
+  evidence: { kind: 'analysis-set', facts: { ...facts, ...over }, set: '' },
 });
 const payloadOf = (released: Released): Payload => SiteMessage.decode(released.message.body).payload!;
 function ruleOf(released: Released): Rule {
@@ -117,7 +118,7 @@ test('a failure to fit is held to the same rules: its counts are about people to
     $case: 'stageOneFailure',
     value: { diagnosis: 'DIAGNOSIS_SEPARATION', terms: [1], counts },
   };
-  const evidence = { kind: 'analysis-set', facts: { ...facts, participants: 3 } } as const;
+  const evidence = { kind: 'analysis-set', facts: { ...facts, participants: 3 }, set: '' } as const;
   assert.equal(ruleOf(gateOf(log).release({ payload, evidence }, newTask())), Rule.RULE_PARTICIPANTS);
 });
 

@@ -27,6 +27,7 @@ const ask = (data: string, analyses: readonly string[] = ['a', 'b']): StudyQuest
   source: { data, map: null },
   plan: PLAN,
   analyses,
+  ownEstimates: true,
 });
 
 const INTERNAL = {

@@ -36,6 +36,7 @@ test('a problem among the rows that a plan selects comes with how many they are,
       source: { data, map: null },
       plan: planOf(population),
       analyses: ['effect'],
+      ownEstimates: true,
     });
   for (const [population, participants] of [
     ['id == 41', 1],

@@ -97,7 +97,9 @@ function rowsOf(data: StudyData, index: readonly number[]): StudyData {
             entry: takeOrNull(response.entry),
             stratum: response.stratum === null ? null : Int32Array.from(index, (i) => response.stratum![i]!),
           }
-        : { kind: response.kind, y: take(response.y) };
+        : response.kind === 'ordinal' || response.kind === 'repeated'
+          ? response
+          : { kind: response.kind, y: take(response.y) };
   return {
     ...data,
     n: index.length,

@@ -1,4 +1,5 @@
 import { activeArms, analysisFactors, designColumns, type Levels } from './columns.ts';
+import { DEFAULT_INFERENCE, DEFAULT_MODEL } from './defaults.ts';
 import { parseExpression } from './expression.ts';
 import { unsupportedReasons } from './families.ts';
 import { expandOutcome } from './outcome.ts';
@@ -81,39 +82,38 @@ function expandAnalysis(plan: WrittenPlan, analysis: WrittenAnalysis, levels: Le
     },
     model: modelSettings(analysis),
     inference: {
-      ci: inference.ci ?? (inference.df === undefined ? 'wald' : 't'),
-      df: inference.df ?? null,
-      likelihoodRatio: inference.likelihood_ratio ?? false,
-      proportionalHazards: inference.proportional_hazards ?? null,
+      ci: inference.ci ?? DEFAULT_INFERENCE.ci,
+      df: inference.df ?? DEFAULT_INFERENCE.df,
+      likelihoodRatio: inference.likelihood_ratio ?? DEFAULT_INFERENCE.likelihoodRatio,
+      proportionalHazards: inference.proportional_hazards ?? DEFAULT_INFERENCE.proportionalHazards,
     },
     unsupported: reasons.length === 0 ? null : reasons.join('; '),
   };
 }
 
 function modelSettings({ model }: WrittenAnalysis): ModelSettings {
-  const { link } = model;
+  const { link, time_varying: varying } = model;
+  const d = DEFAULT_MODEL;
   return {
-    link: link === 'identity' || link === 'log' || link === 'logit' ? link : null,
-    intercept: model.intercept ?? 'stratified',
-    treatmentEffect: model.treatment_effect ?? 'common',
-    correlated: model.correlated ?? true,
-    residual: model.residual ?? 'common',
-    estimation: model.estimation ?? 'REML',
-    quadrature: model.quadrature ?? 1,
-    thresholds: model.thresholds ?? 'common',
-    baseline: model.baseline ?? 'stratified',
-    frailty: model.frailty ?? null,
-    grid: model.grid ?? [],
-    penalty: model.penalty ?? null,
-    covariance: model.covariance ?? 'unstructured',
-    cuts: model.cuts ?? [],
-    knots: model.knots ?? [],
-    tau: model.tau ?? null,
-    contrast: model.contrast ?? 'difference',
+    link: link === 'identity' || link === 'log' || link === 'logit' ? link : d.link,
+    intercept: model.intercept ?? d.intercept,
+    treatmentEffect: model.treatment_effect ?? d.treatmentEffect,
+    correlated: model.correlated ?? d.correlated,
+    residual: model.residual ?? d.residual,
+    estimation: model.estimation ?? d.estimation,
+    quadrature: model.quadrature ?? d.quadrature,
+    thresholds: model.thresholds ?? d.thresholds,
+    baseline: model.baseline ?? d.baseline,
+    frailty: model.frailty ?? d.frailty,
+    grid: model.grid ?? d.grid,
+    penalty: model.penalty ?? d.penalty,
+    covariance: model.covariance ?? d.covariance,
+    cuts: model.cuts ?? d.cuts,
+    knots: model.knots ?? d.knots,
+    tau: model.tau ?? d.tau,
+    contrast: model.contrast ?? d.contrast,
     timeVarying:
-      model.time_varying === undefined
-        ? null
-        : { transform: model.time_varying.transform, cuts: model.time_varying.cuts ?? [] },
+      varying === undefined ? d.timeVarying : { transform: varying.transform, cuts: varying.cuts ?? [] },
   };
 }
 

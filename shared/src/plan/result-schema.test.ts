@@ -72,6 +72,8 @@ const oneStage: OneStageResult = {
   correlations: [],
   residual_variance: [],
   log_likelihood: null,
+  tests: [],
+  predicted: [],
   convergence: null,
   warnings: [],
 };

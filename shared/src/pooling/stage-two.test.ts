@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fromRows } from '../linalg/symmetric.ts';
+import { DEFAULT_INFERENCE, DEFAULT_MODEL } from '../plan/defaults.ts';
 import type { Warning } from '../plan/result-types.ts';
 import type { Analysis, DesignColumn, Pool } from '../plan/types.ts';
 import { stageTwo } from './stage-two.ts';
@@ -39,7 +40,9 @@ function analysis(
       terms: columns.map(({ term }) => term),
       ...pool,
     },
-    unsupported: null,
+    model: DEFAULT_MODEL,
+  inference: DEFAULT_INFERENCE,
+  unsupported: null,
   };
 }
 
