@@ -1,5 +1,7 @@
 import { BLOCK, addGradient, loadColumn, subtractInformation, workspace } from '../numerics/tile.ts';
 import { CompensatedSum, type Scaling } from './blocks.ts';
+import type { ConditionalObjective, Expansion } from './conditional.ts';
+import { addCumulants, type CoxRows } from './cox-expansion.ts';
 import { wrongResponse, type Family } from './family.ts';
 import { riskSets, type RiskSets } from './risk-sets.ts';
 import type { Evaluation, ModelOptions, Objective, Response, StudyData } from './types.ts';
@@ -33,8 +35,10 @@ export const cox: Family = {
   divergence: 'monotone-likelihood',
   nonevents: false,
 
-  objective: (data: StudyData, options: ModelOptions, scaling: Scaling | null): Objective =>
-    new PartialLikelihood(data, options, scaling),
+  objective: (data: StudyData, options: ModelOptions, scaling: Scaling | null): ConditionalObjective => {
+    const { rows, offset } = coxRows(data, options, scaling);
+    return new PartialLikelihood(rows, offset);
+  },
 
   nullModel: null,
 
@@ -46,8 +50,29 @@ function survival(response: Response): Extract<Response, { kind: 'time-to-event'
   return response.kind === 'time-to-event' ? response : wrongResponse('cox', response);
 }
 
-class PartialLikelihood implements Objective {
+/** A study's rows in the order of their risk sets, columns and offset with them, standardised or at least centred. */
+export function coxRows(
+  data: StudyData,
+  options: ModelOptions,
+  scaling: Scaling | null,
+): { readonly rows: CoxRows; readonly offset: Float64Array | null } {
+  const p = data.columns.length;
+  const sets = riskSets(survival(data.response));
+  const n = sets.rows.length;
+  const x = new Float64Array(p * n);
+  for (let j = 0; j < p; j++) {
+    const column = data.columns[j]!;
+    const centre = scaling === null ? meanOver(column, sets.rows) : scaling.centre[j]!;
+    gather(column, sets.rows, centre, scaling === null ? 1 : scaling.scale[j]!, x, j * n);
+  }
+  const offset = data.offset === null ? null : new Float64Array(n);
+  if (offset !== null) gather(data.offset!, sets.rows, 0, 1, offset, 0);
+  return { rows: { sets, efron: options.ties === 'efron', n, p, x }, offset };
+}
+
+class PartialLikelihood implements ConditionalObjective {
   readonly parameters: number;
+  readonly #rows: CoxRows;
   readonly #sets: RiskSets;
   readonly #efron: boolean;
   /** Number of rows that are ever at risk. */
@@ -71,32 +96,51 @@ class PartialLikelihood implements Objective {
   readonly #meanBlock: Float64Array;
   readonly #tiedBlock: Float64Array;
 
-  constructor(data: StudyData, options: ModelOptions, scaling: Scaling | null) {
-    const p = data.columns.length;
+  constructor(rows: CoxRows, offset: Float64Array | null) {
+    const { sets, n, p } = rows;
     this.parameters = p;
-    this.#efron = options.ties === 'efron';
-    this.#sets = riskSets(survival(data.response));
-    const { rows, times } = this.#sets;
-    const n = rows.length;
+    this.#rows = rows;
+    this.#efron = rows.efron;
+    this.#sets = sets;
     this.#n = n;
-    this.#x = new Float64Array(p * n);
-    for (let j = 0; j < p; j++) {
-      const column = data.columns[j]!;
-      const centre = scaling === null ? meanOver(column, rows) : scaling.centre[j]!;
-      gather(column, rows, centre, scaling === null ? 1 : scaling.scale[j]!, this.#x, j * n);
-    }
-    this.#offset = data.offset === null ? null : new Float64Array(n);
-    if (this.#offset !== null) gather(data.offset!, rows, 0, 1, this.#offset, 0);
+    this.#x = rows.x;
+    this.#offset = offset;
     this.#row = new Float64Array(n);
     this.#residual = new Float64Array(n);
-    this.#s0 = new Float64Array(times);
-    this.#hazard = new Float64Array(times + 1);
-    this.#tiedHazard = new Float64Array(times);
-    this.#q0 = new Float64Array(times);
-    this.#shift = new Float64Array(times);
-    this.#q2 = new Float64Array(times);
+    this.#s0 = new Float64Array(sets.times);
+    this.#hazard = new Float64Array(sets.times + 1);
+    this.#tiedHazard = new Float64Array(sets.times);
+    this.#q0 = new Float64Array(sets.times);
+    this.#shift = new Float64Array(sets.times);
+    this.#q2 = new Float64Array(sets.times);
     this.#meanBlock = new Float64Array(p * BLOCK);
     this.#tiedBlock = new Float64Array(p * BLOCK);
+  }
+
+  expand(phi: Float64Array, directions: readonly Float64Array[], order: 1 | 2, out: Expansion): void {
+    this.evaluate(phi, 2, out);
+    this.#risks(phi);
+    const n = this.#n;
+    const z = this.#along(directions);
+    const columns = directions.map((_, a) => z.subarray(a * n, (a + 1) * n));
+    addCumulants(this.#rows, this.#row, columns, order, out);
+  }
+
+  /** The same risk sets with the directions as columns, and η at φ as the offset. */
+  along(phi: Float64Array, directions: readonly Float64Array[]): Objective {
+    const eta = new Float64Array(this.#n);
+    this.#predict(phi, eta);
+    return new PartialLikelihood({ ...this.#rows, p: directions.length, x: this.#along(directions) }, eta);
+  }
+
+  /** Columns x'd. */
+  #along(directions: readonly Float64Array[]): Float64Array {
+    const n = this.#n;
+    const z = new Float64Array(directions.length * n);
+    directions.forEach((direction, a) =>
+      direction.forEach((value, j) => value !== 0 && axpy(value, this.#x, j * n, z, a * n, n)),
+    );
+    return z;
   }
 
   evaluate(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation): void {
@@ -128,13 +172,7 @@ class PartialLikelihood implements Objective {
   #risks(theta: Float64Array): number {
     const { groupStart, deaths, stratumStart } = this.#sets;
     const eta = this.#row;
-    if (this.#offset === null) eta.fill(0);
-    else eta.set(this.#offset);
-    for (let j = 0; j < theta.length; j++) {
-      for (let start = 0; start < this.#n; start += 1 << 14) {
-        axpy(theta[j]!, this.#x, j * this.#n + start, eta, start, Math.min(1 << 14, this.#n - start));
-      }
-    }
+    this.#predict(theta, eta);
     const linear = new CompensatedSum();
     for (let s = 0; s + 1 < stratumStart.length; s++) {
       const from = groupStart[stratumStart[s]!]!;
@@ -148,6 +186,16 @@ class PartialLikelihood implements Objective {
       exponentials(eta, from, to, largest);
     }
     return linear.total;
+  }
+
+  #predict(theta: Float64Array, eta: Float64Array): void {
+    if (this.#offset === null) eta.fill(0);
+    else eta.set(this.#offset);
+    for (let j = 0; j < theta.length; j++) {
+      for (let start = 0; start < this.#n; start += 1 << 14) {
+        axpy(theta[j]!, this.#x, j * this.#n + start, eta, start, Math.min(1 << 14, this.#n - start));
+      }
+    }
   }
 
   /** S0 at each event time, from the last backwards. */
