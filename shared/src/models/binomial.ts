@@ -3,6 +3,7 @@ import { logChoose } from '../numerics/log-gamma.ts';
 import { CompensatedSum, type BlockedDesign, type Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import { glmObjective, wrongResponse, type Family, type GlmHigher, type NullModel } from './family.ts';
+import { linkedBinomial, linkedIntercept, otherLink } from './links.ts';
 import type { Response, StudyData } from './types.ts';
 
 /**
@@ -12,7 +13,8 @@ import type { Response, StudyData } from './types.ts';
  * ℓ = Σ [kᵢηᵢ − mᵢ log(1 + e^ηᵢ) + log C(mᵢ, kᵢ)], U = X'(k − mμ), H = −X' diag(mμ(1 − μ)) X. For grouped
  * rows the binomial coefficient is included, as in R's logLik(glm); for 0/1 rows it is 0. Everything is
  * computed from e = exp(−|η|): μ = 1/(1 + e) or e/(1 + e), μ(1 − μ) = e/(1 + e)², and log(1 + e^η) = max(η,
- * 0) + log(1 + e), so that nothing overflows and no digits of small probabilities are lost.
+ * 0) + log(1 + e), so that nothing overflows and no digits of small probabilities are lost. Log and identity links:
+ * links.ts.
  */
 export const binomial: Family = {
   name: 'binomial',
@@ -21,8 +23,13 @@ export const binomial: Family = {
   divergence: 'separation',
   nonevents: true,
 
-  objective(data: StudyData, _options, scaling: Scaling | null): ConditionalObjective {
+  objective(data: StudyData, options, scaling: Scaling | null): ConditionalObjective {
     const { events, trials } = binary(data.response);
+    const link = otherLink(options, 'logit', ['log', 'identity']);
+    if (link !== null) {
+      const constant = trials === null ? 0 : coefficients(events, trials);
+      return linkedBinomial(data, scaling, options, link, { events, trials, constant });
+    }
     const higher: GlmHigher = (design, start, rows, third, fourth) =>
       higherRows(design, events, trials, start, rows, third, fourth);
     return trials === null
@@ -40,16 +47,19 @@ export const binomial: Family = {
     const { events, trials } = binary(data.response);
     const k = sum(events);
     const m = trials === null ? data.n : sum(trials);
+    const link = otherLink(options, 'logit', ['log', 'identity']);
     if (data.offset === null || k === 0 || k === m) {
       const value = (k === 0 ? 0 : k * Math.log(k / m)) + (k === m ? 0 : (m - k) * Math.log1p(-k / m));
       return {
         logLikelihood: value + (trials === null ? 0 : coefficients(events, trials)),
-        intercept: k === 0 || k === m ? 0 : Math.log(k / (m - k)),
+        intercept:
+          link !== null ? linkedIntercept(link, k, m, true) : k === 0 || k === m ? 0 : Math.log(k / (m - k)),
         dispersion: 1,
       };
     }
     const alone: StudyData = { ...data, columns: [new Float64Array(data.n).fill(1)], terms: ['(intercept)'] };
-    const fit = drive(newton(new Float64Array(1)), binomial.objective(alone, options, null));
+    const start = link === null ? 0 : linkedIntercept(link, k, m, true);
+    const fit = drive(newton(Float64Array.of(start)), binomial.objective(alone, options, null));
     return { logLikelihood: fit.evaluation.value, intercept: fit.theta[0]!, dispersion: 1 };
   },
 

@@ -1,4 +1,5 @@
-import { drive, newton } from '../numerics/newton.ts';
+import { drive } from '../numerics/newton.ts';
+import { trustRegion } from '../numerics/trust-region.ts';
 import { logFactorial } from '../numerics/log-gamma.ts';
 import { CompensatedSum, type Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
@@ -42,7 +43,7 @@ export const negativeBinomial: Family = {
     const limit = poisson.nullModel!(data, options);
     const alone: StudyData = { ...data, columns: [new Float64Array(data.n).fill(1)], terms: ['(intercept)'] };
     const start = Float64Array.of(limit.intercept, startingLogSize(counts(data.response)));
-    const fit = drive(newton(start), negativeBinomial.objective(alone, options, null));
+    const fit = drive(trustRegion(start), negativeBinomial.objective(alone, options, null));
     if (fit.status !== 'converged' || fit.evaluation.value < limit.logLikelihood) return limit;
     return { logLikelihood: fit.evaluation.value, intercept: fit.theta[0]!, dispersion: 1 };
   },

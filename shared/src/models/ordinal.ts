@@ -110,7 +110,10 @@ export function collapse(data: StudyData): StudyData {
   if (present.length === levels) return data;
   const position = new Int32Array(levels);
   present.forEach((k, at) => (position[k] = at));
-  return { ...data, response: { kind: 'ordinal', level: level.map((k) => position[k]!), levels: present.length } };
+  return {
+    ...data,
+    response: { kind: 'ordinal', level: level.map((k) => position[k]!), levels: present.length },
+  };
 }
 
 const block = (): Float64Array => new Float64Array(BLOCK);
@@ -179,7 +182,11 @@ class CumulativeLogit implements ConditionalObjective {
     const eta = this.#predictor(phi, true);
     const z = directions.map((direction) => this.#predictor(direction, false));
     const { n } = this.#data;
-    const evaluate = (c: Float64Array, order: 0 | 1 | 2, { gradient, hessian, ...out }: Evaluation): number => {
+    const evaluate = (
+      c: Float64Array,
+      order: 0 | 1 | 2,
+      { gradient, hessian, ...out }: Evaluation,
+    ): number => {
       const at = tau.map((value, k) => shifts.reduce((sum, shift, a) => sum + c[a]! * shift[k]!, value));
       gradient.fill(0);
       hessian.fill(0);
@@ -190,7 +197,8 @@ class CumulativeLogit implements ConditionalObjective {
         const move = shifts.map((shift) => shift[k]! - shift[k - 1]!);
         for (let a = 0; a < move.length; a++) {
           gradient[a]! += this.#counts[k]! * first * move[a]!;
-          for (let b = 0; b <= a; b++) hessian[packedIndex(a, b)]! += this.#counts[k]! * second * move[a]! * move[b]!;
+          for (let b = 0; b <= a; b++)
+            hessian[packedIndex(a, b)]! += this.#counts[k]! * second * move[a]! * move[b]!;
         }
       }
       if (value.total === -Infinity) return value.total;
@@ -228,7 +236,12 @@ class CumulativeLogit implements ConditionalObjective {
   }
 
   /** Value, gradient, Hessian (depth ≥ 2); `more` after each block's derivatives. */
-  #pass(theta: Float64Array, depth: number, out: Evaluation, more: ((start: number, rows: number) => void) | null): void {
+  #pass(
+    theta: Float64Array,
+    depth: number,
+    out: Evaluation,
+    more: ((start: number, rows: number) => void) | null,
+  ): void {
     const design = this.#design;
     const tau = this.#thresholds(theta);
     const first = this.#anchored ? 1 : 0;
@@ -255,7 +268,13 @@ class CumulativeLogit implements ConditionalObjective {
         const { residual } = design;
         for (let k = 0; k < rows; k++) residual[k] = -(upper[0]![k]! + lower[0]![k]!);
         design.addGradient(rows, out.gradient);
-        this.#addThresholds(upper[0]!, lower[0]!, start, rows, (t, sum) => (out.gradient[this.#p + t]! += sum));
+        this.#addThresholds(
+          upper[0]!,
+          lower[0]!,
+          start,
+          rows,
+          (t, sum) => (out.gradient[this.#p + t]! += sum),
+        );
       }
       if (depth >= 2) {
         weightUpper.set(upper[1]!.subarray(0, rows));

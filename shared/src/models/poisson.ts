@@ -2,13 +2,14 @@ import { logFactorial } from '../numerics/log-gamma.ts';
 import { CompensatedSum, type BlockedDesign, type Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import { glmObjective, wrongResponse, type Family, type NullModel } from './family.ts';
+import { identityPoisson, linkedIntercept, otherLink } from './links.ts';
 import type { Response, StudyData } from './types.ts';
 
 /**
  * Poisson model of counts with a log link: log μᵢ = ηᵢ = xᵢ'β + offsetᵢ; an exposure enters as offset
  * log(exposure).
  *
- * ℓ = Σ [yᵢηᵢ − μᵢ − log yᵢ!], U = X'(y − μ), H = −X' diag(μ) X, as R's glm.
+ * ℓ = Σ [yᵢηᵢ − μᵢ − log yᵢ!], U = X'(y − μ), H = −X' diag(μ) X, as R's glm. Identity link: links.ts.
  */
 export const poisson: Family = {
   name: 'poisson',
@@ -17,8 +18,10 @@ export const poisson: Family = {
   divergence: 'separation',
   nonevents: false,
 
-  objective(data: StudyData, _options, scaling: Scaling | null): ConditionalObjective {
+  objective(data: StudyData, options, scaling: Scaling | null): ConditionalObjective {
     const y = counts(data.response);
+    if (otherLink(options, 'log', ['identity']) !== null)
+      return identityPoisson(data, scaling, options, y, -factorials(y));
     return glmObjective(
       data,
       scaling,
@@ -29,7 +32,7 @@ export const poisson: Family = {
   },
 
   /** Closed form: μ = rate·exp(offset), rate = Σy / Σexp(offset). */
-  nullModel(data: StudyData): NullModel {
+  nullModel(data: StudyData, options): NullModel {
     const y = counts(data.response);
     const { n, offset } = data;
     let events = 0;
@@ -46,12 +49,14 @@ export const poisson: Family = {
       exposure += Math.exp(o - shift);
       weighted.add(y[i]! * o);
     }
-    if (events === 0) return { logLikelihood: 0, intercept: 0, dispersion: 1 };
+    const link = otherLink(options, 'log', ['identity']);
+    const start = link === null ? 0 : linkedIntercept(link, events, exposure * Math.exp(shift), false);
+    if (events === 0) return { logLikelihood: 0, intercept: start, dispersion: 1 };
     const intercept = Math.log(events / exposure) - shift;
     weighted.add(events * intercept);
     weighted.add(-events);
     weighted.add(-factorials(y));
-    return { logLikelihood: weighted.total, intercept, dispersion: 1 };
+    return { logLikelihood: weighted.total, intercept: link === null ? intercept : start, dispersion: 1 };
   },
 
   events: counts,

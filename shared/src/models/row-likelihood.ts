@@ -129,12 +129,17 @@ export function rowObjective(
   }
 
   /** Xd of all rows; kept while the directions are the same ones. */
-  let kept: { readonly directions: readonly Float64Array[]; readonly z: readonly Float64Array[] } | null = null;
+  let kept: { readonly directions: readonly Float64Array[]; readonly z: readonly Float64Array[] } | null =
+    null;
   function movements(directions: readonly Float64Array[]): readonly Float64Array[] {
     if (directions.some((direction) => direction[p] !== 0)) {
-      throw new ConcordatError('numerics/invalid-input', 'a random effect cannot move a dispersion parameter');
+      throw new ConcordatError(
+        'numerics/invalid-input',
+        'a random effect cannot move a dispersion parameter',
+      );
     }
-    const same = (d: Float64Array, a: number): boolean => d.every((value, j) => value === kept!.directions[a]?.[j]);
+    const same = (d: Float64Array, a: number): boolean =>
+      d.every((value, j) => value === kept!.directions[a]?.[j]);
     if (kept === null || kept.directions.length !== directions.length || !directions.every(same)) {
       const z = directions.map((direction) => {
         const column = new Float64Array(n);
