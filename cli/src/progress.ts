@@ -53,6 +53,8 @@ function plainLines(event: ProgressEvent): readonly string[] {
     case 'round':
       return [`round ${event.round} (${event.name}): ${event.answered} of ${event.tasks} answers`];
     case 'answer':
+      // A fit asks every site again and again: its rounds are shown, not each of their answers.
+      if (event.type === 'objectiveValue') return [];
       return [
         `round ${event.round}: ${event.study}${event.analysis === '' ? '' : `, ${event.analysis}`}: ${words(event.type)} (${event.answered} of ${event.tasks})`,
       ];

@@ -1,5 +1,5 @@
 /** What a run found, in a few lines for a terminal. */
-import type { AnalysisResult, PooledTerm, Result } from '@concordat/shared/plan/result-types.ts';
+import type { AnalysisResult, OneStageResult, PooledTerm, Result } from '@concordat/shared/plan/result-types.ts';
 
 interface Finished {
   readonly result: Result;
@@ -29,7 +29,12 @@ export function summary({ result, out, log, problems = [] }: Finished): readonly
 function analysisLines(id: string, analysis: AnalysisResult): readonly string[] {
   if (analysis.status !== 'done')
     return [`${id}: ${analysis.status}: ${analysis.reason?.message ?? 'no reason given'}`];
-  const pooled = analysis.approach === 'two-stage' ? analysis.pooled : [];
+  // A study's own intercept is in the result and the report; there may be hundreds.
+  const pooled =
+    analysis.approach === 'two-stage'
+      ? analysis.pooled
+      : analysis.coefficients.filter(({ term }) => !/^\(intercept\)|^stratified\(|^threshold\[/.test(term));
+  const fit = analysis.approach === 'one-stage' ? fitLines(analysis) : [];
   const used = analysis.studies.filter(({ status }) => status === 'included').length;
   const others = analysis.studies
     .filter(({ status }) => status !== 'included')
@@ -38,11 +43,23 @@ function analysisLines(id: string, analysis: AnalysisResult): readonly string[] 
   return [
     `${id}: ${analysis.measure}, ${used} of ${analysis.studies.length} studies`,
     ...pooled.map((term) => `    ${termLine(term, ratio ? analysis.measure.slice(4) : null)}`),
+    ...fit,
     ...others,
   ];
 }
 
-function termLine({ term, estimate, se, ci, p }: PooledTerm, ratio: string | null): string {
+function fitLines({ random_effects: effects, convergence, warnings }: OneStageResult): readonly string[] {
+  const variances = effects.map(
+    ({ term, variance }) => `${term} ${variance === null ? 'not computed' : short(variance)}`,
+  );
+  return [
+    ...(variances.length === 0 ? [] : [`    variance between studies: ${variances.join(', ')}`]),
+    ...(convergence === null ? [] : [`    ${convergence.rounds} rounds`]),
+    ...warnings.map(({ message }) => `    warning: ${message}`),
+  ];
+}
+
+function termLine({ term, estimate, se, ci, p }: Omit<PooledTerm, 'prediction'>, ratio: string | null): string {
   if (estimate === null || se === null) return `${term}: not computed`;
   const interval = ci === null ? '' : ` [${short(ci[0])}, ${short(ci[1])}]`;
   const exponentiated =

@@ -26,8 +26,9 @@ export function emptyExpansion(p: number, q: number): Expansion {
   return { ...emptyEvaluation(p), third: matrices(q), fourth: matrices(packedLength(q)) };
 }
 
-/** An objective as a conditional log-likelihood, all of it from `evaluate`. */
-export function conditional(objective: Objective): ConditionalObjective {
+/** An objective as a conditional log-likelihood: itself where it is one, else all of it from `evaluate`. */
+export function conditional(objective: Objective | ConditionalObjective): ConditionalObjective {
+  if ('expand' in objective) return objective;
   return {
     parameters: objective.parameters,
     evaluate: (theta, order, out) => objective.evaluate(theta, order, out),

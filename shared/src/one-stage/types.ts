@@ -163,7 +163,7 @@ export interface FittedTest {
 }
 
 export interface OneStageWarning {
-  readonly code: 'boundary' | 'profile-limit' | 'singular-information' | 'perfect-correlation';
+  readonly code: 'boundary' | 'profile-limit' | 'singular-information' | 'perfect-correlation' | 'no-degrees-of-freedom';
   readonly terms: readonly string[];
 }
 

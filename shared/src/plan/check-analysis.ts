@@ -145,9 +145,6 @@ function familyOptionFindings(
     if (values?.some((value, i) => i > 0 && value <= values[i - 1]!) === true)
       report(key, `\`${key}\` do not increase`, 'write them in increasing order');
   }
-  if (model.baseline === 'shared' && model.family === 'cox' && (model.grid === undefined || model.frailty === undefined)) {
-    report('baseline', 'a shared baseline without `grid` and `frailty`', 'write `frailty: gamma` and `grid: [t1, t2, …]`');
-  }
   if (model.grid !== undefined && model.baseline !== 'shared')
     report('grid', 'a time grid beside baselines stratified by study', 'write `baseline: shared`, or remove it');
   if (model.penalty !== undefined && (model.intercept === 'random' || model.treatment_effect === 'random'))

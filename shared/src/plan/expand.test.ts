@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_INFERENCE, DEFAULT_MODEL } from './defaults.ts';
 import { expandPlan, undeclaredFactors } from './expand.ts';
 import { parsePlan } from './parse.ts';
 import type { Analysis, Code, ExpandedPlan } from './types.ts';
@@ -63,6 +64,8 @@ test('a Cox model has no intercept; defaults are filled in', () => {
     columns: [{ term: 'treatment', role: 'treatment', product: [{ kind: 'treatment', arm: 1 }] }],
     effectModifier: null,
     pool: { tau2: 'REML', ci: 'normal', level: 0.95, prediction: true, terms: ['treatment'] },
+    model: DEFAULT_MODEL,
+    inference: DEFAULT_INFERENCE,
     unsupported: null,
   });
   const plan = expand(
@@ -214,13 +217,13 @@ analyses:
   - {id: b, approach: one-stage, model: {family: cox, adjust: [factor(k)]}}
 `;
   const plan = parsePlan(text, 'plan.yaml');
-  assert.deepEqual(undeclaredFactors(plan), ['h', 'm']);
-  const early = expandPlan(plan, { h: ['x', 'y'] });
+  assert.deepEqual(undeclaredFactors(plan), ['h', 'm', 'k']);
+  const early = expandPlan(plan, { h: ['x', 'y'], k: [1, 2] });
   assert.deepEqual(early.undeclared, ['m']);
   assert.deepEqual(terms(early.analyses[0]!), ['treatment', 'factor(g)1', 'factor(h)y']);
-  const late = expandPlan(plan, { h: ['x', 'y'], m: [1, 2], other: ['p', 'q'] });
+  const late = expandPlan(plan, { h: ['x', 'y'], m: [1, 2], k: [1, 2], other: ['p', 'q'] });
   assert.deepEqual(late.undeclared, []);
-  assert.deepEqual(late.levels, { g: [0, 1], h: ['x', 'y'], m: [1, 2] });
+  assert.deepEqual(late.levels, { g: [0, 1], h: ['x', 'y'], m: [1, 2], k: [1, 2] });
   assert.equal(terms(late.analyses[0]!).at(-1), 'treatment:factor(m)2.within');
 });
 
@@ -241,22 +244,22 @@ test('what this version cannot compute is named, with what to use instead, besid
   const plan = (outcome: string, analysis: string): Analysis =>
     expand(`${ONE_ARM}outcome: ${outcome}\nanalyses:\n  - {id: a, approach: ${analysis}}\n`).analyses[0]!;
   const cases: readonly (readonly [string, string, RegExp])[] = [
-    ['{kind: continuous, variable: y}', 'one-stage, model: {family: gaussian}', /`approach: two-stage`/],
     [
       '{kind: continuous, variable: y}',
       'two-stage, model: {family: gaussian, link: log}',
       /canonical `identity`/,
     ],
-    ['{kind: count, variable: y}', 'two-stage, model: {family: negative-binomial}', /`poisson`/],
-    [
-      '{kind: ordinal, variable: y, levels: [1, 2, 3]}',
-      'two-stage, model: {family: ordinal}',
-      /binary outcome/,
-    ],
+    ['{kind: binary, variable: y}', 'two-stage, model: {family: binomial, link: log}', /`approach: one-stage`/],
+    ['{kind: binary, variable: y}', 'one-stage, model: {family: binomial, link: probit}', /canonical `logit`/],
     [
       '{kind: repeated, variable: y, subject: i, visit: v, visits: [1, 2]}',
-      'two-stage, model: {family: gaussian}',
-      /one visit/,
+      'one-stage, model: {family: gaussian, treatment_effect: random}',
+      /`treatment_effect: common`/,
+    ],
+    [
+      '{kind: time-to-event, time: t, event: d}',
+      'one-stage, model: {family: cox, baseline: shared, frailty: gamma}',
+      /`grid: /,
     ],
     [
       '{kind: continuous, variable: y}',
@@ -279,6 +282,50 @@ test('what this version cannot compute is named, with what to use instead, besid
       .unsupported,
     null,
   );
-  const both = plan('{kind: count, variable: y}', 'one-stage, model: {family: negative-binomial}');
-  assert.match(both.unsupported!, /two-stage.*; .*poisson/);
+  assert.equal(
+    plan('{kind: binary, variable: y}', 'one-stage, model: {family: binomial, link: log}').unsupported,
+    null,
+  );
+});
+
+test('one stage separates within- from across-trial information, and centres a random treatment effect beside study intercepts', () => {
+  const expanded = expand(
+    `${ONE_ARM}${OUTCOMES.binomial}analyses:
+  - {id: a, approach: one-stage, model: {family: binomial, treatment_effect: random, adjust: [w, stratified(b)]}, effect_modifier: {variable: x}}
+`,
+  ).analyses[0]!;
+  assert.deepEqual(
+    expanded.columns.map(({ term, role, stratified }) => [term, role, stratified ?? false]),
+    [
+      ['(intercept)', 'intercept', true],
+      ['treatment', 'treatment', false],
+      ['w', 'adjust', false],
+      ['stratified(b)', 'adjust', true],
+      ['x', 'modifier', false],
+      ['treatment:x.within', 'within', false],
+      ['treatment:x.across', 'across', false],
+    ],
+  );
+  assert.deepEqual(expanded.columns[1]!.product, [{ kind: 'treatment', arm: 1, centred: true }]);
+  assert.deepEqual(expanded.columns[6]!.product, [
+    { kind: 'treatment', arm: 1 },
+    { kind: 'study-mean', of: { kind: 'linear', variable: 'x', centred: false } },
+  ]);
+});
+
+test('of a repeated outcome every column stands once a visit, with study × visit means', () => {
+  const expanded = expand(
+    `${ONE_ARM}outcome: {kind: repeated, variable: y, subject: i, visit: v, visits: [3, 5]}
+analyses:
+  - {id: a, approach: one-stage, model: {family: gaussian, adjust: [b]}}
+`,
+  ).analyses[0]!;
+  assert.deepEqual(terms(expanded), [
+    '(intercept):factor(v)3',
+    '(intercept):factor(v)5',
+    'treatment:factor(v)3',
+    'treatment:factor(v)5',
+    'b:factor(v)3',
+    'b:factor(v)5',
+  ]);
 });

@@ -106,6 +106,12 @@ export function unsupportedReasons(
       'random study effects beside a covariance between visits are not computed by this version; use `intercept: stratified` and `treatment_effect: common`, or `approach: two-stage`',
     );
   }
+  if (family === 'cox' && analysis.model.baseline === 'shared') {
+    if (analysis.model.grid === undefined)
+      reasons.push('a shared baseline needs the times that end its intervals; name them: `grid: [t1, t2, …]`');
+    if (analysis.model.frailty === undefined)
+      reasons.push('a shared baseline without a frailty of studies is not computed; write `frailty: gamma` or `gaussian`, or `baseline: stratified`');
+  }
   for (const variable of unnamedKnots(analysis)) {
     reasons.push(
       `knots at quantiles of \`${variable}\` would differ between studies; name them: \`rcs(${variable}, [k1, k2, k3])\``,
