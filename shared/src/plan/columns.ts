@@ -73,7 +73,7 @@ function termColumns(term: Term, levels: Levels, centred = false): TermColumn[] 
  *
  * In one stage the study's mean itself, times the treatment, carries the across-trial information; `treatment` is then
  * the effect where that mean is 0. Where study intercepts are stratified and the treatment effect is random, the
- * treatment's column is centred within study (Riley et al., Stat Med 2020;39:2536). Of a repeated outcome every column
+ * treatment's column is centred within study (Riley et al., Stat Med 2020;39:2536), but for REML, which does not depend on it. Of a repeated outcome every column
  * stands once a visit.
  */
 export function designColumns(
@@ -90,7 +90,10 @@ export function designColumns(
   const modifier = termColumns(modifierTerm(analysis), levels, separate);
   const spanned = new Set(adjust.map(spanKey));
   const ownIntercept = oneStage && stratifiedIntercept(analysis);
-  const centred = ownIntercept && hasIntercept(analysis) && analysis.model.treatment_effect === 'random';
+  const { family, estimation, treatment_effect } = analysis.model;
+  const restricted = family === 'gaussian' && estimation !== 'ML';
+  const centred =
+    ownIntercept && hasIntercept(analysis) && treatment_effect === 'random' && !restricted;
   const columns: DesignColumn[] = [];
   if (hasIntercept(analysis)) {
     columns.push({
