@@ -5,7 +5,10 @@ import type { Family } from './family.ts';
 import { gaussian } from './gaussian.ts';
 import { negativeBinomial } from './negative-binomial.ts';
 import { ordinal } from './ordinal.ts';
+import { piecewiseExponential } from './piecewise-exponential.ts';
 import { poisson } from './poisson.ts';
+import { roystonParmar } from './royston-parmar.ts';
+import { weibull } from './weibull.ts';
 
 /** Every model family, one line each. */
 export const families: Readonly<Record<FamilyName, Family>> = {
@@ -15,4 +18,7 @@ export const families: Readonly<Record<FamilyName, Family>> = {
   'negative-binomial': negativeBinomial,
   ordinal,
   cox,
+  weibull,
+  'piecewise-exponential': piecewiseExponential,
+  'royston-parmar': roystonParmar,
 };
