@@ -147,7 +147,7 @@ function insert(spec: OneStageSpec, theta: Float64Array, own: Float64Array): Flo
   return psi;
 }
 
-const effectsLength = (spec: OneStageSpec, m: number): number => {
+export const effectsLength = (spec: OneStageSpec, m: number): number => {
   const s = spec.stratified.length;
   return s + packedLength(s) + s * m + spec.treatment.length + 2 * spec.random.length;
 };
@@ -266,7 +266,7 @@ function isConcave({ options }: OneStageSpec): boolean {
   return ['binomial', 'poisson', 'cox'].includes(options.family) && (options.link ?? null) === null;
 }
 
-function readEffects(spec: OneStageSpec, m: number, values: Float64Array): StudyEffects {
+export function readEffects(spec: OneStageSpec, m: number, values: Float64Array): StudyEffects {
   const s = spec.stratified.length;
   const q = spec.random.length;
   let at = 0;
