@@ -43,7 +43,7 @@ export const roystonParmar: Family = {
     const late = entry === null ? new Int32Array(0) : rowsWhere(entry, (t) => t > 0);
     const delta = take(event, observed);
     const whole = besides(scaling, p, extras, p);
-    const spline = (at: Float64Array, rows: Int32Array): StudyData => ({
+    const rowsAt = (at: Float64Array, rows: Int32Array): StudyData => ({
       ...data,
       n: rows.length,
       columns: [
@@ -71,8 +71,8 @@ export const roystonParmar: Family = {
       positions,
     });
     const exits: GlmBlock = (design, start, size) => poissonRows(design, delta, start, size);
-    const parts = [part(spline(time, observed), all, whole, exits, higherRows)];
-    if (late.length > 0) parts.push(part(spline(entry!, late), all, whole, entered, higherRows));
+    const parts = [part(rowsAt(time, observed), all, whole, exits, higherRows)];
+    if (late.length > 0) parts.push(part(rowsAt(entry!, late), all, whole, entered, higherRows));
     parts.push(part(slopes, all.slice(p + 1), besides(null, 0, extras - 1), logarithms, higherLogarithms));
     let constant = 0;
     for (const i of events) constant -= Math.log(time[i]!);
