@@ -194,6 +194,10 @@ const WARNINGS: Readonly<
     code: 'profile-limit',
     message: 'the profile likelihood of {} does not fall far enough for both limits of an interval',
   },
+  'no-degrees-of-freedom': {
+    code: 'no-degrees-of-freedom',
+    message: 'degrees of freedom cannot be computed for {}: a variance is at its boundary, or the fit is not by REML; intervals are normal',
+  },
   'singular-information': {
     code: 'singular-information',
     message: 'the information on {} is singular, so that no standard error can be given',

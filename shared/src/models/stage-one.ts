@@ -2,8 +2,6 @@ import { ConcordatError } from '../errors.ts';
 import {
   cholesky,
   inverseFromCholesky,
-  packedIndex,
-  packedLength,
   pivotedRank,
   solveCholesky,
 } from '../linalg/symmetric.ts';
@@ -12,7 +10,8 @@ import { diagnoseData } from './diagnose.ts';
 import type { Family, NullModel } from './family.ts';
 import { interceptAlone, logLikelihood } from './gaussian.ts';
 import { families } from './registry.ts';
-import { SAMPLE_ROWS, everyRow, standardise, strideFor, type Standardised } from './standardise.ts';
+import { SAMPLE_ROWS, everyRow, original, standardise, strideFor, type Standardised } from './standardise.ts';
+import { fitWithExtra } from './stage-one-extra.ts';
 import type {
   Diagnosis,
   DiagnosisCode,
@@ -57,6 +56,7 @@ export function fitStageOne(
   treatmentTerms: readonly number[],
 ): StageOneOutcome {
   const family = families[options.family];
+  if (family.extra !== undefined) return fitWithExtra(family, data, options, treatmentTerms);
   const refused = diagnoseData(family, data, treatmentTerms);
   if (refused !== null) return notEstimable(refused.code, refused.terms);
 
@@ -285,41 +285,4 @@ function outcome(
     rounds: fit.rounds,
     badlyScaled: scaling.badlyScaled,
   };
-}
-
-/**
- * From standardised to the original columns: β = Tγ, V = T Vγ T', T the identity over s but for the
- * intercept's row −c/s.
- */
-function original(
-  gamma: Float64Array,
-  covariance: Float64Array,
-  { centre, scale, intercept }: Standardised,
-  factor: number,
-): { estimates: Float64Array; vcov: Float64Array } {
-  const q = gamma.length;
-  const estimates = gamma.map((value, j) => value / scale[j]!);
-  // Row i of T: at most all of the intercept's entries, one elsewhere.
-  const weight = (i: number, j: number) =>
-    i === j ? 1 / scale[j]! : i === intercept ? -centre[j]! / scale[j]! : 0;
-  if (intercept >= 0) {
-    for (let j = 0; j < q; j++) {
-      if (j !== intercept) estimates[intercept]! += weight(intercept, j) * gamma[j]!;
-    }
-  }
-  const vcov = new Float64Array(packedLength(q));
-  for (let i = 0; i < q; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = 0;
-      for (let k = 0; k < q; k++) {
-        if (k !== i && i !== intercept) continue;
-        for (let m = 0; m < q; m++) {
-          if (m !== j && j !== intercept) continue;
-          sum += weight(i, k) * weight(j, m) * covariance[packedIndex(k, m)]!;
-        }
-      }
-      vcov[packedIndex(i, j)] = factor * sum;
-    }
-  }
-  return { estimates, vcov };
 }

@@ -1,4 +1,5 @@
 import { ConcordatError } from '../errors.ts';
+import { packedIndex, packedLength } from '../linalg/symmetric.ts';
 import { onesOf, type Scaling } from './blocks.ts';
 import type { StudyData } from './types.ts';
 
@@ -138,4 +139,41 @@ function moments(column: Float64Array, stride: number): { mean: number; sd: numb
     varies ||= column[i] !== origin;
   }
   return { mean, sd: varies ? Math.sqrt(Math.max(0, squares - (rest * rest) / count) / count) : 0 };
+}
+
+/**
+ * From standardised to the original columns: β = Tγ, V = T Vγ T', T the identity over s but for the
+ * intercept's row −c/s.
+ */
+export function original(
+  gamma: Float64Array,
+  covariance: Float64Array,
+  { centre, scale, intercept }: Standardised,
+  factor: number,
+): { estimates: Float64Array; vcov: Float64Array } {
+  const q = gamma.length;
+  const estimates = gamma.map((value, j) => value / scale[j]!);
+  // Row i of T: at most all of the intercept's entries, one elsewhere.
+  const weight = (i: number, j: number) =>
+    i === j ? 1 / scale[j]! : i === intercept ? -centre[j]! / scale[j]! : 0;
+  if (intercept >= 0) {
+    for (let j = 0; j < q; j++) {
+      if (j !== intercept) estimates[intercept]! += weight(intercept, j) * gamma[j]!;
+    }
+  }
+  const vcov = new Float64Array(packedLength(q));
+  for (let i = 0; i < q; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = 0;
+      for (let k = 0; k < q; k++) {
+        if (k !== i && i !== intercept) continue;
+        for (let m = 0; m < q; m++) {
+          if (m !== j && j !== intercept) continue;
+          sum += weight(i, k) * weight(j, m) * covariance[packedIndex(k, m)]!;
+        }
+      }
+      vcov[packedIndex(i, j)] = factor * sum;
+    }
+  }
+  return { estimates, vcov };
 }

@@ -22,6 +22,8 @@ export interface TrustRegionOptions {
   readonly tolerance?: number;
   /** Questions asked before giving up. */
   readonly maxRounds?: number;
+  /** Longest step of each coordinate that can be right; a longer one, which a flat direction asks for, is damped. */
+  readonly longest?: Float64Array;
 }
 
 const TOLERANCE = 1e-18;
@@ -75,7 +77,13 @@ export function* trustRegion(start: Float64Array, options: TrustRegionOptions = 
 
     for (let next: Evaluation | null = null; next === null;) {
       if (rounds >= maxRounds) return end('iteration-limit');
-      const trial = model.step(radius);
+      let trial = model.step(radius);
+      // A shorter radius shortens flat directions most, so that a few tries suffice.
+      for (let share = shareWithin(trial, options.longest), k = 0; share < 1 && k < 30; k++) {
+        radius = trial.length * Math.max(share, 0.1);
+        trial = model.step(radius);
+        share = shareWithin(trial, options.longest);
+      }
       const candidate = plus(theta, trial.step);
       const evaluation: Evaluation = yield { theta: candidate.slice(), order: 2 };
       rounds++;
@@ -100,6 +108,15 @@ export function* trustRegion(start: Float64Array, options: TrustRegionOptions = 
       }
     }
   }
+}
+
+/** Share of a step that keeps every coordinate within its longest; 1 where all are. */
+function shareWithin({ step }: Step, longest: Float64Array | undefined): number {
+  let share = 1;
+  longest?.forEach((most, j) => {
+    if (Math.abs(step[j]!) > most) share = Math.min(share, most / Math.abs(step[j]!));
+  });
+  return share;
 }
 
 interface Step {

@@ -45,6 +45,12 @@ export const likelihoodModel: OneStageModel = { program, study };
 
 /** A standard deviation (or part of one) below this share of an outcome's natural unit is at the boundary. */
 const BOUNDARY = 1e-4;
+/**
+ * Longest steps of a standardised parameter and of a random effect's standard deviation, on the scale of a linear predictor:
+ * far from the maximum the likelihood is nearly flat in a standard deviation.
+ */
+const LONGEST_STEP = 3;
+const LONGEST_DEVIATION_STEP = 0.5;
 /** Of a squared column length, what the columns before it leave: below, it is aliased. */
 const ALIASED = 1e-11;
 /** A coefficient per standard deviation that no fit without a divergence comes near. */
@@ -165,17 +171,23 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     (objective: Ask['objective']): AskAt =>
     (theta) => ({ objective, theta, order: 2, length: evaluationLength(m), gather: 'sum' });
   const askAt = askFor('log-likelihood');
-  const optimiser: (from: Float64Array) => Optimiser = lambdas > 0 || !isConcave(spec) ? trustRegion : newton;
+  const longest = new Float64Array(m).fill(LONGEST_STEP).fill(LONGEST_DEVIATION_STEP, common.length);
+  const optimiser =
+    (fixed: readonly number[]) =>
+    (from: Float64Array): Optimiser =>
+      lambdas > 0 || !isConcave(spec)
+        ? trustRegion(from, { longest: longest.filter((_, k) => !fixed.includes(k)) })
+        : newton(from);
 
   let rounds = 0;
   let from: Float64Array = start;
   if (lambdas > 0 && spec.points > 1) {
-    const first: Maximum = yield* maximise(optimiser, start, askFor('laplace-log-likelihood'));
+    const first: Maximum = yield* maximise(optimiser([]), start, askFor('laplace-log-likelihood'));
     rounds += first.rounds;
     if (first.status !== 'converged') return failed(spec, common, first, rounds);
     from = first.theta;
   }
-  const fit: Maximum = yield* maximise(optimiser, from, askAt);
+  const fit: Maximum = yield* maximise(optimiser([]), from, askAt);
   rounds += fit.rounds;
   if (fit.status !== 'converged') return failed(spec, common, fit, rounds);
   if (fit.theta.some((value, k) => k < common.length && common[k]! < spec.columns && common[k] !== spec.intercept && Math.abs(value) > ENORMOUS))
@@ -200,7 +212,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     for (const { term, k } of tested) {
       const at = psi.slice();
       at[k] = 0;
-      const restricted: Maximum = yield* maximise(optimiser, at, askAt, [k]);
+      const restricted: Maximum = yield* maximise(optimiser([k]), at, askAt, [k]);
       rounds += restricted.rounds;
       const statistic = restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;
       tests.push({
