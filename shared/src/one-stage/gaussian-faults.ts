@@ -1,6 +1,12 @@
-import { cholesky, inverseFromCholesky, packedIndex, packedLength, pivotedRank } from '../linalg/symmetric.ts';
+import {
+  cholesky,
+  inverseFromCholesky,
+  packedIndex,
+  packedLength,
+  pivotedRank,
+} from '../linalg/symmetric.ts';
 import { unpack } from './gaussian-matrices.ts';
-import { ALIASED, sumsOf, type StudyAnswer, type StudySums } from './gaussian-sums.ts';
+import { ALIASED, subset, sumsOf, type StudyAnswer, type StudySums } from './gaussian-sums.ts';
 import type { OneStageFailureCode, OneStageSpec } from './types.ts';
 
 /** Below this share of the sum of squares, a residual sum of squares is rounding. */
@@ -39,19 +45,33 @@ export function faultOf(
   });
   const c = sums.common.length;
   const { dependent } = pivotedRank(total.slice(0, packedLength(c)), ALIASED, reference);
-  if (dependent.length > 0) return fault('rank-deficient', dependent.map((k) => sums.common[k]!));
+  if (dependent.length > 0)
+    return fault(
+      'rank-deficient',
+      dependent.map((k) => sums.common[k]!),
+    );
   if (sums.n <= sums.p) return fault('too-few-participants');
 
-  const level = spec.intercept < 0 ? 0 : Math.max(...answers.map(({ origin }) => Math.abs(origin ?? theta[spec.intercept]!)));
+  const level =
+    spec.intercept < 0
+      ? 0
+      : Math.max(...answers.map(({ origin }) => Math.abs(origin ?? theta[spec.intercept]!)));
   const noise = (8 * Number.EPSILON * level) ** 2;
-  const squares = swept(total, Array.from({ length: c }, (_, k) => k), [c])[0]!;
+  const squares = swept(
+    total,
+    Array.from({ length: c }, (_, k) => k),
+    [c],
+  )[0]!;
   if (!(squares > ROUNDING * reference[c]! + sums.n * noise)) return fault('no-variation');
 
   const q = spec.random.length;
   const informative = new Int32Array(q);
   let free = 0;
-  sums.studies.forEach((study) => {
-    const { rank, dependent: determined } = pivotedRank(ownAndRandom(study, answersProducts(study), q, r), ALIASED);
+  sums.studies.forEach((study, i) => {
+    const { rank, dependent: determined } = pivotedRank(
+      ownAndRandom(study, answers[i]!.products, q, r),
+      ALIASED,
+    );
     free += study.n - rank;
     for (let a = 0; a < q; a++) {
       if (study.n > 0 && !determined.includes(study.own.length + a)) informative[a]!++;
@@ -72,18 +92,12 @@ export function faultOf(
       return fault('no-variation');
   }
   return null;
-
-  function answersProducts(study: StudySums): Float64Array {
-    return answers[sums.studies.indexOf(study)]!.products;
-  }
 }
 
 /** Crossproducts of the columns `kept` after projection on the columns `out`, packed. */
 function swept(products: Float64Array, out: readonly number[], kept: readonly number[]): Float64Array {
   const s = out.length;
-  const own = new Float64Array(packedLength(s));
-  for (let a = 0; a < s; a++)
-    for (let b = 0; b <= a; b++) own[packedIndex(a, b)] = products[packedIndex(out[a]!, out[b]!)]!;
+  const own = subset(products, out);
   const inverse = s === 0 ? own : unpack(inverseFromCholesky(cholesky(own)), s);
   const rest = new Float64Array(packedLength(kept.length));
   for (let i = 0; i < kept.length; i++) {
@@ -104,7 +118,12 @@ function swept(products: Float64Array, out: readonly number[], kept: readonly nu
 }
 
 /** Crossproducts of a study's own columns and Z, packed. */
-function ownAndRandom({ own, b, t }: StudySums, products: Float64Array, q: number, columns: number): Float64Array {
+function ownAndRandom(
+  { own, b, t }: StudySums,
+  products: Float64Array,
+  q: number,
+  columns: number,
+): Float64Array {
   const s = own.length;
   const gram = new Float64Array(packedLength(s + q));
   for (let i = 0; i < s + q; i++) {

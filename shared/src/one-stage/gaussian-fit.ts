@@ -1,7 +1,17 @@
 import { ConcordatError } from '../errors.ts';
-import { cholesky, multiplyPacked, packedIndex, packedLength, solveCholesky } from '../linalg/symmetric.ts';
-import { dot } from './gaussian-matrices.ts';
-import { profileAt, varianceDerivatives, type Profile, type Structure, type Variances } from './gaussian-likelihood.ts';
+import { packedIndex, packedLength } from '../linalg/symmetric.ts';
+import type { Objective } from '../models/types.ts';
+import { drive } from '../numerics/newton.ts';
+import { trustRegion } from '../numerics/trust-region.ts';
+import { dot, multiply } from './gaussian-matrices.ts';
+import {
+  contrast,
+  profileAt,
+  varianceDerivatives,
+  type Profile,
+  type Structure,
+  type Variances,
+} from './gaussian-likelihood.ts';
 import { inUnits, type Sums } from './gaussian-sums.ts';
 
 /**
@@ -13,8 +23,7 @@ import { inUnits, type Sums } from './gaussian-sums.ts';
  * the constants of R's logLik of lmer, lme and gls (Bates et al., J Stat Softw 2015;67(1), equations 34 and 41).
  *
  * Parameters: entries of Λ, Ψ = ΛΛ' (relative to σ² where that is common), in which ℓ is smooth and even, so that a
- * variance at zero is an ordinary maximum at 0; and the logarithms of stratified residual variances. Newton's method on
- * the exact Hessian, damped where it is not negative definite or the step is too long (Nocedal & Wright 2006, §10.3).
+ * variance at zero is an ordinary maximum at 0; and the logarithms of stratified residual variances. The exact Hessian drives trust-region.ts.
  */
 export interface Estimation {
   readonly structure: Structure;
@@ -54,11 +63,8 @@ interface Criterion {
   readonly profile: Profile;
 }
 
-const MAX_STEPS = 200;
 /** Rounding in ℓ, relative to 1 + |ℓ|. */
 const VALUE_NOISE = 1e-12;
-/** Gain that a Newton step promises, relative to 1 + |ℓ|, at which the fit is exact to rounding. */
-const TOLERANCE = 1e-20;
 /** A score of a variance at zero below this share of its own terms is rounding. */
 const SCORE_NOISE = 1e-9;
 
@@ -77,7 +83,9 @@ export function fitVariances(sums: Sums, estimation: Estimation, start?: Float64
     let best: Run | null = null;
     const residual = structure.residual === 'common' ? [] : ownResiduals(scaled);
     for (const lambda of start === undefined ? starts(scaled, estimation) : [start]) {
-      const run = task.maximise(Float64Array.of(...lambda, ...residual));
+      const from = Float64Array.of(...lambda, ...residual);
+      if (best !== null && task.rises(from)) continue;
+      const run = task.maximise(from);
       if (best === null || run.at.value > best.at.value) best = run;
     }
     return task.finish(best!.x);
@@ -89,16 +97,32 @@ export function fitVariances(sums: Sums, estimation: Estimation, start?: Float64
 
 const noVariance = ({ effects }: Sums): Float64Array => new Float64Array(effects * effects);
 
-/** Where each random effect weighs about as much as a study's own information about it, and much less and more. */
+/**
+ * From above, the mean square of the studies' effects as least squares has them, their sampling variance included; and from
+ * below, where a random effect weighs as much as a study's own information about it, in case there is a maximum near zero.
+ */
 function starts(sums: Sums, { correlated }: Estimation): Float64Array[] {
   const q = sums.effects;
   if (q === 0) return [new Float64Array(0)];
-  const size = Array.from({ length: q }, (_, a) => 1 / Math.sqrt(typicalInformation(sums, a)));
-  return [1, 0.1, 10].map((factor) => {
-    const sd = size.map((value) => value * factor);
-    return Float64Array.from(lambdaLength(q, correlated) === 3 ? [sd[0]!, 0, sd[1]!] : sd);
-  });
+  const below = Array.from({ length: q }, (_, a) => 1 / Math.sqrt(typicalInformation(sums, a)));
+  const psi = noVariance(sums);
+  below.forEach((sd, a) => (psi[a * q + a] = (LARGE * sd) ** 2));
+  const free = profileAt(sums, { psi, residual: Float64Array.of(1) });
+  const v = contrast(free.beta);
+  const squares = new Float64Array(q);
+  for (const { nu } of free.studies) {
+    const effect = multiply(psi, multiply(nu, v, q, v.length, 1), q, q, 1);
+    for (let a = 0; a < q; a++) squares[a]! += effect[a]! ** 2;
+  }
+  const sigma2 = free.squares / Math.max(1, sums.n - sums.p);
+  const above = below.map((sd, a) => Math.max(2 * sd, Math.sqrt(squares[a]! / sums.studies.length / sigma2)));
+  return [above, below].map((sd) =>
+    Float64Array.from(lambdaLength(q, correlated) === 3 ? [sd[0]!, 0, sd[1]!] : sd),
+  );
 }
+
+/** Times the standard deviation that a study's own information has: as good as infinite. */
+const LARGE = 1e3;
 
 /** Mean of the studies' z'z. */
 export function typicalInformation({ studies, effects: q }: Sums, a: number): number {
@@ -132,36 +156,29 @@ class Task {
     return this.sums.n - (this.estimation.restricted ? this.sums.p : 0);
   }
 
+  /** Whether ℓ rises with every variance: then no maximum is below. */
+  rises(x: Float64Array): boolean {
+    const at = this.evaluate(x);
+    return at !== null && this.estimation.structure.entries.every(([i, j], a) => i !== j || at.score[a]! > 0);
+  }
+
   maximise(start: Float64Array): Run {
-    let x = start;
-    const first = this.evaluate(x);
-    if (first === null) throw new ConcordatError('numerics/not-positive-definite', 'coefficients are not identified');
-    let at = first;
-    let damping = 0;
-    for (let round = 0; round < MAX_STEPS; round++) {
-      const step = newtonStep(at, damping);
-      const unit = 1 + Math.abs(at.value);
-      const promised = promisedGain(at, step);
-      if (promised <= TOLERANCE * unit && damping <= 1) return { x, at, converged: true };
-      const trial = x.map((value, k) => value + step[k]!);
-      const next = this.evaluate(trial);
-      const gain = next === null ? -Infinity : next.value - at.value;
-      const nearer = next !== null && smaller(next.gradient, at.gradient);
-      const small = promised < 1e-6 && nearer;
-      const level = promised <= VALUE_NOISE * unit && gain >= -VALUE_NOISE * unit;
-      if (next !== null && (gain >= 0.1 * promised || small || level)) {
-        const settled = promised <= VALUE_NOISE * unit && !nearer;
-        x = trial;
-        at = next;
-        damping = gain > 0.5 * promised || small ? damping / 10 : damping;
-        if (damping < 1e-8) damping = 0;
-        if (settled) return { x, at, converged: true };
-      } else {
-        damping = Math.max(1e-4, damping * 8);
-        if (damping > 1e12) return { x, at, converged: promised <= 1e-8 * unit };
-      }
-    }
-    return { x, at, converged: false };
+    const objective: Objective = {
+      parameters: start.length,
+      evaluate: (x, _order, out) => {
+        const at = this.evaluate(x);
+        out.value = at === null ? -Infinity : at.value;
+        if (at === null) return;
+        out.gradient.set(at.gradient);
+        out.hessian.set(at.hessian);
+      },
+    };
+    const { theta, status } = drive(trustRegion(start), objective);
+    const at = this.evaluate(theta);
+    if (at === null)
+      throw new ConcordatError('numerics/not-positive-definite', 'coefficients are not identified');
+    // `singular`: a ridge, as where a variance is zero and a covariance goes with it.
+    return { x: theta, at, converged: status === 'converged' || status === 'singular' };
   }
 
   /** Puts variances on the boundary exactly, where that is where ℓ is largest, and gathers the fit. */
@@ -241,7 +258,13 @@ class Task {
     const hessian = new Float64Array(packedLength(m));
     // ∂γ/∂x: of Λ, dense; of a logarithm, the variance itself.
     const by = (a: number, k: number): number =>
-      k < lambdas ? (a < entries ? jacobian[a]![k]! : 0) : a === entries + k - lambdas ? residual[k - lambdas]! : 0;
+      k < lambdas
+        ? a < entries
+          ? jacobian[a]![k]!
+          : 0
+        : a === entries + k - lambdas
+          ? residual[k - lambdas]!
+          : 0;
     for (let k = 0; k < m; k++) {
       const range = (position: number): [number, number] =>
         position < lambdas ? [0, entries] : [entries + position - lambdas, entries + position - lambdas + 1];
@@ -252,7 +275,8 @@ class Task {
         let sum = 0;
         for (let a = from; a < to; a++)
           for (let b = start; b < end; b++) sum += by(a, k) * second[a * size + b]! * by(b, l);
-        if (k < lambdas) for (let a = 0; a < entries; a++) sum += first[a]! * curvature[a]![packedIndex(k, l)]!;
+        if (k < lambdas)
+          for (let a = 0; a < entries; a++) sum += first[a]! * curvature[a]![packedIndex(k, l)]!;
         else if (k === l) sum += gradient[k]!;
         hessian[packedIndex(k, l)] = sum;
       }
@@ -317,7 +341,11 @@ export function covarianceOf(
   const [l11, l21, l22] = [x[0]!, x[1]!, x[2]!];
   return {
     psi: Float64Array.of(l11 * l11, l11 * l21, l11 * l21, l21 * l21 + l22 * l22),
-    jacobian: [Float64Array.of(2 * l11, 0, 0), Float64Array.of(l21, l11, 0), Float64Array.of(0, 2 * l21, 2 * l22)],
+    jacobian: [
+      Float64Array.of(2 * l11, 0, 0),
+      Float64Array.of(l21, l11, 0),
+      Float64Array.of(0, 2 * l21, 2 * l22),
+    ],
     curvature: [
       Float64Array.of(2, 0, 0, 0, 0, 0),
       Float64Array.of(0, 1, 0, 0, 0, 0),
@@ -325,23 +353,3 @@ export function covarianceOf(
     ],
   };
 }
-
-/** (−H + μ·D)⁻¹g, D the size of the diagonal, μ as small as makes the matrix positive definite. */
-function newtonStep({ gradient, hessian }: Criterion, damping: number): Float64Array {
-  const m = gradient.length;
-  const diagonal = Float64Array.from({ length: m }, (_, k) => Math.abs(hessian[packedIndex(k, k)]!) || 1);
-  for (let mu = damping; ; mu = mu === 0 ? 1e-3 : mu * 4) {
-    const a = hessian.map((value) => -value);
-    for (let k = 0; k < m; k++) a[packedIndex(k, k)]! += mu * diagonal[k]!;
-    try {
-      return solveCholesky(cholesky(a), gradient);
-    } catch (error) {
-      if (!(error instanceof ConcordatError) || mu > 1e30) throw error;
-    }
-  }
-}
-
-const promisedGain = ({ gradient, hessian }: Criterion, step: Float64Array): number =>
-  dot(gradient, step) + dot(step, multiplyPacked(hessian, step)) / 2;
-
-const smaller = (a: Float64Array, b: Float64Array): boolean => dot(a, a) < dot(b, b) / 4;

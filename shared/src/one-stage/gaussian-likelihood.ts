@@ -1,7 +1,21 @@
 import { cholesky, inverseFromCholesky, logDetFromCholesky } from '../linalg/symmetric.ts';
 import {
-  add, block, columnsOf, dot, forward, leading, multiply, multiplyTranspose, pack, plus, subtract, traceOf, traceProduct,
-  transposeMultiply, transposeOf, unpack,
+  add,
+  block,
+  columnsOf,
+  dot,
+  forward,
+  leading,
+  multiply,
+  multiplyTranspose,
+  pack,
+  plus,
+  subtract,
+  traceOf,
+  traceProduct,
+  transposeMultiply,
+  transposeOf,
+  unpack,
 } from './gaussian-matrices.ts';
 import type { StudySums, Sums } from './gaussian-sums.ts';
 
@@ -206,12 +220,7 @@ export interface LocalComponent {
 }
 
 /** The parameters that study i's V depends on. */
-export function componentsOf(
-  structure: Structure,
-  study: StudySums,
-  i: number,
-  q: number,
-): LocalComponent[] {
+export function componentsOf(structure: Structure, study: StudySums, i: number, q: number): LocalComponent[] {
   const components = structure.entries.map(([a, b], index): LocalComponent => {
     const s = new Float64Array(q * q);
     s[a * q + b] = 1;
@@ -288,12 +297,15 @@ export function varianceDerivatives(
         const product = multiply(one.sh, two.s, q, q, q);
         let quadratic = dot(one.sa, multiply(h, two.sa, q, q, 1)) + (both ? inverse ** 3 * squares : 0);
         let trace = traceOf(multiply(one.sh, two.sh, q, q, q), q) + (both ? inverse ** 2 * free : 0);
-        if (restricted) trace -= 2 * (traceProduct(product, cross, q) + (both ? inverse ** 3 * restTrace : 0));
+        if (restricted)
+          trace -= 2 * (traceProduct(product, cross, q) + (both ? inverse ** 3 * restTrace : 0));
         if (one.lost !== null && two.lost !== null && eliminated !== null) {
           quadratic -= dot(one.lost.v, two.lost.v);
           if (restricted) {
             trace += 2 * dot(one.lost.common, two.lost.commonCovariance) + dot(one.lost.own, two.lost.own);
-            trace -= 2 * (traceProduct(product, eliminated.cross, q) + (both ? inverse ** 3 * eliminated.restTrace : 0));
+            trace -=
+              2 *
+              (traceProduct(product, eliminated.cross, q) + (both ? inverse ** 3 * eliminated.restTrace : 0));
           }
         }
         add(out.quadratics, size, one.index, two.index, quadratic);
@@ -323,7 +335,10 @@ function elimination(
   covariance: Float64Array,
   restricted: boolean,
 ): {
-  of(matrix: Float64Array, residual: boolean): {
+  of(
+    matrix: Float64Array,
+    residual: boolean,
+  ): {
     own: Float64Array;
     v: Float64Array;
     common: Float64Array;

@@ -57,7 +57,12 @@ export function forward(l: Float64Array, b: Float64Array, rows: number, columns:
   return x;
 }
 
-export function columnsOf(a: Float64Array, positions: readonly number[], rows: number, m: number): Float64Array {
+export function columnsOf(
+  a: Float64Array,
+  positions: readonly number[],
+  rows: number,
+  m: number,
+): Float64Array {
   return block(
     a,
     Array.from({ length: rows }, (_, i) => i),
@@ -79,8 +84,7 @@ export function block(
 
 export function transposeOf(a: Float64Array, rows: number, columns: number): Float64Array {
   const out = new Float64Array(a.length);
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++) out[j * rows + i] = a[i * columns + j]!;
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = a[i * columns + j]!;
   return out;
 }
 
@@ -152,7 +156,6 @@ export function traceProduct(a: Float64Array, b: Float64Array, order: number): n
 /** The first columns of the first rows of a matrix with `width` columns. */
 export function leading(a: Float64Array, rows: number, columns: number, width: number): Float64Array {
   const out = new Float64Array(rows * columns);
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++) out[i * columns + j] = a[i * width + j]!;
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[i * columns + j] = a[i * width + j]!;
   return out;
 }

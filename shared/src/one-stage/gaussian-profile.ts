@@ -53,7 +53,10 @@ export function profileIntervals(
   theta: Float64Array,
   sums: Sums,
   fit: VarianceFit,
-): { readonly intervals: Map<string, readonly [number, number] | null>; readonly warnings: OneStageWarning[] } {
+): {
+  readonly intervals: Map<string, readonly [number, number] | null>;
+  readonly warnings: OneStageWarning[];
+} {
   const intervals = new Map<string, readonly [number, number] | null>();
   const warnings: OneStageWarning[] = [];
   if (spec.inference.ci !== 'profile') return { intervals, warnings };
@@ -97,7 +100,8 @@ function limitsOf(sums: Sums, full: VarianceFit, j: number, critical: number): [
       const outer = inner + side * step;
       const there = excess(outer);
       if (Number.isNaN(there)) return null;
-      if (there >= 0) return findRoot((value) => (value === centre ? -critical : excess(value)), inner, outer);
+      if (there >= 0)
+        return findRoot((value) => (value === centre ? -critical : excess(value)), inner, outer);
       inner = outer;
       step /= 2;
       if (expansion > 0) step *= 3;

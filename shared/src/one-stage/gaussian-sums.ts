@@ -63,7 +63,13 @@ const ownIntercept = (spec: OneStageSpec): boolean =>
  */
 export function answerLength(spec: OneStageSpec): number {
   const p = spec.columns;
-  return 2 + p + packedLength(p) + (ownIntercept(spec) ? 1 : 0) + (spec.centredTreatment ? spec.treatment.length : 0);
+  return (
+    2 +
+    p +
+    packedLength(p) +
+    (ownIntercept(spec) ? 1 : 0) +
+    (spec.centredTreatment ? spec.treatment.length : 0)
+  );
 }
 
 /**
@@ -95,7 +101,9 @@ export function writeAnswer(
   ]);
 }
 
-export function readAnswer(spec: OneStageSpec, answer: Float64Array): StudyAnswer {
+/** An empty answer is that of a study without participants. */
+export function readAnswer(spec: OneStageSpec, received: Float64Array): StudyAnswer {
+  const answer = received.length === 0 ? new Float64Array(answerLength(spec)) : received;
   const p = spec.columns;
   const products = new Float64Array(packedLength(p + 1));
   const hessian = 1 + p;
@@ -157,7 +165,8 @@ function studySums(
   const gamma = multiply(inverse, b, q, q, m);
   const rest = new Float64Array(m * m);
   // Of a column of Z nothing is left, exactly.
-  const inZ = (j: number) => directions.some((direction) => direction.every((d, k) => (k === j) === (d !== 0)));
+  const inZ = (j: number) =>
+    directions.some((direction) => direction.every((d, k) => (k === j) === (d !== 0)));
   for (let i = 0; i < m; i++) {
     if (inZ(i)) continue;
     for (let j = 0; j <= i; j++) {
@@ -175,7 +184,7 @@ function studySums(
 }
 
 /** X'X of some of the columns, packed. */
-function subset(products: Float64Array, positions: readonly number[]): Float64Array {
+export function subset(products: Float64Array, positions: readonly number[]): Float64Array {
   const block = new Float64Array(packedLength(positions.length));
   for (let i = 0; i < positions.length; i++) {
     for (let j = 0; j <= i; j++)

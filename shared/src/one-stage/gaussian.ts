@@ -8,7 +8,13 @@ import { multiply } from './gaussian-matrices.ts';
 import { faultOf } from './gaussian-faults.ts';
 import { likelihoodRatioTests, profileIntervals } from './gaussian-profile.ts';
 import { answerLength, readAnswer, sumsOf, writeAnswer, type StudyAnswer } from './gaussian-sums.ts';
-import { allCoefficients, kenwardRoger, satterthwaite, type AllCoefficients, type Denominator } from './kenward-roger.ts';
+import {
+  allCoefficients,
+  kenwardRoger,
+  satterthwaite,
+  type AllCoefficients,
+  type Denominator,
+} from './kenward-roger.ts';
 import { correlationsOf } from './likelihood.ts';
 import type {
   Entry,
@@ -75,7 +81,9 @@ export function fitGaussian(
     structure: {
       entries:
         q < 2 || spec.correlated
-          ? Array.from({ length: packedLength(q) }, (_, k): [number, number] => (k === 0 ? [0, 0] : [1, k - 1]))
+          ? Array.from({ length: packedLength(q) }, (_, k): [number, number] =>
+              k === 0 ? [0, 0] : [1, k - 1],
+            )
           : [
               [0, 0],
               [1, 1],
@@ -107,7 +115,8 @@ export function fitGaussian(
 
   const psi = profile.variances.psi;
   const packed = new Float64Array(packedLength(q));
-  for (let a = 0; a < q; a++) for (let b = 0; b <= a; b++) packed[packedIndex(a, b)] = psi[a * q + b]! * unit ** 2;
+  for (let a = 0; a < q; a++)
+    for (let b = 0; b <= a; b++) packed[packedIndex(a, b)] = psi[a * q + b]! * unit ** 2;
   const rss = profile.variances.residual[0]! * unit ** 2 * (sums.n - (estimation.restricted ? sums.p : 0));
   return {
     failure: null,
@@ -123,10 +132,14 @@ export function fitGaussian(
     }),
     vcov,
     randomEffects: spec.random.map(({ term }, a) => ({ term, variance: packed[packedIndex(a, a)]! })),
-    correlations: correlationsOf(packed, q),
+    correlations: correlationsOf(packed, q).map((value) =>
+      value === null ? null : Math.max(-1, Math.min(1, value)),
+    ),
     residualVariance: residualVariances(answers, fit),
     logLikelihood:
-      q === 0 && spec.residual === 'common' ? logLikelihood(rss, sums.n) : fit.logLikelihood + scaleTerm(scaling, fit),
+      q === 0 && spec.residual === 'common'
+        ? logLikelihood(rss, sums.n)
+        : fit.logLikelihood + scaleTerm(scaling, fit),
     tests: likelihoodRatioTests(spec, theta, sums, fit),
     predicted: predictions(spec, fit),
     rounds: 1,
@@ -162,19 +175,23 @@ function boundaryWarnings(spec: OneStageSpec, { profile, zero, sums }: VarianceF
   const { psi } = profile.variances;
   const atZero = spec.random.filter((_, a) => psi[a * q + a] === 0).map(({ term }) => term);
   if (atZero.length > 0) return [{ code: 'boundary', terms: atZero }];
-  return zero[2] === true ? [{ code: 'perfect-correlation', terms: spec.random.map(({ term }) => term) }] : [];
+  return zero[2] === true
+    ? [{ code: 'perfect-correlation', terms: spec.random.map(({ term }) => term) }]
+    : [];
 }
 
 function denominatorOf(spec: OneStageSpec, fit: VarianceFit, all: AllCoefficients): Denominator | null {
   const { df } = spec.inference;
-  if (df === null || !fit.estimation.restricted || spec.residual !== 'common' || spec.random.length === 0) return null;
+  if (df === null || !fit.estimation.restricted || spec.residual !== 'common' || spec.random.length === 0)
+    return null;
   return df === 'kenward-roger' ? kenwardRoger(fit, all) : satterthwaite(fit, all);
 }
 
 /** The REML criterion's log|X'V⁻¹X| in the columns' own scale. */
 function scaleTerm({ scale }: Scaling, { estimation, sums }: VarianceFit): number {
   if (!estimation.restricted) return 0;
-  const logs = (positions: readonly number[]): number => positions.reduce((sum, j) => sum + Math.log(scale[j]!), 0);
+  const logs = (positions: readonly number[]): number =>
+    positions.reduce((sum, j) => sum + Math.log(scale[j]!), 0);
   return -logs(sums.common) - sums.studies.reduce((sum, { own }) => sum + logs(own), 0);
 }
 
@@ -218,7 +235,13 @@ function inOwnScale(
     let estimate = 0;
     for (const [k, weight] of row) estimate += weight * phi[k]!;
     rows.push(row);
-    coefficients.push({ term: spec.terms[j]!, ...(study === null ? {} : { study }), estimate, se: null, df: null });
+    coefficients.push({
+      term: spec.terms[j]!,
+      ...(study === null ? {} : { study }),
+      estimate,
+      se: null,
+      df: null,
+    });
   };
   for (let j = 0; j < spec.columns; j++) {
     if (!spec.stratified.includes(j)) add(j, positions[0]!, null);
@@ -234,7 +257,12 @@ function dense(row: Row, p: number): Float64Array {
 }
 
 /** TΦT', packed. */
-function transformed(rows: readonly Row[], covariance: Float64Array, p: number, factor: number): Float64Array {
+function transformed(
+  rows: readonly Row[],
+  covariance: Float64Array,
+  p: number,
+  factor: number,
+): Float64Array {
   const vcov = new Float64Array(packedLength(rows.length));
   rows.forEach((row, i) => {
     const half = new Float64Array(p);
@@ -253,8 +281,11 @@ function residualVariances(
   { profile, unit, estimation }: VarianceFit,
 ): OneStageFit['residualVariance'] {
   const { residual } = profile.variances;
-  if (estimation.structure.residual === 'common') return [{ study: null, variance: residual[0]! * unit ** 2 }];
-  return answers.flatMap(({ n }, study) => (n === 0 ? [] : [{ study, variance: residual[study]! * unit ** 2 }]));
+  if (estimation.structure.residual === 'common')
+    return [{ study: null, variance: residual[0]! * unit ** 2 }];
+  return answers.flatMap(({ n }, study) =>
+    n === 0 ? [] : [{ study, variance: residual[study]! * unit ** 2 }],
+  );
 }
 
 /** Empirical Bayes: ΨZ'V⁻¹(y − Xβ̂), and the root of the variance Ψ − ΨHΨ given the estimates, as lme4's ranef. */

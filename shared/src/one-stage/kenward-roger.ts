@@ -50,7 +50,9 @@ export function allCoefficients({ sums, profile }: VarianceFit): AllCoefficients
     if (own.length === 0) return;
     const inverse = inverseFromCholesky(factor);
     own.forEach((j, a) =>
-      own.forEach((k, b) => (covariance[positions[i]![j]! * p + positions[i]![k]!]! += inverse[packedIndex(a, b)]!)),
+      own.forEach(
+        (k, b) => (covariance[positions[i]![j]! * p + positions[i]![k]!]! += inverse[packedIndex(a, b)]!),
+      ),
     );
   });
   return { delta, covariance, positions };
@@ -93,15 +95,13 @@ function scatter(
   }
 }
 
-/** h'D_ch of each D_c, for h = Φl. */
-function gradientOf(d: readonly Float64Array[], covariance: Float64Array, l: Float64Array, p: number): number[] {
-  const h = multiply(covariance, l, p, p, 1);
-  return d.map((form) => {
-    const dh = multiply(form, h, p, p, 1);
-    let sum = 0;
-    for (let k = 0; k < p; k++) sum += h[k]! * dh[k]!;
-    return sum;
-  });
+/** l'Al over the few coefficients that l has. */
+function quadratic(a: Float64Array, l: Float64Array): number {
+  const p = l.length;
+  const nonzero = [...l.keys()].filter((k) => l[k] !== 0);
+  let sum = 0;
+  for (const i of nonzero) for (const j of nonzero) sum += l[i]! * a[i * p + j]! * l[j]!;
+  return sum;
 }
 
 export interface Denominator {
@@ -140,13 +140,15 @@ export function kenwardRoger(fit: VarianceFit, all: AllCoefficients): Denominato
       }
     }
   });
+  // D has zeros between studies, which multiply() passes over: DΦ costs p²P, ΦDΦ p³.
+  const changes = changesOf(d, all.covariance, p);
   for (let c = 0; c < size; c++) {
     const weighted = new Float64Array(p * p);
     for (let e = 0; e < size; e++)
       for (let k = 0; k < weighted.length; k++) weighted[k]! += w[c * size + e]! * d[e]![k]!;
-    // D_cΦ(ΣW D): D has zeros between studies, which multiply() passes over.
-    const left = multiply(d[c]!, all.covariance, p, p, p);
-    const product = transposeMultiplySparse(weighted, left, p);
+    // (ΣW D)·ΦD_c, whose transpose is D_cΦ(ΣW D).
+    const right = transposeOf(multiply(d[c]!, all.covariance, p, p, p), p, p);
+    const product = multiply(weighted, right, p, p, p);
     for (let k = 0; k < u.length; k++) u[k]! -= product[k]!;
   }
   const correction = multiply(multiply(all.covariance, u, p, p, p), all.covariance, p, p, p);
@@ -155,13 +157,18 @@ export function kenwardRoger(fit: VarianceFit, all: AllCoefficients): Denominato
     for (let j = 0; j < p; j++) covariance[i * p + j]! += correction[i * p + j]! + correction[j * p + i]!;
   return {
     covariance,
-    df: (l) => ratio(gradientOf(d, all.covariance, l, p), w, l, all.covariance, p),
+    df: (l) =>
+      ratio(
+        changes.map((change) => quadratic(change, l)),
+        w,
+        quadratic(all.covariance, l),
+      ),
   };
 }
 
-/** AB for symmetric B with zeros: (BA')'. */
-function transposeMultiplySparse(b: Float64Array, a: Float64Array, p: number): Float64Array {
-  return transposeOf(multiply(b, transposeOf(a, p, p), p, p, p), p, p);
+/** ΦD_cΦ = ∂Φ/∂γ_c. */
+function changesOf(d: readonly Float64Array[], covariance: Float64Array, p: number): Float64Array[] {
+  return d.map((form) => multiply(covariance, multiply(form, covariance, p, p, p), p, p, p));
 }
 
 /**
@@ -207,30 +214,24 @@ export function satterthwaite(fit: VarianceFit, all: AllCoefficients): Denominat
   }
   const inverse = inverseOf(information, order);
   if (inverse === null) return null;
-  const parts = forms(fit, all);
+  const changes = changesOf(forms(fit, all), all.covariance, p);
   return {
     covariance: all.covariance,
     df: (l) => {
-      const g = gradientOf(parts, all.covariance, l, p);
-      const gx = Array.from({ length: order }, (_, x) => g.reduce((sum, value, a) => sum + value * by(a, x), 0));
-      return ratio(gx, inverse, l, all.covariance, p);
+      const g = changes.map((change) => quadratic(change, l));
+      const gx = Array.from({ length: order }, (_, x) =>
+        g.reduce((sum, value, a) => sum + value * by(a, x), 0),
+      );
+      return ratio(gx, inverse, quadratic(all.covariance, l));
     },
   };
 }
 
 /** 2(l'Φl)²/Σ W_cd g_c g_d. */
-function ratio(
-  g: readonly number[],
-  w: Float64Array,
-  l: Float64Array,
-  covariance: Float64Array,
-  p: number,
-): number | null {
+function ratio(g: readonly number[], w: Float64Array, variance: number): number | null {
   const size = g.length;
   let sum = 0;
   for (let c = 0; c < size; c++) for (let e = 0; e < size; e++) sum += w[c * size + e]! * g[c]! * g[e]!;
-  const h = multiply(covariance, l, p, p, 1);
-  const variance = l.reduce((total, value, k) => total + value * h[k]!, 0);
   const df = (2 * variance ** 2) / sum;
   return Number.isFinite(df) && df > 0 ? df : null;
 }
