@@ -17,7 +17,7 @@ import type { Evaluation, Objective, Optimiser, StudyData } from '../models/type
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
 import { emptyEvaluation, newton } from '../numerics/newton.ts';
 import { trustRegion } from '../numerics/trust-region.ts';
-import { evaluationLength, maximise, pack, profileLimit, type AskAt, type Maximum } from './maximise.ts';
+import { evaluationLength, maximise, onRidge, pack, profileLimit, type AskAt, type Maximum } from './maximise.ts';
 import { originalScale, type StudyEffects } from './original-scale.ts';
 import type {
   Ask,
@@ -210,8 +210,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const tests: FittedTest[] = [];
   if (spec.inference.likelihoodRatio) {
     for (const { term, k } of tested) {
-      const at = psi.slice();
-      at[k] = 0;
+      const at = onRidge(fit, k, 0, zero);
       const restricted: Maximum = yield* maximise(optimiser([k]), at, askAt, [k]);
       rounds += restricted.rounds;
       const statistic = restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;

@@ -88,6 +88,21 @@ export function restrict({ value, gradient, hessian }: Evaluation, free: readonl
   return part;
 }
 
+/** Where the others' maximum is about to lie, to first order, once ψⱼ is held at `value`. */
+export function onRidge(
+  maximum: { readonly theta: Float64Array; readonly full: Evaluation },
+  j: number,
+  value: number,
+  fixed: readonly number[],
+): Float64Array {
+  const others = [...maximum.theta.keys()].filter((k) => k !== j && !fixed.includes(k));
+  const psi = maximum.theta.slice();
+  const step = direction(maximum.full, j, others);
+  if (step !== null) advance(psi, j, others, value - psi[j]!, step.along, null);
+  psi[j] = value;
+  return psi;
+}
+
 /** Rounds that a search for one limit may take. */
 const LIMIT_ROUNDS = 20;
 const LIMIT_TOLERANCE = 1e-10;

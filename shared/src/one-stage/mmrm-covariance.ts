@@ -44,7 +44,7 @@ export interface CovarianceStructure {
  * the diagonal, which covers −1/(T − 1) < ρ < 1. nlme's corSymm with varIdent, corAR1, corCompSymm.
  */
 export function covarianceStructure(kind: CovarianceKind, visits: number): CovarianceStructure {
-  if (!(Number.isInteger(visits) && visits >= 2 && visits <= MOST_VISITS)) {
+  if (!(Number.isInteger(visits) && visits >= (kind === 'unstructured' ? 1 : 2) && visits <= MOST_VISITS)) {
     throw new ConcordatError('numerics/invalid-input', `a covariance between ${visits} visits`, {
       remedy: `name 2 to ${MOST_VISITS} visits`,
     });
@@ -185,7 +185,9 @@ function homogeneous(t: number, correlation: Correlation): CovarianceStructure {
     start({ products, curvatures, variance }) {
       if (!(variance > 0)) return null;
       const [, slope] = correlation.of(0);
-      const mean = curvatures[1]! < 0 ? ((products[1]! / curvatures[1]!) * slope) / variance : 0;
+      // −2 a pair of visits of power 1; without one the slope at ρ = 0 says nothing.
+      const pairs = curvatures[1]! / slope ** 2 / -2;
+      const mean = pairs >= 0.5 ? -products[1]! / (2 * slope * pairs * variance) : START_WITHOUT;
       const rho = Math.min(Math.max(mean, START_SHARE * correlation.least), START_SHARE);
       return Float64Array.of(1 / Math.sqrt(variance), correlation.inverse(rho));
     },
@@ -194,6 +196,7 @@ function homogeneous(t: number, correlation: Correlation): CovarianceStructure {
 
 /** How near a correlation's limits a fit may start. */
 const START_SHARE = 0.95;
+const START_WITHOUT = 0.3;
 
 /** Cholesky factor of Σ, with covariances shrunk where it is not positive definite, or all but singular. */
 function nearestFactor(sigma: Float64Array, t: number): Float64Array {

@@ -1,7 +1,7 @@
 import { ConcordatError } from '../errors.ts';
 import { cholesky, packedIndex, packedLength, pivotedRank, solveCholesky } from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
-import type { StudyData } from '../models/types.ts';
+import type { Response, StudyData } from '../models/types.ts';
 
 /** Participants seen at the same visits. */
 export interface Pattern {
@@ -38,11 +38,8 @@ export const ALIASED = 1e-11;
  * digits of a distant mean are kept.
  */
 export function patternsOf(data: StudyData, stratified: readonly number[], scaling: Scaling): Patterns {
-  const { response, n, offset } = data;
-  if (response.kind !== 'repeated') {
-    throw new ConcordatError('numerics/invalid-input', `a repeated measures model cannot have a ${response.kind} response`);
-  }
-  const { y, subject, visit, visits } = response;
+  const { n, offset } = data;
+  const { y, subject, visit, visits } = repeatedOf(data);
   const standard = (j: number) => {
     const column = data.columns[j]!;
     const [centre, scale] = [scaling.centre[j]!, scaling.scale[j]!];
@@ -125,10 +122,16 @@ export function patternsOf(data: StudyData, stratified: readonly number[], scali
   }
 }
 
+/** Refuses another response than a repeated one. */
+export function repeatedOf({ response }: StudyData): Extract<Response, { kind: 'repeated' }> {
+  if (response.kind === 'repeated') return response;
+  throw new ConcordatError('numerics/invalid-input', `a repeated measures model cannot have a ${response.kind} response`);
+}
+
 type Column = (row: number) => number;
 
 /** Which of the own columns are independent, and the others' least-squares coefficients on those. */
-function project(
+export function project(
   n: number,
   own: readonly Column[],
   others: readonly Column[],

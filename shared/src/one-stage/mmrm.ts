@@ -86,7 +86,11 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   if (information === null || sigma === null) return failed('too-few-participants', [], asked);
 
   const means = predictMeans(last, fit.theta);
-  const { coefficients, vcov } = originalScale(spec, entry.scaling, common, means.beta, means.covariance, null);
+  const { rows, own } = last.sums;
+  // As gls: σ̂² of maximum likelihood has divisor N, which the covariance of the coefficients is corrected for.
+  const correction = restricted ? 1 : rows / (rows - own - p);
+  const covariance = means.covariance.map((value) => correction * value);
+  const { coefficients, vcov } = originalScale(spec, entry.scaling, common, means.beta, covariance, null);
   const df = spec.inference.df === null ? null : satterthwaite(last, inverseFromCholesky(information));
   const tests: FittedTest[] = [];
   const profiles = new Map<string, readonly [number, number] | null>();
