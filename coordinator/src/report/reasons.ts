@@ -20,6 +20,7 @@ const DIAGNOSIS_REMEDIES: Readonly<Record<DiagnosisCode, string>> = {
   'too-few-participants': 'Use fewer covariates.',
   'not-converged': 'Use fewer covariates, and check their units and codes at this site.',
   'no-variation': 'Check the outcome variable at this site.',
+  'short-follow-up': 'Choose a time of restriction to which every study was followed.',
 };
 
 /** Disclosure rules, problems with the records, and the exchange. */

@@ -200,4 +200,8 @@ const DIAGNOSES: Readonly<Record<Diagnosis, readonly [string, string]>> = {
   ],
   [Diagnosis.DIAGNOSIS_NOT_CONVERGED]: ['not-converged', 'the fit did not converge'],
   [Diagnosis.DIAGNOSIS_NO_VARIATION]: ['no-variation', 'the outcome does not vary'],
+  [Diagnosis.DIAGNOSIS_SHORT_FOLLOW_UP]: [
+    'short-follow-up',
+    'an arm is not followed to the time of restriction',
+  ],
 };

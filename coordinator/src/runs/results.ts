@@ -251,7 +251,10 @@ function includedStudy(
       se: Math.sqrt(vcovAt(i, i)),
     })),
     vcov: terms.map((_, i) => terms.map((__, j) => vcovAt(i, j))),
-    log_likelihood: { null: estimate.logLikelihoodNull, fitted: estimate.logLikelihood },
+    log_likelihood:
+      analysis.family === 'rmst'
+        ? null
+        : { null: estimate.logLikelihoodNull, fitted: estimate.logLikelihood },
     ...(means === null ? {} : { modifier_means: means }),
     warnings: studyWarnings(analysis, study, estimate),
   };

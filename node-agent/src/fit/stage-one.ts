@@ -1,5 +1,6 @@
 /** A study's own fit of a two-stage analysis, as a draft. */
 import { Diagnosis, type Counts } from '@concordat/proto/concordat/v1/site.ts';
+import { rmstStudy } from '@concordat/shared/models/rmst.ts';
 import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
 import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
 import { modelOptions } from '@concordat/shared/one-stage/spec.ts';
@@ -12,7 +13,11 @@ import type { Draft } from './draft.ts';
 
 export function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Table): Draft {
   const set = buildAnalysisSet(plan, analysis, table);
-  const outcome = fitStageOne(set.data, modelOptions(analysis), set.treatmentTerms);
+  const { tau, contrast } = analysis.model;
+  const outcome =
+    analysis.family === 'rmst' && tau !== null
+      ? rmstStudy(set.data, tau, contrast)
+      : fitStageOne(set.data, modelOptions(analysis), set.treatmentTerms);
   const counts = countsOf(plan, set);
   const evidence = { kind: 'analysis-set', facts: set.facts, set: setDigest(set) } as const;
   if (outcome.status === 'not-estimable') {
@@ -31,8 +36,8 @@ export function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Tab
         estimable: [...outcome.estimable],
         estimates: [...outcome.estimates],
         vcov: [...outcome.vcov],
-        logLikelihoodNull: outcome.logLikelihood.null,
-        logLikelihood: outcome.logLikelihood.fitted,
+        logLikelihoodNull: outcome.logLikelihood?.null ?? 0,
+        logLikelihood: outcome.logLikelihood?.fitted ?? 0,
         residualVariance: outcome.residualVariance ?? 0,
         modifierMeans: [...set.modifierMeans],
         rounds: outcome.rounds,
@@ -68,4 +73,5 @@ export const DIAGNOSIS: Readonly<Record<DiagnosisCode, Diagnosis>> = {
   'too-few-participants': Diagnosis.DIAGNOSIS_TOO_FEW_PARTICIPANTS,
   'not-converged': Diagnosis.DIAGNOSIS_NOT_CONVERGED,
   'no-variation': Diagnosis.DIAGNOSIS_NO_VARIATION,
+  'short-follow-up': Diagnosis.DIAGNOSIS_SHORT_FOLLOW_UP,
 };

@@ -111,6 +111,7 @@ export const DIAGNOSES = [
   'too-few-participants',
   'not-converged',
   'no-variation',
+  'short-follow-up',
 ] as const;
 export type DiagnosisCode = (typeof DIAGNOSES)[number];
 

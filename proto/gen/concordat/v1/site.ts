@@ -26,6 +26,8 @@ export const Diagnosis = {
   DIAGNOSIS_TOO_FEW_PARTICIPANTS: "DIAGNOSIS_TOO_FEW_PARTICIPANTS",
   DIAGNOSIS_NOT_CONVERGED: "DIAGNOSIS_NOT_CONVERGED",
   DIAGNOSIS_NO_VARIATION: "DIAGNOSIS_NO_VARIATION",
+  /** DIAGNOSIS_SHORT_FOLLOW_UP - An arm is not followed to the time of a restricted mean survival time. */
+  DIAGNOSIS_SHORT_FOLLOW_UP: "DIAGNOSIS_SHORT_FOLLOW_UP",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -45,6 +47,7 @@ export namespace Diagnosis {
   export type DIAGNOSIS_TOO_FEW_PARTICIPANTS = typeof Diagnosis.DIAGNOSIS_TOO_FEW_PARTICIPANTS;
   export type DIAGNOSIS_NOT_CONVERGED = typeof Diagnosis.DIAGNOSIS_NOT_CONVERGED;
   export type DIAGNOSIS_NO_VARIATION = typeof Diagnosis.DIAGNOSIS_NO_VARIATION;
+  export type DIAGNOSIS_SHORT_FOLLOW_UP = typeof Diagnosis.DIAGNOSIS_SHORT_FOLLOW_UP;
   export type UNRECOGNIZED = typeof Diagnosis.UNRECOGNIZED;
 }
 
@@ -89,6 +92,9 @@ export function diagnosisFromJSON(object: any): Diagnosis {
     case 12:
     case "DIAGNOSIS_NO_VARIATION":
       return Diagnosis.DIAGNOSIS_NO_VARIATION;
+    case 13:
+    case "DIAGNOSIS_SHORT_FOLLOW_UP":
+      return Diagnosis.DIAGNOSIS_SHORT_FOLLOW_UP;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -124,6 +130,8 @@ export function diagnosisToNumber(object: Diagnosis): number {
       return 11;
     case Diagnosis.DIAGNOSIS_NO_VARIATION:
       return 12;
+    case Diagnosis.DIAGNOSIS_SHORT_FOLLOW_UP:
+      return 13;
     case Diagnosis.UNRECOGNIZED:
     default:
       return -1;
