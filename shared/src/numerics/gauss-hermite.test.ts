@@ -25,7 +25,11 @@ test('closed forms of four and five points', () => {
   const four = [Math.sqrt((3 - Math.sqrt(6)) / 2), Math.sqrt((3 + Math.sqrt(6)) / 2)];
   four.forEach((x, k) => {
     close(gaussHermite(4).nodes[2 + k]!, x, 1e-14);
-    close(gaussHermite(4).weights[2 + k]!, (192 * Math.sqrt(Math.PI)) / (16 * (8 * x ** 3 - 12 * x) ** 2), 1e-14);
+    close(
+      gaussHermite(4).weights[2 + k]!,
+      (192 * Math.sqrt(Math.PI)) / (16 * (8 * x ** 3 - 12 * x) ** 2),
+      1e-14,
+    );
   });
   const five = [Math.sqrt((5 - Math.sqrt(10)) / 2), Math.sqrt((5 + Math.sqrt(10)) / 2)];
   five.forEach((x, k) => {
