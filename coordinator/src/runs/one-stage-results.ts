@@ -12,6 +12,7 @@ import type {
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { diagnosisReason, failureReason, missing } from './answers.ts';
+import { entryModifierMeans } from './modifier-means.ts';
 import { ownDiagnoses } from './one-stage.ts';
 import { countsOf, measureOf, NOTHING_FITTED, type StudyAnswer } from './results.ts';
 
@@ -38,7 +39,7 @@ export function failedOneStage(
     status,
     reason,
     measure: measureOf(plan, analysis),
-    studies: entries.map(({ study, answer }) => studyOf(plan, study, answer)),
+    studies: entries.map(({ study, answer }) => studyOf(plan, analysis, study, answer)),
     ...NOTHING_FITTED,
     warnings: [],
   };
@@ -67,7 +68,7 @@ export function oneStageResult(
     approach: 'one-stage',
     status: 'done',
     measure: measureOf(plan, analysis),
-    studies: entries.map(({ study, answer }) => studyOf(plan, study, answer)),
+    studies: entries.map(({ study, answer }) => studyOf(plan, analysis, study, answer)),
     coefficients: fit.coefficients.map((coefficient) =>
       inference(name(coefficient), coefficient, spec, studies.length),
     ),
@@ -118,9 +119,22 @@ function toRows2(packed: readonly (number | null)[], q: number): (number | null)
   );
 }
 
-function studyOf(plan: ExpandedPlan, study: string, answer: StudyAnswer['answer']): StudyResult {
+function studyOf(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  study: string,
+  answer: StudyAnswer['answer'],
+): StudyResult {
   const payload = answer.kind === 'reply' ? answer.payload : null;
-  if (payload?.$case === 'oneStageEntry') return { study, status: 'included', ...countsOf(plan, payload.value.counts) };
+  if (payload?.$case === 'oneStageEntry') {
+    const means = entryModifierMeans(analysis, payload.value);
+    return {
+      study,
+      status: 'included',
+      ...countsOf(plan, payload.value.counts),
+      ...(means === null ? {} : { modifier_means: means }),
+    };
+  }
   if (payload?.$case === 'stageOneFailure') {
     return {
       study,

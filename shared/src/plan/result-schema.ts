@@ -41,7 +41,11 @@ const Study = Type.Object(
     ),
     vcov: Type.Optional(matrix),
     log_likelihood: Type.Optional(nullOr(Type.Object({ null: nullable(), fitted: nullable() }, closed))),
-    modifier_means: Type.Optional(Type.Array(Type.Object({ term: text, mean: number }, closed))),
+    modifier_means: Type.Optional(
+      Type.Array(
+        Type.Object({ term: text, mean: number, sd: Type.Optional(Type.Number({ minimum: 0 })) }, closed),
+      ),
+    ),
     weight: Type.Optional(nonNegative),
     warnings: Type.Optional(Type.Array(Warning)),
   },

@@ -25,8 +25,8 @@ export interface StudyResult {
   readonly estimates?: readonly { readonly term: string; readonly estimate: number; readonly se: number }[];
   readonly vcov?: readonly (readonly number[])[];
   readonly log_likelihood?: { readonly null: number | null; readonly fitted: number } | null;
-  /** Mean of the effect modifier's columns in the analysis set, in term order. */
-  readonly modifier_means?: readonly { readonly term: string; readonly mean: number }[];
+  /** Mean, and in one stage standard deviation, of the effect modifier's columns in the analysis set, in term order. */
+  readonly modifier_means?: readonly { readonly term: string; readonly mean: number; readonly sd?: number }[];
   /** Weight in the (univariate) pooled estimate, percent. */
   readonly weight?: number | null;
   readonly warnings?: readonly Warning[];

@@ -1,0 +1,54 @@
+import { modifierColumns } from '@concordat/shared/plan/design.ts';
+import type { StudyResult } from '@concordat/shared/plan/result-types.ts';
+import { basisKey } from '@concordat/shared/plan/terms.ts';
+import type { Analysis, Basis } from '@concordat/shared/plan/types.ts';
+
+type ModifierMean = NonNullable<StudyResult['modifier_means']>[number];
+
+/**
+ * Means and standard deviations of the effect modifier's columns in one study, from the moments of the design's columns
+ * that the study entered the fit with. A column that is centred has lost its mean; the across-trial column, treatment ×
+ * mean, still has it: as a ratio of means, or, where the treatment is centred too, as a ratio of standard deviations,
+ * which has lost its sign and serves for a level's share alone. Null where a mean is lost.
+ */
+export function entryModifierMeans(
+  analysis: Analysis,
+  { means, deviations }: { readonly means: readonly number[]; readonly deviations: readonly number[] },
+): readonly ModifierMean[] | null {
+  const { columns } = analysis;
+  const treatment = columns.findIndex(({ role }) => role === 'treatment');
+  const found = modifierColumns(analysis).map(({ term, product }): ModifierMean | null => {
+    const key = spanKey(product);
+    const main = columns.findIndex(
+      ({ role, product: own }) => (role === 'adjust' || role === 'modifier') && spanKey(own) === key,
+    );
+    const across = columns.findIndex(({ role, product: own }) => role === 'across' && meanKey(own) === key);
+    const sd = deviations[main] ?? null;
+    const mean =
+      main >= 0 && !columns[main]!.product.some(isCentred)
+        ? means[main]!
+        : across < 0
+          ? null
+          : columns[treatment]!.product.some(isCentred)
+            ? product.every(({ kind }) => kind === 'level')
+              ? quotient(deviations[across]!, deviations[treatment]!)
+              : null
+            : quotient(means[across]!, means[treatment]!);
+    return mean === null ? null : { term, mean, ...(sd === null ? {} : { sd }) };
+  });
+  const known = found.filter((entry) => entry !== null);
+  return found.length === 0 || known.length < found.length ? null : known;
+}
+
+const spanKey = (product: readonly Basis[]): string => product.map(basisKey).toSorted().join(' × ');
+
+/** Of the bases that an across-trial column averages. */
+const meanKey = (product: readonly Basis[]): string =>
+  spanKey(product.flatMap((basis) => (basis.kind === 'study-mean' ? [basis.of] : [])));
+
+const isCentred = (basis: Basis): boolean => 'centred' in basis && basis.centred === true;
+
+function quotient(a: number, b: number): number | null {
+  const value = a / b;
+  return b !== 0 && Number.isFinite(value) ? value : null;
+}
