@@ -82,7 +82,9 @@ export function oneStageResult(
       ? {}
       : { visit_covariance: toRows(fit.visitCovariance) }),
     log_likelihood: fit.logLikelihood,
-    tests: [...fit.tests],
+    tests: fit.tests.map(({ study, ...test }) =>
+      study === undefined ? test : { study: studies[study]!, ...test },
+    ),
     predicted: fit.predicted.map(({ study, ...effect }) => ({ study: studies[study]!, ...effect })),
     convergence,
     warnings: warningsOf(input, fit),

@@ -76,7 +76,8 @@ export function draftEntry(
         counts,
         means: moments.map(({ mean }) => mean),
         deviations: moments.map(({ sd }) => sd),
-        estimable: own === null ? [] : [...own.estimable],
+        // What changes with time is not in the study's own fit.
+        estimable: own === null ? [] : spec.terms.map((_, j) => own.estimable[j] ?? false),
         estimates: own === null ? [] : [...own.estimates],
         vcov: own === null ? [] : [...own.vcov],
         diagnosis:

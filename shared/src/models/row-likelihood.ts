@@ -3,6 +3,7 @@ import { packedIndex, packedLength } from '../linalg/symmetric.ts';
 import { BLOCK } from '../numerics/tile.ts';
 import { BlockedDesign, CompensatedSum, type Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
+import { alongGenerically } from './expansion.ts';
 import type { Evaluation, Objective, StudyData } from './types.ts';
 
 /**
@@ -152,7 +153,7 @@ export function rowObjective(
   }
 
   let eta: Float64Array | null = null;
-  return {
+  const whole: ConditionalObjective = {
     parameters: p + 1,
     evaluate: (theta, order, out) => pass(theta, order, out, null),
     expand(phi, directions, order, out): void {
@@ -170,6 +171,8 @@ export function rowObjective(
       });
     },
     along(phi, directions): Objective {
+      // No random effect moves a dispersion; what is maximised over within a study may.
+      if (directions.some((direction) => direction[p] !== 0)) return alongGenerically(whole, phi, directions);
       const z = movements(directions);
       const from = (eta ??= new Float64Array(n));
       design.predictAll(phi, true, from);
@@ -196,6 +199,7 @@ export function rowObjective(
       };
     },
   };
+  return whole;
 }
 
 function addAlong(

@@ -41,6 +41,7 @@ export function specOf(model: ModelOfTest): OneStageSpec {
     stratified,
     centredTreatment: stratified.includes(0) && random.some(({ term }) => term === 'treatment'),
     tested: [1],
+    groups: [],
     random,
     correlated: model.correlated ?? false,
     points: 1,

@@ -8,16 +8,19 @@ import {
   solveCholesky,
 } from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
+import { timeVarying } from '../models/cox-time-varying.ts';
 import type { ConditionalObjective } from '../models/conditional.ts';
 import { conditional } from '../models/expansion.ts';
 import { marginal, type MarginalObjective } from '../models/marginal.ts';
 import { profiled, type ProfiledObjective } from '../models/profile.ts';
+import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
 import { families } from '../models/registry.ts';
+import { fitStageOne } from '../models/stage-one.ts';
 import type { Evaluation, Objective, Optimiser, StudyData } from '../models/types.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
 import { emptyEvaluation, newton } from '../numerics/newton.ts';
 import { trustRegion } from '../numerics/trust-region.ts';
-import { evaluationLength, maximise, onRidge, pack, profileLimit, type AskAt, type Maximum } from './maximise.ts';
+import { evaluationLength, maximise, onRidge, pack, profileLimit, unpack, type AskAt, type Maximum } from './maximise.ts';
 import { originalScale, type StudyEffects } from './original-scale.ts';
 import type {
   Ask,
@@ -74,7 +77,10 @@ function lambdaOf(spec: OneStageSpec, entries: Float64Array): Float64Array {
 function study(spec: OneStageSpec, data: StudyData, scaling: Scaling): (ask: Ask) => Float64Array {
   const { options } = spec;
   const family = families[options.family];
-  const objective = family.objective(data, options, scaling);
+  const objective =
+    spec.timeVarying === null
+      ? family.objective(data, options, scaling)
+      : timeVarying(data, options, scaling, spec.timeVarying);
   const base = isConditional(objective) ? objective : conditional(objective);
   const start = ownStart(spec, data);
   const directions = spec.random.map(({ direction }) => direction);
@@ -91,6 +97,7 @@ function study(spec: OneStageSpec, data: StudyData, scaling: Scaling): (ask: Ask
   return (ask) => {
     const { objective: asked } = ask.objective === 'laplace-log-likelihood' ? laplace : full;
     if (ask.objective === 'study-effects') return studyEffects(spec, data, full.objective, full.random, ask);
+    if (ask.objective === 'proportional-hazards') return proportionalHazardsScore(spec, data, scaling, ask);
     const out = emptyEvaluation(asked.parameters);
     asked.evaluate(ask.theta, ask.order, out);
     return pack(out);
@@ -141,6 +148,9 @@ function studyEffects(
     add(mode.b);
     add(mode.b.map((_, a) => mode.variance[packedIndex(a, a)]!));
   }
+  if (spec.inference.proportionalHazards !== null) {
+    values.set(ownProportionalHazards(spec, data), length - 2 * (spec.groups.length + 1));
+  }
   return values;
 }
 
@@ -155,7 +165,8 @@ function insert(spec: OneStageSpec, theta: Float64Array, own: Float64Array): Flo
 
 export const effectsLength = (spec: OneStageSpec, m: number): number => {
   const s = spec.stratified.length;
-  return s + packedLength(s) + s * m + spec.treatment.length + 2 * spec.random.length;
+  const tests = spec.inference.proportionalHazards === null ? 0 : 2 * (spec.groups.length + 1);
+  return s + packedLength(s) + s * m + spec.treatment.length + 2 * spec.random.length + tests;
 };
 
 function* program(spec: OneStageSpec, entry: Entry): Program {
@@ -235,8 +246,22 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     }
   }
 
+  const transform = spec.inference.proportionalHazards;
+  if (transform !== null) {
+    const columns = common.length;
+    const [sum] = yield {
+      objective: 'proportional-hazards',
+      theta: psi,
+      order: 2,
+      length: evaluationLength(2 * columns),
+      gather: 'sum',
+    };
+    const found = proportionalHazardsTest(unpack(sum!, 2 * columns), columns, spec.groups);
+    tests.push(...found.map((test) => ({ test: `proportional hazards, ${transform} of time`, ...test })));
+  }
+
   let effects: readonly (StudyEffects | null)[] | null = null;
-  if (spec.stratified.length > 0 || spec.random.length > 0) {
+  if (spec.stratified.length > 0 || spec.random.length > 0 || transform !== null) {
     const gathered: Gathered = yield {
       objective: 'study-effects',
       theta: psi,
@@ -245,6 +270,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
       gather: 'each',
     };
     effects = gathered.map((values) => (values.length === 0 ? null : readEffects(spec, m, values)));
+    if (transform !== null) tests.push(...gathered.flatMap((values, i) => ownTests(spec, values, i, transform)));
   }
   const { coefficients, vcov } = originalScale(spec, entry.scaling, common, psi, covariance, effects);
   const sigma = outerProduct(lambda, spec.random.length, atBoundary);
@@ -270,6 +296,74 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     gradientNorm: Math.hypot(...fit.evaluation.gradient),
     warnings,
   };
+}
+
+/**
+ * The study's part of the score test of proportional hazards at β̂: value, score and Hessian in (β, γ), γ = 0, where the log
+ * hazard ratio of every column changes as γ·g(t).
+ */
+function proportionalHazardsScore(spec: OneStageSpec, data: StudyData, scaling: Scaling, { theta }: Ask): Float64Array {
+  const columns = [...data.columns.keys()];
+  const objective = timeVarying(data, spec.options, scaling, {
+    columns,
+    transform: spec.inference.proportionalHazards!,
+    cuts: [],
+  });
+  const at = new Float64Array(objective.parameters);
+  at.set(theta.subarray(0, columns.length));
+  const out = emptyEvaluation(objective.parameters);
+  objective.evaluate(at, 2, out);
+  return pack(out);
+}
+
+/** A statistic that a study does not have; every one that it has is positive. */
+const NO_STATISTIC = -1;
+
+/** The study's own test, at its own estimates: statistic and degrees of freedom of each term and of all of them. */
+function ownProportionalHazards(spec: OneStageSpec, data: StudyData): number[] {
+  const none = [...spec.groups, null].flatMap(() => [NO_STATISTIC, 0]);
+  const fit = fitStageOne(data, spec.options, spec.treatment);
+  if (fit.status !== 'fitted') return none;
+  const kept = [...data.columns.keys()].filter((j) => fit.estimable[j] === true);
+  const own: StudyData = {
+    ...data,
+    columns: kept.map((j) => data.columns[j]!),
+    terms: kept.map((j) => data.terms[j]!),
+  };
+  const objective = timeVarying(own, spec.options, null, {
+    columns: [...kept.keys()],
+    transform: spec.inference.proportionalHazards!,
+    cuts: [],
+  });
+  const at = new Float64Array(objective.parameters);
+  at.set(fit.estimates);
+  const out = emptyEvaluation(objective.parameters);
+  objective.evaluate(at, 2, out);
+  const groups = spec.groups.map(({ term, columns }) => ({
+    term,
+    columns: columns.flatMap((j) => (kept.includes(j) ? [kept.indexOf(j)] : [])),
+  }));
+  return proportionalHazardsTest(out, kept.length, groups).flatMap(({ statistic, df }) => [
+    statistic ?? NO_STATISTIC,
+    df,
+  ]);
+}
+
+function ownTests(spec: OneStageSpec, values: Float64Array, study: number, transform: string): FittedTest[] {
+  if (values.length === 0) return [];
+  const own = values.subarray(values.length - 2 * (spec.groups.length + 1));
+  return [...spec.groups.map(({ term }) => term), 'global'].map((term, k) => {
+    const statistic = own[2 * k]! === NO_STATISTIC ? null : own[2 * k]!;
+    const df = own[2 * k + 1]!;
+    return {
+      study,
+      test: `proportional hazards, ${transform} of time`,
+      term,
+      statistic,
+      df,
+      p: statistic === null ? null : chiSquareUpper(statistic, df),
+    };
+  });
 }
 
 /** Concave in φ wherever it is finite, so that Newton's method with halving is safe. */

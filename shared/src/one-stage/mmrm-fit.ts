@@ -119,6 +119,7 @@ function specOf(terms: readonly string[], visits: number, options: MmrmOptions):
     stratified: [],
     centredTreatment: false,
     tested: [],
+    groups: [],
     random: [],
     correlated: false,
     points: 1,

@@ -1,3 +1,4 @@
+import { timeVaryingTerms, type TimeVaryingEffects } from '../models/cox-time-varying.ts';
 import { families } from '../models/registry.ts';
 import type { ExtraParameter } from '../models/family.ts';
 import type { ModelOptions, Response } from '../models/types.ts';
@@ -54,6 +55,11 @@ function emptyResponse(outcome: Outcome): Response {
 /** A family's own parameters, named as the result names them. */
 export function extraParameters(plan: Plan, analysis: Analysis): readonly ExtraParameter[] {
   const options = modelOptions(analysis);
+  const effects = timeVaryingEffects(analysis);
+  if (effects !== null) {
+    const names = analysis.columns.map(({ term }) => term);
+    return timeVaryingTerms(names, effects).map((term) => ({ term, start: 0 }));
+  }
   const extra = families[options.family].extra?.(options, emptyResponse(plan.outcome)) ?? [];
   if (plan.outcome.kind !== 'ordinal') return extra;
   const { levels } = plan.outcome;
@@ -62,6 +68,25 @@ export function extraParameters(plan: Plan, analysis: Analysis): readonly ExtraP
     ...parameter,
     term: `threshold[${levels[first + k]}|${levels[first + k + 1]}]`,
   }));
+}
+
+/** The treatment's columns, and how their coefficients change with time; null where they do not. */
+export function timeVaryingEffects({ columns, model }: Analysis): TimeVaryingEffects | null {
+  if (model.timeVarying === null) return null;
+  return {
+    ...model.timeVarying,
+    columns: columns.flatMap(({ role }, j) => (role === 'treatment' ? [j] : [])),
+  };
+}
+
+/** Columns by the term that they come from: those of a factor or of a spline are one. */
+function groupsOf(columns: Analysis['columns']): OneStageSpec['groups'] {
+  const nameOf = ({ term, product }: Analysis['columns'][number]): string =>
+    product.every((basis) => basis.kind === 'level' || basis.kind === 'rcs')
+      ? product.map((basis) => `${basis.kind === 'rcs' ? 'rcs' : 'factor'}(${'variable' in basis ? basis.variable : ''})`).join(':')
+      : term;
+  const groups = Map.groupBy(columns.keys(), (j) => nameOf(columns[j]!));
+  return [...groups].map(([term, positions]) => ({ term, columns: positions }));
 }
 
 /** Names of all parameters: the columns', then the family's own. */
@@ -93,6 +118,7 @@ export function oneStageSpec(plan: Plan, analysis: Analysis): OneStageSpec {
       columns[j]!.product.some((basis) => basis.kind === 'treatment' && basis.centred === true),
     ),
     tested: positions(({ role }) => role === 'treatment' || role === 'within' || role === 'across'),
+    groups: groupsOf(columns),
     random: randomEffects(analysis, terms.length, intercept, treatment, extras),
     correlated: model.correlated,
     points: model.quadrature,
@@ -102,7 +128,7 @@ export function oneStageSpec(plan: Plan, analysis: Analysis): OneStageSpec {
     ...(plan.outcome.kind === 'repeated' ? { visits: plan.outcome.visits.length } : {}),
     ...(model.grid.length > 0 ? { grid: Float64Array.from(model.grid) } : {}),
     ...(model.frailty === null ? {} : { frailty: model.frailty }),
-    timeVarying: model.timeVarying,
+    timeVarying: timeVaryingEffects(analysis),
     inference: {
       level: analysis.pool.level,
       ci: inference.ci,

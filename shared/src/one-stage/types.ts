@@ -1,6 +1,6 @@
 import type { Scaling } from '../models/blocks.ts';
 import type { ModelOptions, StudyData } from '../models/types.ts';
-import type { TimeVarying } from '../plan/types.ts';
+import type { TimeVaryingEffects } from '../models/cox-time-varying.ts';
 
 /**
  * A one-stage analysis in numbers, made from the plan, the same at every site and at the coordinator.
@@ -26,6 +26,8 @@ export interface OneStageSpec {
   readonly centredTreatment: boolean;
   /** Positions of the treatment's and its interactions' terms, which tests and profile intervals are about. */
   readonly tested: readonly number[];
+  /** Terms and the columns that make each, e.g. the levels of a factor. */
+  readonly groups: readonly { readonly term: string; readonly columns: readonly number[] }[];
   /** At most two: what they vary, and the direction (length p) in φ along which they move a study. */
   readonly random: readonly { readonly term: string; readonly direction: Float64Array }[];
   readonly correlated: boolean;
@@ -42,7 +44,7 @@ export interface OneStageSpec {
   readonly grid?: Float64Array;
   readonly frailty?: 'gamma' | 'gaussian';
   /** Treatment effect that changes with time (cox). */
-  readonly timeVarying: TimeVarying | null;
+  readonly timeVarying: TimeVaryingEffects | null;
   readonly inference: InferenceOptions;
 }
 
@@ -153,6 +155,8 @@ export interface PredictedEffect {
 }
 
 export interface FittedTest {
+  /** Position among the studies where the test is one study's own. */
+  readonly study?: number;
   /** E.g. `likelihood ratio`, `proportional hazards`. */
   readonly test: string;
   /** Terms tested; `global` where all are. */

@@ -114,6 +114,15 @@ function modelFindings(
       ),
     );
   }
+  if (inference.proportional_hazards !== undefined && (random || model.time_varying !== undefined || model.baseline === 'shared')) {
+    findings.push(
+      inconsistent(
+        ['inference', 'proportional_hazards'],
+        'the test is of a model with common effects that do not change with time, stratified by study',
+        'test in an analysis of its own',
+      ),
+    );
+  }
   if (model.treatment_effect !== undefined && treatment === null) {
     const remedy = 'name the plan’s `treatment`, or remove this';
     findings.push(inconsistent(['model', 'treatment_effect'], 'the plan names no treatment', remedy));

@@ -134,7 +134,17 @@ const OneStage = Type.Object(
     visit_covariance: Type.Optional(matrix),
     log_likelihood: nullable(),
     tests: Type.Array(
-      Type.Object({ test: text, term: text, statistic: nullable(), df: count, p: probability }, closed),
+      Type.Object(
+        {
+          study: Type.Optional(text),
+          test: text,
+          term: text,
+          statistic: nullable(),
+          df: count,
+          p: probability,
+        },
+        closed,
+      ),
     ),
     predicted: Type.Array(
       Type.Object({ study: text, term: text, estimate: Type.Number(), se: nonNegative }, closed),

@@ -112,6 +112,8 @@ export interface Coefficient {
 }
 
 export interface Test {
+  /** Where the test is one study's own. */
+  readonly study?: string;
   /** `likelihood ratio`, `proportional hazards`, … */
   readonly test: string;
   /** The term that is tested; `global` where all are. */
