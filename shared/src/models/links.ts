@@ -1,5 +1,5 @@
 import { ConcordatError } from '../errors.ts';
-import type { BlockedDesign, Scaling } from './blocks.ts';
+import { BlockedDesign, type Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import { glmObjective } from './family.ts';
 import type { Link, ModelOptions, StudyData } from './types.ts';
@@ -173,24 +173,35 @@ export function linkedIntercept(link: Link, events: number, trials: number, boun
 }
 
 /**
- * An intercept with which every mean is inside its range, for a study whose other terms add `lowest` to `highest` to η, and
- * whose mean would be `mean` without them; null where there is none.
+ * Where a study's own intercept may start, given the other coefficients in φ: at `intercept` where every mean is inside its
+ * range there, else at one that keeps them inside; `intercept` where there is none. Links whose means have no bounds in η:
+ * `intercept`.
  */
-export function interceptWithin(
+export function interceptInside(
+  data: StudyData,
+  scaling: Scaling | null,
   { family, link }: Pick<ModelOptions, 'family' | 'link'>,
-  mean: number,
-  lowest: number,
-  highest: number,
-): number | null {
-  if (family === 'binomial' && link === 'log') return Math.log(mean) - Math.max(highest, 0);
-  const room = family === 'binomial' ? 1 - (highest - lowest) : 1;
-  return room > 0 ? -lowest + mean * room : null;
+  phi: Float64Array,
+  position: number,
+  intercept: number,
+): number {
+  if ((link ?? null) === null) return intercept;
+  const others = new Float64Array(data.n);
+  const at = Float64Array.from(data.columns, (_, j) => (j === position ? 0 : phi[j]!));
+  new BlockedDesign(data, scaling).predictAll(at, family === 'binomial', others);
+  let [lowest, highest] = [Infinity, -Infinity];
+  for (let i = 0; i < others.length; i++) {
+    lowest = Math.min(lowest, others[i]!);
+    highest = Math.max(highest, others[i]!);
+  }
+  const top = family === 'binomial' ? (link === 'log' ? 0 : 1) : Infinity;
+  const bottom = link === 'log' ? -Infinity : 0;
+  const inside = intercept + lowest > bottom && intercept + highest < top;
+  if (inside || data.n === 0) return intercept;
+  if (link === 'log') return intercept - Math.max(highest, 0);
+  const room = top === Infinity ? 1 : 1 - (highest - lowest);
+  return room > 0 ? -lowest + Math.min(Math.max(intercept, EDGE), 1 - EDGE) * room : intercept;
 }
 
-/** Whether a mean's range bounds the linear predictor. */
-export function isBounded({ family, link }: Pick<ModelOptions, 'family' | 'link'>): boolean {
-  return (
-    (family === 'binomial' && (link === 'log' || link === 'identity')) ||
-    (family === 'poisson' && link === 'identity')
-  );
-}
+/** Distance from a range's ends, of 1. */
+const EDGE = 1e-3;

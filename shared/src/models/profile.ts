@@ -31,11 +31,14 @@ export interface Nuisance {
 
 const INNER_ROUNDS = 200;
 
-/** `nuisance`: positions of α, ascending; θ is the rest in order. */
+/**
+ * `nuisance`: positions of α, ascending; θ is the rest in order. `start`: of α, the same for every θ, or from the parameters
+ * with 0 for α.
+ */
 export function profiled(
   objective: Objective | ConditionalObjective,
   nuisance: readonly number[],
-  start: Float64Array,
+  start: Float64Array | ((point: Float64Array) => Float64Array),
 ): ProfiledObjective {
   const p = objective.parameters;
   const rest = [...Array(p).keys()].filter((j) => !nuisance.includes(j));
@@ -52,7 +55,8 @@ export function profiled(
     rest.forEach((j, k) => (point[j] = theta[k]!));
     const plane =
       'along' in objective ? objective.along(point, axes) : alongGenerically(objective, point, axes);
-    const fit = drive(trustRegion(start, { maxRounds: INNER_ROUNDS }), plane);
+    const from = typeof start === 'function' ? start(point) : start;
+    const fit = drive(trustRegion(from, { maxRounds: INNER_ROUNDS }), plane);
     if (fit.status !== 'converged') return null;
     nuisance.forEach((j, k) => (point[j] = fit.theta[k]!));
     objective.evaluate(point, 2, whole);

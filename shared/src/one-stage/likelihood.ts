@@ -11,6 +11,7 @@ import type { Scaling } from '../models/blocks.ts';
 import { timeVarying } from '../models/cox-time-varying.ts';
 import type { ConditionalObjective } from '../models/conditional.ts';
 import { conditional } from '../models/expansion.ts';
+import { interceptInside } from '../models/links.ts';
 import { marginal, type MarginalObjective } from '../models/marginal.ts';
 import { profiled, type ProfiledObjective } from '../models/profile.ts';
 import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
@@ -83,12 +84,18 @@ function study(spec: OneStageSpec, data: StudyData, scaling: Scaling): (ask: Ask
       : timeVarying(data, options, scaling, spec.timeVarying);
   const base = isConditional(objective) ? objective : conditional(objective);
   const start = ownStart(spec, data);
+  const own = spec.stratified.indexOf(spec.intercept);
+  const inside =
+    own < 0 || (options.link ?? null) === null
+      ? start
+      : (point: Float64Array): Float64Array =>
+          start.with(own, interceptInside(data, scaling, options, point, spec.intercept, start[own]!));
   const directions = spec.random.map(({ direction }) => direction);
   const build = (points: number): { objective: Objective; random: MarginalObjective | null } => {
     const random = directions.length === 0 ? null : marginal(base, { directions, correlated: spec.correlated, points });
     const whole: Objective = random ?? base;
     return {
-      objective: spec.stratified.length === 0 ? whole : profiled(whole, spec.stratified, start),
+      objective: spec.stratified.length === 0 ? whole : profiled(whole, spec.stratified, inside),
       random,
     };
   };
