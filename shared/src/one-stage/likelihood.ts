@@ -13,6 +13,7 @@ import type { ConditionalObjective } from '../models/conditional.ts';
 import { conditional } from '../models/expansion.ts';
 import { interceptInside } from '../models/links.ts';
 import { marginal, type MarginalObjective } from '../models/marginal.ts';
+import { POISSON_LIMIT, atPoissonLimit } from '../models/negative-binomial.ts';
 import { profiled, type ProfiledObjective } from '../models/profile.ts';
 import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
 import { families } from '../models/registry.ts';
@@ -202,11 +203,21 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   if (lambdas > 0 && spec.points > 1) {
     const first: Maximum = yield* maximise(optimiser([]), start, askFor('laplace-log-likelihood'));
     rounds += first.rounds;
-    if (first.status !== 'converged') return failed(spec, common, first, rounds);
+    if (first.status !== 'converged' && poissonLimit(spec, common, first).length === 0)
+      return failed(spec, common, first, rounds);
     from = first.theta;
   }
-  const fit: Maximum = yield* maximise(optimiser([]), from, askAt);
+  let fit: Maximum = yield* maximise(optimiser([]), from, askAt);
   rounds += fit.rounds;
+  const warnings: OneStageWarning[] = [];
+  const held = poissonLimit(spec, common, fit);
+  if (held.length > 0) {
+    from = fit.theta.slice();
+    for (const k of held) from[k] = POISSON_LIMIT;
+    fit = yield* maximise(optimiser(held), from, askAt, held);
+    rounds += fit.rounds;
+    warnings.push({ code: 'boundary', terms: held.map((k) => spec.terms[common[k]!]!) });
+  }
   if (fit.status !== 'converged') return failed(spec, common, fit, rounds);
   if (fit.theta.some((value, k) => k < common.length && common[k]! < spec.columns && common[k] !== spec.intercept && Math.abs(value) > ENORMOUS))
     return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
@@ -214,13 +225,13 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const lambda = lambdaOf(spec, fit.theta.slice(common.length));
   const atBoundary = boundaries(spec, lambda);
   const zero = boundaryPositions(spec, atBoundary).map((k) => common.length + k);
-  const warnings: OneStageWarning[] = [];
+  const fixed = [...zero, ...held];
   const boundaryTerms = spec.random.flatMap(({ term }, a) => (atBoundary[a] === true ? [term] : []));
   if (boundaryTerms.length > 0) warnings.push({ code: 'boundary', terms: boundaryTerms });
   const psi = fit.theta.slice();
   for (const k of zero) psi[k] = 0;
 
-  const free = [...psi.keys()].filter((k) => !zero.includes(k));
+  const free = [...psi.keys()].filter((k) => !fixed.includes(k));
   const covariance = covarianceOf(fit.full, free, m);
   if (covariance === null) return failed(spec, common, { ...fit, status: 'singular' }, rounds);
 
@@ -228,8 +239,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const tests: FittedTest[] = [];
   if (spec.inference.likelihoodRatio) {
     for (const { term, k } of tested) {
-      const at = onRidge(fit, k, 0, zero);
-      const restricted: Maximum = yield* maximise(optimiser([k]), at, askAt, [k]);
+      const at = onRidge(fit, k, 0, fixed);
+      const restricted: Maximum = yield* maximise(optimiser([k, ...held]), at, askAt, [k, ...held]);
       rounds += restricted.rounds;
       const statistic = restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;
       tests.push({
@@ -245,8 +256,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   if (spec.inference.ci === 'profile') {
     const critical = chiSquareQuantile(spec.inference.level, 1);
     for (const { term, k } of tested) {
-      const lower: number | null = yield* profileLimit(fit, k, -1, critical, askAt, zero);
-      const upper: number | null = lower === null ? null : yield* profileLimit(fit, k, 1, critical, askAt, zero);
+      const lower: number | null = yield* profileLimit(fit, k, -1, critical, askAt, fixed);
+      const upper: number | null = lower === null ? null : yield* profileLimit(fit, k, 1, critical, askAt, fixed);
       const scale = entry.scaling.scale[common[k]!] ?? 1;
       profiles.set(term, lower === null || upper === null ? null : [lower / scale, upper / scale]);
       if (lower === null || upper === null) warnings.push({ code: 'profile-limit', terms: [term] });
@@ -371,6 +382,12 @@ function ownTests(spec: OneStageSpec, values: Float64Array, study: number, trans
       p: statistic === null ? null : chiSquareUpper(statistic, df),
     };
   });
+}
+
+/** Position of a negative binomial's log size where the fit shows no overdispersion; none elsewhere. */
+function poissonLimit({ options, columns }: OneStageSpec, common: readonly number[], fit: Maximum): number[] {
+  const k = options.family === 'negative-binomial' ? common.indexOf(columns) : -1;
+  return k >= 0 && atPoissonLimit(fit, k) ? [k] : [];
 }
 
 /** Concave in φ wherever it is finite, so that Newton's method with halving is safe. */
