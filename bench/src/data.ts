@@ -1,7 +1,7 @@
 /** One large study, the same on every machine: a treatment, six covariates and three outcomes. */
 
 /** SplitMix32: small, seeded, enough for timing. */
-function uniform(seed: number): () => number {
+export function uniform(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x9e3779b9) | 0;

@@ -1,15 +1,17 @@
-/** `npm run bench [-- stage-one | stage-two | federation]`: speed and size, as ratios to R in the same run. Needs R with survival, metafor and jsonlite. */
+/** `npm run bench [-- stage-one | one-stage | stage-two | federation]`: speed and size, as ratios to R in the same run. Needs R with survival, lme4, glmmTMB, metafor and jsonlite. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { benchAgentMemory, benchFederation } from './federation.ts';
+import { benchOneStage } from './one-stage.ts';
 import { benchStageOne } from './stage-one.ts';
 import { benchStageTwo } from './stage-two.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'concordat-bench-'));
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   'stage-one': () => benchStageOne(1_000_000, folder),
+  'one-stage': () => benchOneStage(1_000_000, folder),
   'stage-two': () => benchStageTwo(folder),
   federation: async () => {
     await benchFederation(folder);
