@@ -3,10 +3,12 @@
  * agent's memory; bytes and round trips of a site.
  */
 import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { prepare } from '@concordat/cli/local/prepare.ts';
+import { readBody, type LogEntry } from '@concordat/shared/log/message-log.ts';
 
 import { makeData, TERMS } from './data.ts';
 import { seconds } from './measure.ts';
@@ -131,21 +133,19 @@ function field(status: string, name: string): number {
   return Math.round(Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) / 1000);
 }
 
-interface Entry {
-  readonly kind: string;
-  readonly body?: string;
-}
-
 function siteTraffic(out: string): { up: number; down: number; rounds: number } {
   const site = join(out, 'log/sites/T01');
   const entries = readFileSync(join(site, 'entries.jsonl'), 'utf8')
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as Entry);
+    .map((line) => JSON.parse(line) as LogEntry);
   const size = (kind: string): number =>
     entries
-      .filter((entry) => entry.kind === kind && entry.body !== undefined)
-      .reduce((sum, entry) => sum + readFileSync(join(site, 'bodies', entry.body ?? '')).length - 16, 0);
+      .filter((entry) => entry.kind === kind)
+      .reduce(
+        (sum, { body, pack }) => sum + (body === undefined ? 0 : readBody(fs, site, { body, pack }).length),
+        0,
+      );
   return {
     up: size('sent'),
     down: size('received'),

@@ -1,20 +1,19 @@
 /** Tiny federations of real processes with configuration files, as sites would have them. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import * as fs from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { makeAuthority, type Authority } from '@concordat/cli/local/keys.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import type { LogEntry } from '@concordat/shared/log/message-log.ts';
+import { readBody, type LogEntry } from '@concordat/shared/log/message-log.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
 const MAIN = join(repository, 'cli/src/main.ts');
 /** Several agents in one process, as `concordat local` runs them. */
 const AGENTS = join(repository, 'cli/src/local/agents.ts');
-const SALT = 16;
 /** Milliseconds after which something that a test waits for counts as never coming. */
 const PATIENCE = 120_000;
 
@@ -45,20 +44,20 @@ export function trial(study: string): string {
   return `arm,age,centre,y\n${rows.join('\n')}\n`;
 }
 
-const root = mkdtempSync(join(tmpdir(), 'end-to-end-'));
+const root = fs.mkdtempSync(join(tmpdir(), 'end-to-end-'));
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
-  rmSync(root, { recursive: true, force: true });
+  fs.rmSync(root, { recursive: true, force: true });
 });
 
 export function newFolder(): string {
-  return mkdtempSync(join(root, 'folder-'));
+  return fs.mkdtempSync(join(root, 'folder-'));
 }
 
 export function writeTrials(folder: string, studies: readonly string[]): void {
-  mkdirSync(folder, { recursive: true });
-  for (const study of studies) writeFileSync(join(folder, `${study}.csv`), trial(study));
+  fs.mkdirSync(folder, { recursive: true });
+  for (const study of studies) fs.writeFileSync(join(folder, `${study}.csv`), trial(study));
 }
 
 /** Resolves when the condition holds; fails loudly where it never does. */
@@ -174,7 +173,7 @@ export class Federation {
       log: 'log/coordinator',
       sites,
     });
-    writeFileSync(federation.path('plan.yaml'), plan);
+    fs.writeFileSync(federation.path('plan.yaml'), plan);
     return federation;
   }
 
@@ -184,7 +183,7 @@ export class Federation {
 
   /** A configuration file; JSON is YAML. */
   write(name: string, config: object): void {
-    writeFileSync(this.path(name), JSON.stringify(config));
+    fs.writeFileSync(this.path(name), JSON.stringify(config));
   }
 
   coordinator(onEvent: (event: Record<string, unknown>) => void = () => undefined): Program {
@@ -225,21 +224,17 @@ export interface Logged extends LogEntry {
 
 export function entriesOf(log: string): readonly Logged[] {
   const file = join(log, 'entries.jsonl');
-  if (!existsSync(file)) return [];
-  const text = readFileSync(file, 'utf8');
+  if (!fs.existsSync(file)) return [];
+  const text = fs.readFileSync(file, 'utf8');
   const lines = text
     .slice(0, text.lastIndexOf('\n') + 1)
     .split('\n')
     .slice(0, -1);
   return lines.map((line) => {
     const entry = JSON.parse(line) as LogEntry;
-    return {
-      ...entry,
-      message:
-        entry.body === undefined
-          ? null
-          : SignedMessage.decode(readFileSync(join(log, 'bodies', entry.body)).subarray(SALT)),
-    };
+    const { body, pack } = entry;
+    const message = body === undefined ? null : SignedMessage.decode(readBody(fs, log, { body, pack }));
+    return { ...entry, message };
   });
 }
 
@@ -254,5 +249,5 @@ interface Analyses {
 }
 
 export function resultOf(out: string): Analyses {
-  return JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')) as Analyses;
+  return JSON.parse(fs.readFileSync(join(out, 'result.json'), 'utf8')) as Analyses;
 }

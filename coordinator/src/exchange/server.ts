@@ -35,7 +35,7 @@ export interface ExchangeServerOptions {
   /** SHA-256 of a site's client certificate (hex) → its study. */
   readonly studies: ReadonlyMap<string, string>;
   readonly desk: Desk;
-  /** Takes one reply of a site; it is durable when this returns. */
+  /** Takes one reply of a site. One that is not durable yet when this returns is asked for again after a crash. */
   readonly accept: (study: string, reply: SignedMessage) => void;
   readonly seen: (study: string) => void;
   readonly refused: (study: string | null, code: ErrorCode) => void;

@@ -8,7 +8,7 @@ import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { Desk } from '../exchange/desk.ts';
 import { Journal, type RunRecord } from '../store/journal.ts';
-import { RunEngine, type Progress } from './engine.ts';
+import { RunEngine, STAGING_LIMIT, type Progress } from './engine.ts';
 import type { RunOutcome } from './program.ts';
 import {
   coordinator,
@@ -270,9 +270,13 @@ test('a site that does not answer in time is unreachable; its late answer is log
     if (kept.length === 0) kept.push(...behave(study, task));
     return [];
   });
-  while (federation.events.filter(({ event }) => event === 'answer').length < 10)
-    await new Promise(setImmediate);
-  mock.timers.tick(59_999);
+  const answers = (): number => federation.events.filter(({ event }) => event === 'answer').length;
+  while (kept.length < 1) await new Promise(setImmediate);
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+  assert.equal(answers(), 6);
+  mock.timers.tick(STAGING_LIMIT);
+  assert.equal(answers(), 10);
+  mock.timers.tick(59_999 - STAGING_LIMIT);
   assert.ok(!federation.events.some(({ event }) => event === 'no answer'));
   mock.timers.tick(1);
   while (!federation.events.some((event) => event.event === 'round' && event.name === 'close'))
@@ -310,7 +314,8 @@ function dyingAt(
     fsyncSync: () => undefined,
     writeFileSync: (file, data) => {
       if (dies()) {
-        if (torn && step === n) fs.writeFileSync(file, (data as string).slice(0, 40));
+        // Of a batch of lines, most are whole.
+        if (torn && step === n) fs.writeFileSync(file, (data as Uint8Array).slice(0, data.length * 0.7));
         throw new Crash();
       }
       fs.writeFileSync(file, data);
@@ -320,7 +325,7 @@ function dyingAt(
     new Proxy(journal, {
       get: (target, name: keyof Journal) => {
         const method = target[name] as (...args: unknown[]) => unknown;
-        if (!['addTasks', 'addReply', 'decide'].includes(name)) return method.bind(target);
+        if (!['addTasks', 'settle'].includes(name)) return method.bind(target);
         return (...args: unknown[]) => {
           if (dies()) throw new Crash();
           const value = method.apply(target, args);
@@ -332,32 +337,85 @@ function dyingAt(
   return { files, wrap, steps: () => step };
 }
 
-test('killed at any durable step, and torn in the middle of a write, the run resumes to the same result', async () => {
-  const counting = dyingAt(Infinity, false);
-  const whole = new Federation({ folder: newFolder(), run: newRun(), ...counting });
-  assert.equal(analysesOf(await whole.play()), undisturbed);
-  whole.close();
-  assert.ok(counting.steps() > 100);
-  for (let n = 1; n <= counting.steps(); n++) {
-    const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
-    const first = new Federation({ ...setting, ...dyingAt(n, n % 2 === 0) });
-    await assert.rejects(first.play(), Crash);
-    first.close();
-    const second = new Federation({ ...setting, files: { ...fs, fsyncSync: () => undefined } });
-    assert.equal(analysesOf(await second.play()), undisturbed, `step ${n}`);
-    assert.deepEqual(refusals(second), [], `step ${n}`);
-    second.close();
-    setting.journal?.close();
+/** Replies that become durable together: all of a round; each alone; as it comes. */
+const BATCHES: Readonly<Record<string, (reply: number) => boolean>> = {
+  'a round': () => false,
+  'one reply': () => true,
+  'some replies': (reply) => reply % 3 === 0 || reply % 4 === 0,
+};
+for (const [what, ends] of Object.entries(BATCHES)) {
+  test(`killed at any durable step, torn in the middle of a write too, the run resumes to the same result; a batch is ${what}`, async () => {
+    /** Ends a batch after some of the replies. */
+    const batched = (): Behaviour => {
+      let reply = 0;
+      return (study, task) => {
+        if (ends(reply++)) mock.timers.tick(STAGING_LIMIT);
+        return behave(study, task);
+      };
+    };
+    const counting = dyingAt(Infinity, false);
+    const whole = new Federation({ folder: newFolder(), run: newRun(), ...counting });
+    assert.equal(analysesOf(await whole.play(batched())), undisturbed);
+    whole.close();
+    assert.ok(counting.steps() >= 40, `${counting.steps()} steps`);
+    for (let n = 1; n <= counting.steps(); n++) {
+      const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
+      const first = new Federation({ ...setting, ...dyingAt(n, n % 2 === 0) });
+      await assert.rejects(first.play(batched()), Crash);
+      first.close();
+      const second = new Federation({ ...setting, files: { ...fs, fsyncSync: () => undefined } });
+      assert.equal(analysesOf(await second.play()), undisturbed, `step ${n}`);
+      assert.deepEqual(refusals(second), [], `step ${n}`);
+      assertOnce(second.log, `step ${n}`);
+      second.close();
+      setting.journal?.close();
+    }
+  });
+}
+
+/** Each site is asked one thing in a round of an analysis, and answers once, however often the coordinator was killed. */
+function assertOnce({ entries }: MessageLog, where: string): void {
+  for (const kind of ['sent', 'received']) {
+    const places = entries
+      .filter((entry) => entry.kind === kind)
+      .map(({ peer, round, analysis }) => JSON.stringify([peer, round, analysis]));
+    assert.equal(new Set(places).size, places.length, `${where}: ${kind}`);
   }
+}
+
+test('what cannot be written ends the run, and nothing is taken after it', async () => {
+  const federation = new Federation({ folder: newFolder(), run: newRun(), ...dyingAt(20, false) });
+  const kept: [string, SignedMessage][] = [];
+  const playing = federation.play((study, task) => {
+    const replies = behave(study, task);
+    kept.push(...replies.map((reply): [string, SignedMessage] => [study, reply]));
+    return replies;
+  });
+  await assert.rejects(playing, Crash);
+  const { length } = federation.log.entries;
+  for (const [study, reply] of kept) assert.throws(() => federation.engine.accept(study, reply), Crash);
+  assert.equal(federation.log.entries.length, length);
+  federation.close();
+});
+
+test('the replies of a round are one batch of the log, in one pack', async () => {
+  const { federation } = await playNew();
+  const packs = new Map<string, Set<number | undefined>>();
+  for (const { kind, round, pack } of federation.log.entries) {
+    const key = `${kind} ${round}`;
+    packs.set(key, (packs.get(key) ?? new Set()).add(pack));
+  }
+  assert.equal(packs.size, 8);
+  for (const [what, places] of packs) assert.ok(places.size === 1 && !places.has(undefined), what);
 });
 
 test('killed between log and journal, the reply that was logged is the answer, and is not asked for again', async () => {
   const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
-  let replies = 0;
+  let settled = 0;
   const dying = (journal: Journal): Journal =>
     new Proxy(journal, {
       get: (target, name: keyof Journal) => {
-        if (name === 'addReply' && ++replies === 7) throw new Crash();
+        if (name === 'settle' && ++settled === 3) throw new Crash();
         return (target[name] as (...args: unknown[]) => unknown).bind(target);
       },
     });
@@ -383,7 +441,7 @@ test('killed between log and journal, the reply that was logged is the answer, a
 
 test('a coordinator that was down for longer than the time limit still gives its sites that time', async () => {
   const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
-  const first = new Federation({ ...setting, ...dyingAt(60, false) });
+  const first = new Federation({ ...setting, ...dyingAt(24, false) });
   await assert.rejects(first.play(), Crash);
   first.close();
   mock.timers.tick(10_000_000);

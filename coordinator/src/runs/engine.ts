@@ -1,27 +1,26 @@
 /**
  * Drives a run's program from the journal: what the journal holds is replayed, what it lacks is asked of
- * the sites. Tasks are logged and journalled before they are sent, replies before they are used.
+ * the sites. Tasks are logged and journalled before they are sent, replies before they are used; those of one round
+ * together, for the flushes of one.
  */
-import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
-import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { EntryKind, LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
-import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
-import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
-import { checkPayload } from '@concordat/shared/wire/lengths.ts';
-import { agreedLevels } from '@concordat/shared/wire/levels.ts';
+import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
-import { signMessage, verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+import { verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Desk } from '../exchange/desk.ts';
-import type { Journal, RunRecord } from '../store/journal.ts';
+import type { Journal, RunRecord, Settlement } from '../store/journal.ts';
 import type { SiteAnswer } from './answers.ts';
-import { runProgram, type Round, type RoundAnswers, type RunOutcome, type RunTask } from './program.ts';
+import { checkHeader, PayloadCheck } from './engine-checks.ts';
+import { makeTask, restoreAnswer, restoreTask, taskKey, type OpenTask } from './engine-tasks.ts';
+import { runProgram, type Round, type RoundAnswers, type RunOutcome } from './program.ts';
 
 export interface EngineOptions {
   readonly journal: Journal;
@@ -60,36 +59,52 @@ export type Progress =
 /** Longest wait for the sites to close a run that has its result, milliseconds. */
 const CLOSING_LIMIT = 15_000;
 
+/** Longest wait of a reply for others to be written with, milliseconds; none where it completes the round. */
+export const STAGING_LIMIT = 5;
+
 /** Longest delay that a timer of Node keeps, milliseconds (24.8 days); a plan may allow a round 30 days. */
 const TIMER_LIMIT = 2 ** 31 - 1;
 
-interface OpenTask {
-  readonly study: string;
-  readonly analysis: string;
-  readonly digest: Uint8Array;
-  readonly task: CoordinatorMessage;
+type Complete = { readonly [field in 'header' | 'payload']: NonNullable<SiteMessage[field]> };
+
+/** A reply that is taken and not yet durable. */
+interface Staged {
+  readonly task: OpenTask;
+  readonly bytes: Uint8Array;
+  readonly answer: Extract<SiteAnswer, { kind: 'reply' | 'invalid' }>;
 }
 
 export class RunEngine {
   readonly #options: EngineOptions;
   readonly #run: RunRecord;
-  readonly #written: WrittenPlan;
+  /** The run's id, hex. */
+  readonly #id: string;
   readonly #planDigest: Uint8Array;
-  /** Unanswered tasks of the open round, by digest (hex). */
-  readonly #open = new Map<string, OpenTask>();
+  readonly #rosterDigest: Uint8Array;
+  readonly #payloads: PayloadCheck;
   /** Milliseconds a round may take. */
   readonly #timeLimit: number;
-  #roundSize = 0;
-  #roundNumber = 0;
-  #expanded: ExpandedPlan | null = null;
+  /** The round's tasks without a reply, by digest (hex). */
+  readonly #open = new Map<string, OpenTask>();
+  #staged: Staged[] = [];
+  #staging: NodeJS.Timeout | undefined;
+  #round = 0;
+  /** Of the round: its tasks, and how many of them have their answer. */
+  #count = { tasks: 0, answered: 0 };
   #settled: () => void = () => undefined;
+  #failed: (error: unknown) => void = () => undefined;
+  /** What could not be written: nothing is taken after it. */
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(options: EngineOptions, run: RunRecord) {
+    const written = parsePlan(run.plan, 'the plan');
     this.#options = options;
     this.#run = run;
-    this.#written = parsePlan(run.plan, 'the plan');
+    this.#id = toHex(run.id);
     this.#planDigest = sha256(run.plan);
-    this.#timeLimit = expandPlan(this.#written).timeLimit * 1000;
+    this.#rosterDigest = sha256(run.roster);
+    this.#payloads = new PayloadCheck(written);
+    this.#timeLimit = expandPlan(written).timeLimit * 1000;
   }
 
   async run(): Promise<RunOutcome> {
@@ -105,152 +120,152 @@ export class RunEngine {
   }
 
   /**
-   * Takes a site's reply. Durable when it returns. A reply that is not signed by the site, or answers no
-   * open question of this run, changes nothing but the log.
+   * Takes a site's reply. It is durable, and used, with those that arrive within `STAGING_LIMIT`, at the latest when the
+   * round is complete. Nothing is lost in a crash before that: the task is open in the journal, so the site is asked
+   * again, and its own log has it give the same bytes again. A reply that is not signed by the site, or answers no open
+   * question of this run, changes nothing but the log.
    */
   accept(study: string, reply: SignedMessage): void {
-    const { log, journal, desk, keys } = this.#options;
-    const key = keys.get(study);
-    let task: OpenTask | undefined;
+    if (this.#failure !== null) throw this.#failure.error;
+    const bytes = encode(SignedMessage, reply, 'a reply');
+    const message = this.#read(study, reply);
+    if (typeof message === 'string') return this.#refuse(study, bytes, message);
+    const task = this.#open.get(toHex(message.header.inReplyTo));
+    if (task?.study !== study) return this.#repeated(study, toHex(message.header.inReplyTo), bytes);
+    this.#open.delete(task.digest);
+    this.#options.desk.remove(study, task.digest);
+    this.#staged.push({ task, bytes, answer: this.#answer(task, message, bytes) });
+    if (this.#open.size === 0) this.#commit();
+    else this.#staging ??= setTimeout(() => this.#commit(), STAGING_LIMIT);
+  }
+
+  /** The site's own message, or what is wrong with it. */
+  #read(study: string, reply: SignedMessage): Complete | ErrorCode {
     try {
+      const key = this.#options.keys.get(study);
       if (key === undefined) throw new ConcordatError('wire/identity', 'no such site');
       verifyMessage(reply, key, study);
-      const message = decode(SiteMessage, reply.body, 'a reply');
-      const { header, payload } = message;
-      if (header === undefined || payload === undefined)
-        throw new ConcordatError('wire/malformed', 'a reply without header or payload');
-      const digest = toHex(header.inReplyTo);
-      const open = this.#open.get(digest);
-      if (open?.study !== study) return this.#repeated(study, digest, reply);
-      task = open;
-      this.#checkHeader(header, task);
-      assertReleasable('SiteMessage', message);
-      this.#checkPayload(payload, task);
-      const bytes = encode(SignedMessage, reply, 'a reply');
-      log.append(
-        {
-          kind: 'received',
-          peer: study,
-          run: toHex(this.#run.id),
-          analysis: task.analysis,
-          round: this.#roundNumber,
-          type: payload.$case,
-          task: digest,
-        },
-        bytes,
-      );
-      journal.addReply(task.digest, bytes);
-      this.#settle(digest, payload.$case);
+      const { header, payload } = decode(SiteMessage, reply.body, 'a reply');
+      return header === undefined || payload === undefined ? 'wire/malformed' : { header, payload };
     } catch (error) {
-      if (!(error instanceof ConcordatError)) throw error;
-      // Signed by the site and answering an open question, yet unusable: asking again would give the same bytes.
-      const of = task === undefined ? {} : { task: toHex(task.digest) };
-      const bytes = encode(SignedMessage, reply, 'a reply');
-      log.append(
-        { kind: 'refused', peer: study, run: toHex(this.#run.id), ...of, detail: { code: error.code } },
-        bytes,
-      );
-      if (task === undefined) return;
-      journal.decide([task.digest], error.code);
-      this.#settle(toHex(task.digest), error.code);
+      if (error instanceof ConcordatError) return error.code;
+      throw error;
     }
-    desk.remove(study, toHex(task.digest));
+  }
+
+  /** What the message answers; where it is unusable, asking again would give the same bytes. */
+  #answer(task: OpenTask, message: Complete, bytes: Uint8Array): Staged['answer'] {
+    const { header, payload } = message;
+    try {
+      checkHeader(header, task.task.header);
+      assertReleasable('SiteMessage', message);
+      this.#payloads.check(payload, task.task.payload, task.analysis);
+      return { kind: 'reply', payload, bytes: { down: task.bytes.length, up: bytes.length } };
+    } catch (error) {
+      if (error instanceof ConcordatError) return { kind: 'invalid', code: error.code };
+      throw error;
+    }
   }
 
   async #play(round: Round): Promise<RoundAnswers> {
-    const { desk, journal, progress } = this.#options;
-    this.#roundNumber = round.round;
-    this.#ensureTasks(round);
-    this.#recover(round);
-    const records = journal.tasks(this.#run.id, round.round);
-    this.#roundSize = records.length;
-    this.#expanded = null;
-    for (const record of records) {
-      if (record.reply !== null || record.decision !== null) continue;
-      const message = decode(SignedMessage, record.message, 'a journalled task');
-      const task = decode(CoordinatorMessage, message.body, 'a journalled task');
-      this.#open.set(toHex(record.digest), {
-        study: record.study,
-        analysis: record.analysis,
-        digest: record.digest,
-        task,
-      });
-      desk.add(toHex(record.digest), { study: record.study, message });
+    const { desk, progress } = this.#options;
+    this.#round = round.round;
+    const tasks = this.#tasksOf(round);
+    const open = [...tasks.values()].filter(({ answer }) => answer === null);
+    const answered = tasks.size - open.length;
+    this.#count = { tasks: tasks.size, answered };
+    for (const task of open) {
+      this.#open.set(task.digest, task);
+      desk.add(task.digest, task);
     }
-    progress({
-      event: 'round',
-      round: round.round,
-      name: round.name,
-      tasks: records.length,
-      answered: records.length - this.#open.size,
-    });
-    desk.wake(new Set(records.map(({ study }) => study)));
+    progress({ event: 'round', round: round.round, name: round.name, tasks: tasks.size, answered });
+    desk.wake(new Set(open.map(({ study }) => study)));
     // From here, also after a crash: the sites had no one to answer to while the coordinator was down.
     await this.#wait(round.name === 'close' ? CLOSING_LIMIT : this.#timeLimit);
-    return this.#answers(round);
+    return round.tasks.map((task) => tasks.get(taskKey(task))?.answer ?? { kind: 'unreachable' });
   }
 
-  /** The round's tasks, made, logged and journalled where they are not there yet. */
-  #ensureTasks(round: Round): void {
-    const { journal, log } = this.#options;
-    const known = new Set(
-      journal.tasks(this.#run.id, round.round).map(({ study, analysis }) => taskKey(study, analysis)),
-    );
-    const missing = round.tasks.filter(({ study, analysis }) => !known.has(taskKey(study, analysis)));
-    const made = missing.map((task) => {
-      const signed = this.#sign(task, round.round);
-      const message = encode(SignedMessage, signed, 'a task');
-      const digest = sha256(signed.body);
-      log.append(
-        {
-          kind: 'sent',
-          peer: task.study,
-          run: toHex(this.#run.id),
-          analysis: task.analysis,
-          round: round.round,
-          type: task.payload.$case,
-          task: toHex(digest),
-        },
-        message,
-      );
-      return { round: round.round, study: task.study, analysis: task.analysis, digest, message };
-    });
-    if (made.length > 0) journal.addTasks(this.#run.id, made);
-  }
-
-  /** After a crash between log and journal: the reply that was logged is the answer, whatever the site sends again. */
-  #recover({ round }: Round): void {
-    const { journal, log } = this.#options;
-    for (const { digest, reply, decision } of journal.tasks(this.#run.id, round)) {
-      if (reply !== null || decision !== null) continue;
-      const logged = log.entriesOf(toHex(digest)).find(({ kind }) => kind === 'received');
-      if (logged?.body !== undefined) journal.addReply(digest, log.body(logged.body));
-    }
-  }
-
-  #sign(task: RunTask, round: number): SignedMessage {
-    const header = {
-      study: task.study,
+  /** The round's tasks: those of the journal, those that only the log holds, and what is missing, made and made durable. */
+  #tasksOf({ round, tasks: asked }: Round): ReadonlyMap<string, OpenTask> {
+    const { journal, log, identity } = this.#options;
+    const tasks = new Map(this.#known(round).map((task) => [taskKey(task), task]));
+    const missing = asked.filter((task) => !tasks.has(taskKey(task)));
+    if (missing.length === 0) return tasks;
+    const logged = this.#loggedTasks(round);
+    const common = {
       run: this.#run.id,
-      analysis: task.analysis,
       round,
       planDigest: this.#planDigest,
-      rosterDigest: sha256(this.#run.roster),
+      rosterDigest: this.#rosterDigest,
       attempt: 0,
       inReplyTo: new Uint8Array(0),
-      checkpoint: this.#options.log.checkpoint(),
+      checkpoint: log.checkpoint(),
     };
-    return signMessage(
-      this.#options.identity,
-      encode(CoordinatorMessage, { header, payload: task.payload }, 'a task'),
+    const added = missing.map((task) => logged.get(taskKey(task)) ?? makeTask(task, common, identity));
+    const items = added.flatMap((task): LogItem[] => {
+      const { payload } = task.task;
+      if (logged.has(taskKey(task)) || payload === undefined) return [];
+      return [{ entry: this.#entry('sent', task, payload.$case), body: task.bytes }];
+    });
+    log.appendAll(items);
+    journal.addTasks(
+      this.#run.id,
+      added.map(({ study, analysis, digest, bytes }) => ({
+        round,
+        study,
+        analysis,
+        digest: fromHex(digest),
+        message: bytes,
+      })),
     );
+    for (const task of added) tasks.set(taskKey(task), task);
+    return tasks;
+  }
+
+  /** The journal's tasks of a round. A reply that was logged before a crash is the answer, whatever the site sends again. */
+  #known(round: number): readonly OpenTask[] {
+    const { journal, log } = this.#options;
+    const found: Settlement[] = [];
+    const tasks = journal.tasks(this.#run.id, round).map((record) => {
+      const { digest, decision } = record;
+      const task = restoreTask(record.study, record.analysis, record.message);
+      let { reply } = record;
+      if (reply === null && decision === null) {
+        const entry = log.entriesOf(task.digest).find(({ kind }) => kind === 'received');
+        if (entry?.body !== undefined) {
+          reply = log.body(entry.body);
+          found.push({ digest, reply, decision });
+        }
+      }
+      if (reply !== null) task.answer = restoreAnswer(task, reply);
+      else if (decision === 'unreachable') task.answer = { kind: 'unreachable' };
+      else if (decision !== null) task.answer = { kind: 'invalid', code: decision as ErrorCode };
+      return task;
+    });
+    if (found.length > 0) journal.settle(found);
+    return tasks;
+  }
+
+  /** After a crash between log and journal: the round's tasks as they were logged, so that no task has two contents. */
+  #loggedTasks(round: number): ReadonlyMap<string, OpenTask> {
+    const { log } = this.#options;
+    const found = new Map<string, OpenTask>();
+    for (let n = log.entries.length - 1; n >= 0; n--) {
+      const entry = log.entries[n]!;
+      if (entry.run !== this.#id || entry.round === undefined) continue;
+      if (entry.round !== round) break;
+      const { kind, peer: study, analysis, body } = entry;
+      if (kind === 'sent' && study !== undefined && analysis !== undefined && body !== undefined)
+        found.set(taskKey({ study, analysis }), restoreTask(study, analysis, log.body(body)));
+    }
+    return found;
   }
 
   /** Until every task of the round is settled, or the limit (milliseconds) has passed. */
   async #wait(limit: number): Promise<void> {
     const { journal, log, desk, progress } = this.#options;
     if (this.#open.size === 0) return;
-    await new Promise<void>((resolve) => {
+    await new Promise<void>((resolve, reject) => {
       let timer: NodeJS.Timeout;
       const arm = (left: number): void => {
         timer = setTimeout(
@@ -265,125 +280,95 @@ export class RunEngine {
         clearTimeout(timer);
         resolve();
       };
+      this.#failed = (error) => {
+        clearTimeout(timer);
+        reject(error as Error);
+      };
     });
     this.#settled = () => undefined;
+    this.#commit();
+    if (this.#failure !== null) throw this.#failure.error;
     const silent = [...this.#open.values()];
     if (silent.length === 0) return;
-    for (const { study, analysis, digest } of silent) {
-      log.append({
-        kind: 'decision',
-        peer: study,
-        run: toHex(this.#run.id),
-        analysis,
-        round: this.#roundNumber,
-        task: toHex(digest),
-        detail: { decision: 'unreachable' },
-      });
-      desk.remove(study, toHex(digest));
-      progress({ event: 'no answer', round: this.#roundNumber, study, analysis });
-    }
-    journal.decide(
-      silent.map(({ digest }) => digest),
-      'unreachable',
+    log.appendAll(
+      silent.map((task) => ({
+        entry: { ...this.#entry('decision', task), detail: { decision: 'unreachable' } },
+      })),
+    );
+    journal.settle(
+      silent.map(({ digest }) => ({ digest: fromHex(digest), reply: null, decision: 'unreachable' })),
     );
     this.#open.clear();
+    for (const { study, analysis, digest } of silent) {
+      desk.remove(study, digest);
+      progress({ event: 'no answer', round: this.#round, study, analysis });
+    }
   }
 
-  #answers(round: Round): RoundAnswers {
-    const records = new Map(
-      this.#options.journal
-        .tasks(this.#run.id, round.round)
-        .map((record) => [taskKey(record.study, record.analysis), record]),
-    );
-    return round.tasks.map(({ study, analysis }): SiteAnswer => {
-      const record = records.get(taskKey(study, analysis));
-      if (record?.reply === null || record?.reply === undefined) {
-        const decision = record?.decision ?? 'unreachable';
-        return decision === 'unreachable'
-          ? { kind: 'unreachable' }
-          : { kind: 'invalid', code: decision as ErrorCode };
-      }
-      const signed = decode(SignedMessage, record.reply, 'a journalled reply');
-      const { payload } = decode(SiteMessage, signed.body, 'a journalled reply');
-      if (payload === undefined)
-        throw new ConcordatError('store/corrupt', 'a journalled reply without payload');
-      return { kind: 'reply', payload, bytes: { down: record.message.length, up: record.reply.length } };
-    });
-  }
-
-  #settle(digest: string, type: string): void {
-    const task = this.#open.get(digest);
-    if (task === undefined) return;
-    this.#open.delete(digest);
-    this.#options.progress({
-      event: 'answer',
-      round: this.#roundNumber,
-      study: task.study,
-      analysis: task.analysis,
-      type,
-      answered: this.#roundSize - this.#open.size,
-      tasks: this.#roundSize,
-    });
+  /** Writes what is staged, and goes on where the round is complete. What cannot be written ends the run. */
+  #commit(): void {
+    const staged = this.#staged;
+    this.#staged = [];
+    clearTimeout(this.#staging);
+    this.#staging = undefined;
+    if (staged.length === 0) return;
+    try {
+      this.#options.log.appendAll(
+        staged.map((reply) => ({ entry: this.#replyEntry(reply), body: reply.bytes })),
+      );
+      this.#options.journal.settle(
+        staged.map(({ task, bytes, answer }) => ({
+          digest: fromHex(task.digest),
+          reply: answer.kind === 'reply' ? bytes : null,
+          decision: answer.kind === 'reply' ? null : answer.code,
+        })),
+      );
+    } catch (error) {
+      this.#failure = { error };
+      this.#failed(error);
+      return;
+    }
+    for (const { task, answer } of staged) this.#settle(task, answer);
     if (this.#open.size === 0) this.#settled();
   }
 
+  #settle(task: OpenTask, answer: Staged['answer']): void {
+    task.answer = answer;
+    this.#count.answered++;
+    this.#options.progress({
+      event: 'answer',
+      round: this.#round,
+      study: task.study,
+      analysis: task.analysis,
+      type: answer.kind === 'reply' ? answer.payload.$case : answer.code,
+      answered: this.#count.answered,
+      tasks: this.#count.tasks,
+    });
+  }
+
   /** The same bytes again are harmless; other bytes, or an answer that comes too late, are logged and not used. */
-  #repeated(study: string, digest: string, reply: SignedMessage): void {
+  #repeated(study: string, digest: string, bytes: Uint8Array): void {
     const { log } = this.#options;
-    const bytes = encode(SignedMessage, reply, 'a reply');
+    this.#commit();
     const earlier = log.entriesOf(digest).filter(({ kind, peer }) => peer === study && kind !== 'sent');
     if (earlier.some(({ body }) => body !== undefined && sameBytes(log.body(body), bytes))) return;
-    const code = earlier.some(({ kind }) => kind === 'received') ? 'conflict' : 'late';
-    log.append(
-      { kind: 'refused', peer: study, run: toHex(this.#run.id), task: digest, detail: { code } },
-      bytes,
-    );
+    this.#refuse(study, bytes, earlier.some(({ kind }) => kind === 'received') ? 'conflict' : 'late', digest);
   }
 
-  #checkHeader(header: NonNullable<SiteMessage['header']>, { task, study }: OpenTask): void {
-    const asked = task.header;
-    if (
-      asked === undefined ||
-      header.study !== study ||
-      header.analysis !== asked.analysis ||
-      header.round !== asked.round ||
-      header.attempt !== asked.attempt ||
-      !sameBytes(header.run, asked.run) ||
-      !sameBytes(header.planDigest, asked.planDigest) ||
-      !sameBytes(header.rosterDigest, asked.rosterDigest)
-    ) {
-      throw new ConcordatError(
-        'wire/identity',
-        'a reply names another run, round, plan or roster than its task',
-      );
-    }
+  #refuse(study: string, bytes: Uint8Array, code: string, task?: string): void {
+    const of = task === undefined ? {} : { task };
+    this.#options.log.append({ kind: 'refused', peer: study, run: this.#id, ...of, detail: { code } }, bytes);
   }
 
-  #checkPayload(payload: NonNullable<SiteMessage['payload']>, { task, analysis }: OpenTask): void {
-    const question = task.payload;
-    if (question?.$case === 'factorLevelsQuestion') {
-      checkPayload(payload, this.#plan({}), null, question.value.variables);
-    } else if (
-      question?.$case === 'stageOneQuestion' ||
-      question?.$case === 'entryQuestion' ||
-      question?.$case === 'objectiveQuestion'
-    ) {
-      const plan = this.#plan(agreedLevels(question.value));
-      const length = question.$case === 'objectiveQuestion' ? question.value.length : 0;
-      checkPayload(payload, plan, plan.analyses.find(({ id }) => id === analysis) ?? null, [], length);
-    } else {
-      checkPayload(payload, this.#plan({}), null, []);
-    }
+  #replyEntry({ task, answer }: Staged): LogItem['entry'] {
+    if (answer.kind === 'reply') return this.#entry('received', task, answer.payload.$case);
+    const { study, digest } = task;
+    return { kind: 'refused', peer: study, run: this.#id, task: digest, detail: { code: answer.code } };
   }
 
-  /** Expanded once a round: every task of a round brings the same levels. */
-  #plan(levels: Parameters<typeof expandPlan>[1]): ExpandedPlan {
-    const plan = this.#expanded ?? expandPlan(this.#written, levels);
-    this.#expanded = plan;
-    return plan;
+  /** Where the log places what happens to a task of the round. */
+  #entry(kind: EntryKind, { study, analysis, digest }: OpenTask, type?: string): LogItem['entry'] {
+    const of = type === undefined ? {} : { type };
+    return { kind, peer: study, run: this.#id, analysis, round: this.#round, ...of, task: digest };
   }
-}
-
-function taskKey(study: string, analysis: string): string {
-  return JSON.stringify([study, analysis]);
 }

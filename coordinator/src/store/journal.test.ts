@@ -5,9 +5,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { newFolder, newRun } from '../runs/testing.ts';
-import { Journal } from './journal.ts';
+import { Journal, type Settlement } from './journal.ts';
 
 const bytes = (n: number): Uint8Array => Uint8Array.of(n);
+const reply = (n: number, message: number): Settlement => ({
+  digest: bytes(n),
+  reply: bytes(message),
+  decision: null,
+});
+const lost = (n: number): Settlement => ({ digest: bytes(n), reply: null, decision: 'unreachable' });
 const task = (study: string, n: number) => ({
   round: 0,
   study,
@@ -23,8 +29,7 @@ test('what was written is there after the file is opened again', () => {
   assert.equal(journal.unfinishedRun(), null);
   journal.createRun(run);
   journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
-  assert.equal(journal.addReply(bytes(1), bytes(9)), true);
-  journal.decide([bytes(2)], 'unreachable');
+  journal.settle([reply(1, 9), lost(2)]);
   journal.close();
 
   const again = new Journal(file);
@@ -46,11 +51,8 @@ test('the first reply or decision stays', () => {
   const run = newRun();
   journal.createRun(run);
   journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
-  assert.equal(journal.addReply(bytes(1), bytes(3)), true);
-  assert.equal(journal.addReply(bytes(1), bytes(4)), false);
-  journal.decide([bytes(1), bytes(2)], 'unreachable');
-  assert.equal(journal.addReply(bytes(2), bytes(5)), false);
-  assert.equal(journal.addReply(bytes(7), bytes(5)), false);
+  journal.settle([reply(1, 3)]);
+  journal.settle([reply(1, 4), lost(1), lost(2), reply(2, 5), reply(7, 5)]);
   assert.deepEqual(
     journal.tasks(run.id, 0).map(({ reply, decision }) => [reply?.[0], decision]),
     [
@@ -68,6 +70,21 @@ test('tasks are added all or none', () => {
   assert.throws(() => journal.addTasks(run.id, [task('A', 1), task('A', 2)]));
   assert.deepEqual(journal.tasks(run.id, 0), []);
   journal.addTasks(run.id, [task('A', 1)]);
+  journal.close();
+});
+
+test('replies are settled all or none', () => {
+  const journal = new Journal(join(newFolder(), 'journal.sqlite'));
+  const run = newRun();
+  journal.createRun(run);
+  journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
+  assert.throws(() =>
+    journal.settle([reply(1, 3), { ...reply(2, 4), reply: Symbol('no bytes') as unknown as Uint8Array }]),
+  );
+  assert.deepEqual(
+    journal.tasks(run.id, 0).map(({ reply: given }) => given),
+    [null, null],
+  );
   journal.close();
 });
 

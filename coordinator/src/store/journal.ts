@@ -30,6 +30,9 @@ export interface TaskRecord {
   readonly decision: string | null;
 }
 
+/** A task's reply, or why there will be none. */
+export type Settlement = Pick<TaskRecord, 'digest' | 'reply' | 'decision'>;
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS runs (
     id BLOB PRIMARY KEY, plan TEXT NOT NULL, roster BLOB NOT NULL, started TEXT NOT NULL,
@@ -109,22 +112,13 @@ export class Journal {
     });
   }
 
-  /** True where the reply is new; false where the same bytes, or a decision, are there already. */
-  addReply(digest: Uint8Array, message: Uint8Array): boolean {
-    return (
-      this.#db
-        .prepare('UPDATE tasks SET reply = ? WHERE digest = ? AND reply IS NULL AND decision IS NULL')
-        .run(message, digest).changes === 1
-    );
-  }
-
-  /** Keeps a reply or decision that is there already. */
-  decide(digests: readonly Uint8Array[], decision: string): void {
+  /** All or none; a reply or decision that is there already stays. */
+  settle(settlements: readonly Settlement[]): void {
     const update = this.#db.prepare(
-      'UPDATE tasks SET decision = ? WHERE digest = ? AND reply IS NULL AND decision IS NULL',
+      'UPDATE tasks SET reply = ?, decision = ? WHERE digest = ? AND reply IS NULL AND decision IS NULL',
     );
     this.#transaction(() => {
-      for (const digest of digests) update.run(decision, digest);
+      for (const { digest, reply, decision } of settlements) update.run(reply, decision, digest);
     });
   }
 

@@ -8,7 +8,7 @@ import { ConcordatError } from '../errors.ts';
 import { sha256, toHex } from '../wire/digest.ts';
 import { generateSigningKey, signingIdentity, verifyBytes } from '../wire/signing.ts';
 import { MerkleTree } from './merkle.ts';
-import { MessageLog, type LogOptions } from './message-log.ts';
+import { MessageLog, type LogItem, type LogOptions } from './message-log.ts';
 
 const root = fs.mkdtempSync(join(tmpdir(), 'message-log-'));
 after(() => fs.rmSync(root, { recursive: true }));
@@ -114,6 +114,96 @@ test('a crash between entry and checkpoint is harmless', () => {
   open(directory).close();
 });
 
+const BATCH: readonly LogItem[] = [
+  { entry: { kind: 'sent', peer: 'A', task: TASK }, body: Uint8Array.of(1) },
+  { entry: { kind: 'decision', peer: 'B' } },
+  { entry: { kind: 'sent', peer: 'C' }, body: new Uint8Array(300).fill(2) },
+  { entry: { kind: 'sent', peer: 'D' }, body: new Uint8Array(0) },
+];
+
+test('a batch is what its entries one after the other are, and its bodies are found, also after a restart', () => {
+  const salts = (): LogOptions['randomBytes'] => {
+    let next = 0;
+    return (n) => new Uint8Array(n).fill(++next);
+  };
+  const single = open(join(root, 'single'), { randomBytes: salts() });
+  for (const { entry, body } of BATCH) single.append(entry, body);
+  const directory = join(root, 'batch');
+  const log = open(directory, { randomBytes: salts() });
+  const logged = log.appendAll(BATCH);
+  assert.deepEqual(log.appendAll([]), []);
+  assert.deepEqual(
+    logged.map(({ pack: _, ...entry }) => entry),
+    single.entries,
+  );
+  assert.deepEqual(log.entries, logged);
+  log.append({ kind: 'sent' }, Uint8Array.of(9));
+  const second = log.appendAll(BATCH);
+  assert.deepEqual(
+    second.map(({ pack }) => pack),
+    [5, undefined, 5, 5],
+  );
+  const checkpoint = log.checkpoint();
+  log.close();
+  single.close();
+  assert.equal(fs.readdirSync(join(directory, 'bodies')).length, 3);
+
+  const again = open(directory);
+  assert.deepEqual(again.checkpoint(), checkpoint);
+  for (const entries of [logged, second])
+    entries.forEach(({ body }, i) => {
+      if (body !== undefined) assert.deepEqual(again.body(body), BATCH[i]!.body);
+    });
+  again.close();
+});
+
+test('a batch with one body writes it as an entry alone does', () => {
+  const directory = join(root, 'one-body');
+  const log = open(directory);
+  const [entry] = log.appendAll(BATCH.slice(0, 2));
+  assert.equal(entry!.pack, undefined);
+  assert.deepEqual(fs.readdirSync(join(directory, 'bodies')), [entry!.body]);
+  log.close();
+});
+
+test('a batch torn in any of its bytes leaves the entries whose lines are whole, each with its body', () => {
+  const directory = join(root, 'torn-batch');
+  const log = open(directory);
+  log.append({ kind: 'start' });
+  const before = fs.statSync(entriesOf(directory)).size;
+  const older = fs.readFileSync(join(directory, 'checkpoint'));
+  log.appendAll(BATCH);
+  log.close();
+  const whole = fs.readFileSync(entriesOf(directory));
+  for (let length = before; length <= whole.length; length += 29) {
+    fs.writeFileSync(entriesOf(directory), whole.subarray(0, length));
+    fs.writeFileSync(join(directory, 'checkpoint'), older);
+    const again = open(directory);
+    const kept = again.entries.filter(({ kind }) => kind === 'sent' || kind === 'decision');
+    assert.equal(kept.length, whole.subarray(before, length).toString().split('\n').length - 1);
+    for (const { body, n } of kept)
+      if (body !== undefined) assert.deepEqual(again.body(body), BATCH[n - 1]!.body);
+    again.close();
+  }
+});
+
+test('a changed, cut or foreign pack is log/corrupt when a body is read from it', () => {
+  const directory = join(root, 'bad-pack');
+  const log = open(directory);
+  const logged = log.appendAll(BATCH);
+  const file = join(directory, 'bodies', 'pack-0');
+  const whole = fs.readFileSync(file);
+  const third = logged[2]!.body!;
+  assert.equal(log.body(third).length, 300);
+  const changed = Buffer.from(whole);
+  changed[200]! ^= 1;
+  for (const bytes of [changed, whole.subarray(0, 250), Buffer.alloc(0), Buffer.alloc(500)]) {
+    fs.writeFileSync(file, bytes);
+    assert.throws(() => log.body(third), code('log/corrupt'));
+  }
+  log.close();
+});
+
 const corruptions: Readonly<Record<string, (text: string) => string>> = {
   'a line that is not JSON': (text) => text.replace('{"n":1', '"n":1'),
   'an entry out of its place': (text) => text.replace('{"n":1', '{"n":2'),
@@ -146,13 +236,15 @@ test('a second writer of the same log is run/conflict, and nothing of the first 
   const { directory } = written('shared');
   const first = open(directory);
   const second = open(directory);
-  first.append({ kind: 'stop' });
+  const logged = first.appendAll(BATCH);
   assert.throws(() => second.append({ kind: 'stop' }), code('run/conflict'));
+  assert.throws(() => second.appendAll(BATCH), code('run/conflict'));
+  assert.deepEqual(first.body(logged[0]!.body!), BATCH[0]!.body);
   first.append({ kind: 'start' });
   first.close();
   second.close();
   const again = open(directory);
-  assert.equal(again.checkpoint().size, 5);
+  assert.equal(again.checkpoint().size, 8);
   again.close();
 });
 
@@ -184,7 +276,9 @@ test('body, folder and entry are flushed, in this order, before append returns',
         name.endsWith('bodies')
           ? 'folder'
           : name.includes('/bodies/')
-            ? 'body'
+            ? name.includes('pack-')
+              ? 'pack'
+              : 'body'
             : name.slice(name.lastIndexOf('/') + 1),
       );
       return handle;
@@ -197,6 +291,8 @@ test('body, folder and entry are flushed, in this order, before append returns',
   const log = open(join(root, 'flush'), { fs: watched });
   log.append({ kind: 'sent' }, Uint8Array.of(1));
   // The log's own folder once, when it is opened.
-  assert.deepEqual(calls, ['flush', 'body', 'folder', 'entries.jsonl']);
+  assert.deepEqual(calls.splice(0), ['flush', 'body', 'folder', 'entries.jsonl']);
+  log.appendAll(BATCH);
+  assert.deepEqual(calls, ['pack', 'folder', 'entries.jsonl']);
   log.close();
 });

@@ -1,10 +1,12 @@
 /**
  * One side's append-only message log: `entries.jsonl` (one entry a line; the line's bytes are the Merkle
- * leaf), `bodies/` (each message's exact bytes behind a random salt, named by its salted commitment, so
+ * leaf), `bodies/` (each message's exact bytes behind a random salt, found by its salted commitment, so
  * that the entries alone reveal nothing and a body can be erased without breaking the log) and
- * `checkpoint` (a C2SP signed note over size and root).
+ * `checkpoint` (a C2SP signed note over size and root). A body logged alone is the file named by its commitment;
+ * bodies logged together are in `bodies/pack-<n>`, n the place of the first of their entries (pack.ts).
  *
- * Entry and body are flushed to disk before `append` returns; only then may a message be sent.
+ * Entries and bodies are flushed to disk before `append` and `appendAll` return; only then may a message be sent.
+ * After a crash in the middle of a batch, the entries whose lines are whole stand, each with its body.
  * The file system, clock and randomness are passed in.
  */
 import type * as fs from 'node:fs';
@@ -14,6 +16,7 @@ import { ConcordatError } from '../errors.ts';
 import { sha256, toHex } from '../wire/digest.ts';
 import { signBytes, type SigningIdentity } from '../wire/signing.ts';
 import { MerkleTree } from './merkle.ts';
+import { fromPack, packOf } from './pack.ts';
 
 export type EntryKind =
   | 'start'
@@ -42,10 +45,18 @@ export interface LogEntry {
   readonly type?: string;
   /** Hex SHA-256 of the task's body: what is answered, or the task itself. */
   readonly task?: string;
-  /** Hex SHA-256 of salt and body; also the body's file name. */
+  /** Hex SHA-256 of salt and body; also the name of the body's file, where `pack` names no other. */
   readonly body?: string;
+  /** The body is in `bodies/pack-<pack>`, with those of the entries logged with it. */
+  readonly pack?: number;
   /** Whatever else an auditor needs: digests, rule codes, versions; on a site's own log also the counts behind a refusal. */
   readonly detail?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What is to be logged, with the message's exact bytes where there is one. */
+export interface LogItem {
+  readonly entry: Omit<LogEntry, 'n' | 'time' | 'body' | 'pack'>;
+  readonly body?: Uint8Array;
 }
 
 export interface LogOptions {
@@ -77,6 +88,8 @@ export class MessageLog {
   readonly #tree = new MerkleTree();
   readonly #entries: LogEntry[] = [];
   readonly #byTask = new Map<string, LogEntry[]>();
+  /** Commitment → pack, of bodies that have no file of their own. */
+  readonly #packs = new Map<string, number>();
   readonly #file: number;
   readonly #directoryHandle: number;
   /** Length of the entries' file as this process left it. */
@@ -116,35 +129,37 @@ export class MessageLog {
   }
 
   /** Writes body and entry, flushes both, and signs a new checkpoint. Returns the entry as logged. */
-  append(entry: Omit<LogEntry, 'n' | 'time' | 'body'>, body?: Uint8Array): LogEntry {
+  append(entry: LogItem['entry'], body?: Uint8Array): LogEntry {
+    return this.appendAll([body === undefined ? { entry } : { entry, body }])[0]!;
+  }
+
+  /** As `append` one after the other, for the flushes and the checkpoint of one. */
+  appendAll(items: readonly LogItem[]): readonly LogEntry[] {
+    if (items.length === 0) return [];
     const { fs, now } = this.#options;
-    const complete: LogEntry = {
-      n: this.#tree.size,
-      time: now().toISOString(),
-      ...entry,
-      ...(body === undefined ? {} : { body: this.#putBody(body) }),
-    };
-    const line = JSON.stringify(complete);
-    const bytes = Buffer.from(`${line}\n`);
+    // Before a body is written: a pack of the other process may have the same name.
     if (fs.fstatSync(this.#file).size !== this.#bytes) throw foreign(this.#options.directory);
+    const time = now().toISOString();
+    const first = this.#tree.size;
+    const bodies = this.#putBodies(
+      first,
+      items.map(({ body }) => body),
+    );
+    const entries = items.map(({ entry }, i): LogEntry => ({ n: first + i, time, ...entry, ...bodies[i] }));
+    const lines = entries.map((entry) => JSON.stringify(entry));
+    const bytes = Buffer.from(`${lines.join('\n')}\n`);
     fs.writeFileSync(this.#file, bytes);
     fs.fsyncSync(this.#file);
     this.#bytes += bytes.length;
-    this.#take(complete, line);
+    entries.forEach((entry, i) => this.#take(entry, lines[i]!));
     this.#writeCheckpoint();
-    return complete;
+    return entries;
   }
 
   /** The exact bytes logged under a commitment. */
   body(commitment: string): Uint8Array {
-    const stored = this.#options.fs.readFileSync(join(this.#options.directory, 'bodies', commitment));
-    if (toHex(sha256(stored)) !== commitment) {
-      throw new ConcordatError('log/corrupt', 'a logged body does not match its commitment', {
-        place: `bodies/${commitment}`,
-        remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
-      });
-    }
-    return new Uint8Array(stored.subarray(SALT_LENGTH));
+    const { fs, directory } = this.#options;
+    return readBody(fs, directory, { body: commitment, pack: this.#packs.get(commitment) });
   }
 
   close(): void {
@@ -173,22 +188,36 @@ export class MessageLog {
   #take(entry: LogEntry, line: string): void {
     this.#entries.push(entry);
     this.#tree.append(Buffer.from(line));
+    if (entry.body !== undefined && entry.pack !== undefined) this.#packs.set(entry.body, entry.pack);
     if (entry.task === undefined) return;
     const same = this.#byTask.get(entry.task);
     if (same === undefined) this.#byTask.set(entry.task, [entry]);
     else same.push(entry);
   }
 
-  #putBody(body: Uint8Array): string {
-    const { fs, directory, randomBytes } = this.#options;
-    const stored = Buffer.concat([randomBytes(SALT_LENGTH), body]);
-    const commitment = toHex(sha256(stored));
-    const file = fs.openSync(join(directory, 'bodies', commitment), 'w', 0o600);
-    fs.writeFileSync(file, stored);
+  /** Commitments, and where the bodies are; a body alone has a file of its own. */
+  #putBodies(
+    first: number,
+    bodies: readonly (Uint8Array | undefined)[],
+  ): readonly Pick<LogEntry, 'body' | 'pack'>[] {
+    const stored = bodies.map((body) =>
+      body === undefined ? null : Buffer.concat([this.#options.randomBytes(SALT_LENGTH), body]),
+    );
+    const places = stored.map((bytes) => (bytes === null ? {} : { body: toHex(sha256(bytes)) }));
+    const kept = stored.filter((bytes) => bytes !== null);
+    if (kept.length === 1) this.#putFile(places.find(({ body }) => body !== undefined)!.body!, kept[0]!);
+    if (kept.length < 2) return places;
+    this.#putFile(`pack-${first}`, packOf(kept));
+    return places.map((place) => (place.body === undefined ? place : { ...place, pack: first }));
+  }
+
+  #putFile(name: string, bytes: Uint8Array): void {
+    const { fs, directory } = this.#options;
+    const file = fs.openSync(join(directory, 'bodies', name), 'w', 0o600);
+    fs.writeFileSync(file, bytes);
     fs.fsyncSync(file);
     fs.closeSync(file);
     fs.fsyncSync(this.#directoryHandle);
-    return commitment;
   }
 
   /** The last checkpoint noted; null where there is none, or a power cut left it empty (it is not flushed). */
@@ -210,6 +239,24 @@ export class MessageLog {
     fs.closeSync(file);
     fs.renameSync(temporary, join(directory, 'checkpoint'));
   }
+}
+
+/** The exact bytes of a logged message, from a log's folder. Throws `log/corrupt` where they are not those of the commitment. */
+export function readBody(
+  files: Pick<typeof fs, 'readFileSync'>,
+  directory: string,
+  { body, pack }: { readonly body: string; readonly pack?: number | undefined },
+): Uint8Array {
+  const name = join('bodies', pack === undefined ? body : `pack-${pack}`);
+  const file = files.readFileSync(join(directory, name));
+  const stored = pack === undefined ? file : fromPack(file, body);
+  if (stored === null || toHex(sha256(stored)) !== body) {
+    throw new ConcordatError('log/corrupt', 'a logged body does not match its commitment', {
+      place: name,
+      remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
+    });
+  }
+  return new Uint8Array(stored.subarray(SALT_LENGTH));
 }
 
 /** C2SP signed note: the text, an empty line, and `— name base64(key id ‖ signature)`; Ed25519 is type 1. */
