@@ -3,6 +3,7 @@ import type { Counts, StageOneEstimate } from '@concordat/proto/concordat/v1/sit
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { families } from '@concordat/shared/models/registry.ts';
 import { packedIndex } from '@concordat/shared/linalg/symmetric.ts';
+import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
 import { armNames, hasEvents, modifierColumns } from '@concordat/shared/plan/design.ts';
 import type {
   AnalysisResult,
@@ -210,7 +211,7 @@ export function studyResult(plan: ExpandedPlan, analysis: Analysis, study: strin
   const payload = answer.kind === 'reply' ? answer.payload : null;
   if (payload?.$case === 'stageOneEstimate') return includedStudy(plan, analysis, study, payload.value);
   if (payload?.$case === 'stageOneFailure') {
-    const terms = analysis.columns.map(({ term }) => term);
+    const terms = parameterTerms(plan, analysis);
     return {
       study,
       status: 'excluded',
@@ -228,7 +229,7 @@ function includedStudy(
   estimate: StageOneEstimate,
 ): StudyResult {
   const position = positions(estimate);
-  const terms = analysis.columns.filter((_, i) => position[i] !== null).map(({ term }) => term);
+  const terms = parameterTerms(plan, analysis).filter((_, i) => position[i] !== null);
   const vcovAt = (i: number, j: number): number => estimate.vcov[packedIndex(i, j)] ?? 0;
   const counts = countsOf(plan, estimate.counts);
   const withoutPooledTerm = !analysis.pool.terms.some((term) => terms.includes(term));
@@ -256,7 +257,7 @@ function includedStudy(
         ? null
         : { null: estimate.logLikelihoodNull, fitted: estimate.logLikelihood },
     ...(means === null ? {} : { modifier_means: means }),
-    warnings: studyWarnings(analysis, study, estimate),
+    warnings: studyWarnings(parameterTerms(plan, analysis), study, estimate),
   };
 }
 
@@ -292,8 +293,12 @@ function modifierMeans(
   return modifierColumns(analysis).map(({ term }, i) => ({ term, mean: means[i] ?? 0 }));
 }
 
-function studyWarnings(analysis: Analysis, study: string, estimate: StageOneEstimate): readonly Warning[] {
-  const dropped = analysis.columns.flatMap(({ term }, i) =>
+function studyWarnings(
+  terms: readonly string[],
+  study: string,
+  estimate: StageOneEstimate,
+): readonly Warning[] {
+  const dropped = terms.flatMap((term, i) =>
     estimate.estimable[i] === true
       ? []
       : [
@@ -307,9 +312,9 @@ function studyWarnings(analysis: Analysis, study: string, estimate: StageOneEsti
   );
   const scaled = estimate.badlyScaled.map((i) => ({
     code: 'badly-scaled',
-    message: `${analysis.columns[i]?.term ?? ''} was rescaled at the site to fit; the estimate is on the plan's scale`,
+    message: `${terms[i] ?? ''} was rescaled at the site to fit; the estimate is on the plan's scale`,
     study,
-    term: analysis.columns[i]?.term ?? '',
+    term: terms[i] ?? '',
   }));
   return [...dropped, ...scaled];
 }

@@ -1,8 +1,9 @@
 /** A study's own fit of a two-stage analysis, as a draft. */
 import { Diagnosis, type Counts } from '@concordat/proto/concordat/v1/site.ts';
-import { rmstStudy } from '@concordat/shared/models/rmst.ts';
+import { rmstStudy, type RmstOutcome } from '@concordat/shared/models/rmst.ts';
 import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
-import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
+import type { DiagnosisCode, StageOneOutcome } from '@concordat/shared/models/types.ts';
+import { fitMmrm } from '@concordat/shared/one-stage/mmrm-fit.ts';
 import { modelOptions } from '@concordat/shared/one-stage/spec.ts';
 import { hasEvents } from '@concordat/shared/plan/design.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
@@ -13,11 +14,7 @@ import type { Draft } from './draft.ts';
 
 export function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Table): Draft {
   const set = buildAnalysisSet(plan, analysis, table);
-  const { tau, contrast } = analysis.model;
-  const outcome =
-    analysis.family === 'rmst' && tau !== null
-      ? rmstStudy(set.data, tau, contrast)
-      : fitStageOne(set.data, modelOptions(analysis), set.treatmentTerms);
+  const outcome = ownFit(analysis, set);
   const counts = countsOf(plan, set);
   const evidence = { kind: 'analysis-set', facts: set.facts, set: setDigest(set) } as const;
   if (outcome.status === 'not-estimable') {
@@ -46,6 +43,15 @@ export function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Tab
     },
     evidence,
   };
+}
+
+/** What the analysis fits to one study alone. */
+function ownFit(analysis: Analysis, { data, treatmentTerms }: AnalysisSet): StageOneOutcome | RmstOutcome {
+  const { tau, contrast, covariance, estimation } = analysis.model;
+  if (analysis.family === 'rmst' && tau !== null) return rmstStudy(data, tau, contrast);
+  return data.response.kind === 'repeated'
+    ? fitMmrm(data, { covariance, estimation, df: null }, treatmentTerms)
+    : fitStageOne(data, modelOptions(analysis), treatmentTerms);
 }
 
 export function countsOf(plan: ExpandedPlan, set: AnalysisSet): Counts {

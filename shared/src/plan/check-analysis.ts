@@ -38,10 +38,22 @@ const inconsistent = (path: Path, message: string, remedy: string): Finding => (
   code: 'plan/inconsistent',
 });
 
-function familyFindings({ model }: WrittenAnalysis, { outcome }: Surroundings): Finding[] {
+function familyFindings(
+  { model, effect_modifier: modifier }: WrittenAnalysis,
+  { outcome }: Surroundings,
+): Finding[] {
   const { family, link } = model;
   const { outcomes, links } = FAMILY_RULES[family];
   const findings: Finding[] = [];
+  if (family === 'rmst' && modifier !== undefined) {
+    findings.push(
+      inconsistent(
+        ['effect_modifier'],
+        'a restricted mean survival time has no interactions',
+        'remove it, or restrict `population` to each subgroup in turn',
+      ),
+    );
+  }
   if (outcome !== null && !outcomes.includes(outcome.kind)) {
     const fitting = Object.entries(FAMILY_RULES).filter(([, rules]) => rules.outcomes.includes(outcome.kind));
     findings.push(
@@ -146,6 +158,10 @@ function familyOptionFindings(
   needs('rmst', 'tau', 'write `tau`, a time to which every study was followed');
   needs('piecewise-exponential', 'cuts', 'write `cuts: [t1, t2]`, the times at which the hazard changes');
   needs('royston-parmar', 'knots', 'write `knots: [k1, …]` in time units, the outermost at the ends');
+  for (const key of ['adjust', 'offset'] as const) {
+    if (model.family === 'rmst' && model[key] !== undefined)
+      report(key, 'a restricted mean survival time is not adjusted for covariates', 'remove it');
+  }
   if (model.family === 'rmst' && approach === 'one-stage') {
     report('family', 'restricted mean survival times are pooled in two stages', 'write `approach: two-stage`');
   }
