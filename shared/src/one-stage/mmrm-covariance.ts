@@ -1,21 +1,26 @@
 import { ConcordatError } from '../errors.ts';
 import { cholesky, packedIndex, packedLength, packedOrder } from '../linalg/symmetric.ts';
+import { multiplyTranspose, pack } from './gaussian-matrices.ts';
 
 export type CovarianceKind = 'unstructured' | 'ar1' | 'compound-symmetry';
 
-/** Σ(θ) over T visits and its derivatives; each a full T × T matrix, row by row. */
-export interface Covariance {
-  readonly sigma: Float64Array;
-  /** ∂Σ/∂θₐ. */
+/** Σ⁻¹ = K'K over T visits, and K's derivatives by θ; each a full T × T matrix, row by row. */
+export interface Root {
+  readonly root: Float64Array;
+  /** K⁻¹; Σ = K⁻¹K⁻ᵀ. */
+  readonly inverse: Float64Array;
+  /** Σ. */
+  readonly covariance: Float64Array;
+  /** ∂K/∂θₐ. */
   readonly first: readonly Float64Array[];
-  /** ∂²Σ/∂θₐ∂θ_b, a ≥ b, packed by (a, b). */
-  readonly second: readonly Float64Array[];
+  /** ∂²K/∂θₐ∂θ_b, a ≥ b, packed by (a, b); null where K is linear in θ. */
+  readonly second: readonly Float64Array[] | null;
 }
 
 /**
- * What the criterion says at Σ = I of the ordinary least-squares residuals r (all k parameters): `products` ∂/∂θₐ of
- * Σⱼ rⱼ'Vⱼ⁻¹rⱼ, `curvatures` ∂²/∂θₐ² of Σⱼ log|Vⱼ| (restricted: and of the eliminated columns' log-determinant, so that
- * counts lose the degrees of freedom that the studies' own means took); `variance` the residual variance.
+ * What the criterion says at Σ = I of the least-squares residuals r (all k parameters): `products` ∂/∂θₐ of Σⱼ rⱼ'Vⱼ⁻¹rⱼ,
+ * `curvatures` ∂²/∂θₐ² of Σⱼ log|Vⱼ| (restricted: and of the eliminated columns' log-determinant, so that counts lose the
+ * degrees of freedom that the studies' own means take); `variance` the residual variance.
  */
 export interface Moments {
   readonly products: Float64Array;
@@ -23,77 +28,70 @@ export interface Moments {
   readonly variance: number;
 }
 
-/** A parametrisation θ (length k, unconstrained but for `at` null) of a covariance matrix over T visits. */
+/** A parametrisation θ (length k) of a covariance matrix over T visits. */
 export interface CovarianceStructure {
   readonly parameters: number;
   /** θ of Σ = I. */
   readonly identity: Float64Array;
   /** Null where θ is no covariance matrix, or one that is singular to rounding. */
-  at(theta: Float64Array): Covariance | null;
-  /** Moment estimate; null where a visit has no more observations than its means take. */
+  at(theta: Float64Array): Root | null;
+  /** Moment estimate; null where a visit has no more observations than its means take, or two visits nobody in common. */
   start(moments: Moments): Float64Array | null;
 }
 
 /**
- * Unstructured: Σ⁻¹ = K'K, θ the entries of the lower triangular K, packed; T(T+1)/2 parameters. With complete or
- * monotonely missing visits −log L is jointly convex in K given the means, for r'K'Kr is a sum of squares linear in K and
- * −log kₜₜ convex, and the leading blocks of Σ depend on the leading rows of K alone (Pourahmadi, Biometrika 1999;86:677,
- * without the division by the innovations' standard deviations). So Newton's method behaves; diagonal entries are positive.
+ * Parametrised by a root K of the precision matrix, Σ⁻¹ = K'K: of complete records r'K'Kr is a sum of squares linear in K and
+ * −log|K| convex, so that −log L is convex in K given the means where K is linear in θ; with a lower triangular K that holds
+ * of records with monotonely missing visits too, for the leading blocks of Σ depend on the leading rows of K alone. So
+ * Newton's method behaves (a modified Cholesky decomposition, Pourahmadi, Biometrika 1999;86:677, rows not divided by their
+ * diagonal). Diagonal entries, κ, α and β are positive.
  *
- * AR(1) and compound symmetry: Σ = κ⁻²R(ρ), θ = (κ, z): ρ = tanh z, R = ρ^|s−t|; or ρ = (eᶻ − 1)/(eᶻ + T − 1), R = ρ off
- * the diagonal, which covers −1/(T − 1) < ρ < 1. nlme's corSymm with varIdent, corAR1, corCompSymm.
+ * - unstructured: K lower triangular, θ its entries, packed; nlme's corSymm with varIdent.
+ * - AR(1), one variance: Σ = κ⁻²ρ^|s−t|, ρ = tanh z, θ = (κ, z); K's first row is κ, row t κ(−sinh z, cosh z) at t − 1 and t;
+ *   nlme's corAR1.
+ * - compound symmetry, one variance: K = α(I − 11'/T) + β11'/T, θ = (α, β); −1/(T − 1) < ρ < 1; nlme's corCompSymm.
  */
 export function covarianceStructure(kind: CovarianceKind, visits: number): CovarianceStructure {
-  if (!(Number.isInteger(visits) && visits >= (kind === 'unstructured' ? 1 : 2) && visits <= MOST_VISITS)) {
+  const least = kind === 'unstructured' ? 1 : 2;
+  if (!(Number.isInteger(visits) && visits >= least && visits <= MOST_VISITS)) {
     throw new ConcordatError('numerics/invalid-input', `a covariance between ${visits} visits`, {
       remedy: `name 2 to ${MOST_VISITS} visits`,
     });
   }
-  if (kind === 'unstructured') return unstructured(visits);
-  return kind === 'ar1' ? homogeneous(visits, autoregressive) : homogeneous(visits, exchangeable(visits));
+  switch (kind) {
+    case 'unstructured':
+      return unstructured(visits);
+    case 'ar1':
+      return autoregressive(visits);
+    case 'compound-symmetry':
+      return exchangeable(visits);
+  }
 }
 
 /** A visit is a bit of a missingness pattern. */
 const MOST_VISITS = 30;
+/** How near a correlation's limits a fit may start, and where it starts if nothing is known of it. */
+const START_LIMIT = 0.95;
+const START_UNKNOWN = 0.3;
 
 function unstructured(t: number): CovarianceStructure {
   const parameters = packedLength(t);
   const identity = new Float64Array(parameters);
   for (let i = 0; i < t; i++) identity[packedIndex(i, i)] = 1;
-  const entries = Array.from({ length: t }, (_, i) => Array.from({ length: i + 1 }, (__, j) => [i, j] as const)).flat();
+  const first: Float64Array[] = [];
+  for (let i = 0; i < t; i++) {
+    for (let j = 0; j <= i; j++) {
+      const unit = new Float64Array(t * t);
+      unit[i * t + j] = 1;
+      first.push(unit);
+    }
+  }
   return {
     parameters,
     identity,
     at(theta) {
       for (let i = 0; i < t; i++) if (!(theta[packedIndex(i, i)]! > 0)) return null;
-      const j = square(invertLower(theta), t, false);
-      // Σ = JJ', J = K⁻¹; dJ = −J dK J.
-      const sigma = new Float64Array(t * t);
-      for (let a = 0; a < t; a++) {
-        for (let b = 0; b < t; b++) {
-          let sum = 0;
-          for (let k = 0; k <= Math.min(a, b); k++) sum += j[a * t + k]! * j[b * t + k]!;
-          sigma[a * t + b] = sum;
-        }
-      }
-      if (!isPositiveDefinite(sigma, t)) return null;
-      const column = (matrix: Float64Array, c: number) => Float64Array.from({ length: t }, (_, i) => matrix[i * t + c]!);
-      const js = Array.from({ length: t }, (_, c) => column(j, c));
-      const sigmas = Array.from({ length: t }, (_, c) => column(sigma, c));
-      const first = entries.map(([r, s]) => negativeSum(js[r]!, sigmas[s]!));
-      const second: Float64Array[] = [];
-      entries.forEach(([r, s], a) => {
-        for (let b = 0; b <= a; b++) {
-          const [u, v] = entries[b]!;
-          // −(d(j_r) σ_s' + j_r d(σ_s)') and its transpose, d along K's entry (u, v).
-          const dj = js[u]!.map((value) => -value * j[v * t + r]!);
-          const ds = column(first[b]!, s);
-          const matrix = negativeSum(dj, sigmas[s]!);
-          const other = negativeSum(js[r]!, ds);
-          second.push(matrix.map((value, k) => value + other[k]!));
-        }
-      });
-      return { sigma, first, second };
+      return rootOf(lower(theta, t), lower(invertLower(theta), t), first, null);
     },
     start({ products, curvatures }) {
       const sigma = new Float64Array(parameters);
@@ -107,6 +105,8 @@ function unstructured(t: number): CovarianceStructure {
       for (let i = 0; i < t; i++) {
         for (let j = 0; j < i; j++) {
           const at = packedIndex(i, j);
+          // Exactly 0: nobody has both visits.
+          if (products[at] === 0) return null;
           // 2Σrr over twice the number of pairs, which is what the curvatures differ by.
           const pairs = curvatures[packedIndex(i, i)]! - curvatures[at]!;
           sigma[at] = pairs >= 1 ? products[at]! / pairs : 0;
@@ -117,86 +117,77 @@ function unstructured(t: number): CovarianceStructure {
   };
 }
 
-/** ρ and its first two derivatives by z, and z of a ρ. */
-interface Correlation {
-  of(z: number): readonly [number, number, number];
-  inverse(rho: number): number;
-  /** Smallest ρ. */
-  readonly least: number;
-  /** ρ's power between visits s and t. */
-  power(s: number, t: number): number;
-}
-
-const autoregressive: Correlation = {
-  of(z) {
-    const rho = Math.tanh(z);
-    const slope = 1 / Math.cosh(z) ** 2;
-    return [rho, slope, -2 * rho * slope];
-  },
-  inverse: Math.atanh,
-  least: -1,
-  power: (s, t) => Math.abs(s - t),
-};
-
-function exchangeable(visits: number): Correlation {
-  return {
-    of(z) {
-      const e = Math.exp(z);
-      const sum = e + visits - 1;
-      const slope = (visits * e) / sum ** 2;
-      return [Math.expm1(z) / sum, slope, (slope * (visits - 1 - e)) / sum];
-    },
-    inverse: (rho) => Math.log1p((visits - 1) * rho) - Math.log1p(-rho),
-    least: -1 / (visits - 1),
-    power: (s, t) => (s === t ? 0 : 1),
+function autoregressive(t: number): CovarianceStructure {
+  const banded = (corner: number, diagonal: number, below: number): Float64Array => {
+    const packed = new Float64Array(packedLength(t));
+    for (let i = 0; i < t; i++) packed[packedIndex(i, i)] = i === 0 ? corner : diagonal;
+    for (let i = 1; i < t; i++) packed[packedIndex(i, i - 1)] = below;
+    return packed;
   };
-}
-
-function homogeneous(t: number, correlation: Correlation): CovarianceStructure {
+  const full = (packed: Float64Array): Float64Array => lower(packed, t);
   return {
     parameters: 2,
     identity: Float64Array.of(1, 0),
     at(theta) {
       const [kappa, z] = [theta[0]!, theta[1]!];
       if (!(kappa > 0)) return null;
-      const [rho, slope, bend] = correlation.of(z);
-      const r = new Float64Array(t * t);
-      const r1 = new Float64Array(t * t);
-      const r2 = new Float64Array(t * t);
-      for (let a = 0; a < t; a++) {
-        for (let b = 0; b < t; b++) {
-          const h = correlation.power(a, b);
-          const at = a * t + b;
-          r[at] = rho ** h;
-          r1[at] = h === 0 ? 0 : h * rho ** (h - 1) * slope;
-          const square = h < 2 ? 0 : h * (h - 1) * rho ** (h - 2) * slope ** 2;
-          r2[at] = square + (h === 0 ? 0 : h * rho ** (h - 1) * bend);
-        }
-      }
-      const times = (matrix: Float64Array, factor: number) => matrix.map((value) => factor * value);
-      const sigma = times(r, kappa ** -2);
-      if (!isPositiveDefinite(sigma, t)) return null;
-      return {
-        sigma,
-        first: [times(r, -2 * kappa ** -3), times(r1, kappa ** -2)],
-        second: [times(r, 6 * kappa ** -4), times(r1, -2 * kappa ** -3), times(r2, kappa ** -2)],
-      };
+      const [sinh, cosh] = [Math.sinh(z), Math.cosh(z)];
+      const root = banded(kappa, kappa * cosh, -kappa * sinh);
+      const slope = full(banded(0, sinh, -cosh));
+      return rootOf(
+        full(root),
+        full(invertLower(root)),
+        [full(banded(1, cosh, -sinh)), slope.map((value) => kappa * value)],
+        [new Float64Array(t * t), slope, full(banded(0, kappa * cosh, -kappa * sinh))],
+      );
     },
-    start({ products, curvatures, variance }) {
-      if (!(variance > 0)) return null;
-      const [, slope] = correlation.of(0);
-      // −2 a pair of visits of power 1; without one the slope at ρ = 0 says nothing.
-      const pairs = curvatures[1]! / slope ** 2 / -2;
-      const mean = pairs >= 0.5 ? -products[1]! / (2 * slope * pairs * variance) : START_WITHOUT;
-      const rho = Math.min(Math.max(mean, START_SHARE * correlation.least), START_SHARE);
-      return Float64Array.of(1 / Math.sqrt(variance), correlation.inverse(rho));
+    start({ products, variance }) {
+      // 2Σr² and −2Σrₜrₜ₋₁; of each t rows t − 1 have one before them, where none is missing.
+      const rho = products[1] === 0 ? START_UNKNOWN : (-products[1]! / products[0]!) * (t / (t - 1));
+      const bounded = Math.max(-START_LIMIT, Math.min(START_LIMIT, rho));
+      return variance > 0 ? Float64Array.of(1 / Math.sqrt(variance), Math.atanh(bounded)) : null;
     },
   };
 }
 
-/** How near a correlation's limits a fit may start. */
-const START_SHARE = 0.95;
-const START_WITHOUT = 0.3;
+function exchangeable(t: number): CovarianceStructure {
+  const combine = (within: number, between: number): Float64Array =>
+    Float64Array.from(
+      { length: t * t },
+      (_, at) => (at % (t + 1) === 0 ? within : 0) + (between - within) / t,
+    );
+  const first = [combine(1, 0), combine(0, 1)];
+  return {
+    parameters: 2,
+    identity: Float64Array.of(1, 1),
+    at(theta) {
+      const [alpha, beta] = [theta[0]!, theta[1]!];
+      return alpha > 0 && beta > 0
+        ? rootOf(combine(alpha, beta), combine(1 / alpha, 1 / beta), first, null)
+        : null;
+    },
+    start({ products, variance }) {
+      // 2Σr'(I − 11'/T)r and 2Σr'11'r/T.
+      const squares = products[0]! + products[1]!;
+      const rho = (t * products[1]! - squares) / ((t - 1) * squares);
+      const bounded = Math.max(-START_LIMIT / (t - 1), Math.min(START_LIMIT, rho));
+      const scale = (share: number) => 1 / Math.sqrt(variance * share);
+      return variance > 0 ? Float64Array.of(scale(1 - bounded), scale(1 + (t - 1) * bounded)) : null;
+    },
+  };
+}
+
+function rootOf(
+  root: Float64Array,
+  inverse: Float64Array,
+  first: readonly Float64Array[],
+  second: readonly Float64Array[] | null,
+): Root | null {
+  const t = Math.sqrt(root.length);
+  const covariance = multiplyTranspose(inverse, inverse, t, t, t);
+  if (!covariance.every(Number.isFinite) || factorOf(pack(covariance, t)) === null) return null;
+  return { root, inverse, covariance, first, second };
+}
 
 /** Cholesky factor of Σ, with covariances shrunk where it is not positive definite, or all but singular. */
 function nearestFactor(sigma: Float64Array, t: number): Float64Array {
@@ -223,26 +214,10 @@ export function factorOf(packed: Float64Array): Float64Array | null {
   }
 }
 
-function isPositiveDefinite(matrix: Float64Array, t: number): boolean {
-  return matrix.every(Number.isFinite) && factorOf(lowerOf(matrix, t)) !== null;
-}
-
-/** Packs the lower triangle of a full matrix. */
-export function lowerOf(matrix: Float64Array, t: number): Float64Array {
-  const packed = new Float64Array(packedLength(t));
-  for (let i = 0; i < t; i++) for (let j = 0; j <= i; j++) packed[packedIndex(i, j)] = matrix[i * t + j]!;
-  return packed;
-}
-
-/** The full matrix of a packed triangle: symmetric, or zero above the diagonal. */
-export function square(packed: Float64Array, t: number, symmetric: boolean): Float64Array {
+/** The full matrix of a packed lower triangular one. */
+function lower(packed: Float64Array, t: number): Float64Array {
   const matrix = new Float64Array(t * t);
-  for (let i = 0; i < t; i++) {
-    for (let j = 0; j <= i; j++) {
-      matrix[i * t + j] = packed[packedIndex(i, j)]!;
-      if (symmetric) matrix[j * t + i] = packed[packedIndex(i, j)]!;
-    }
-  }
+  for (let i = 0; i < t; i++) for (let j = 0; j <= i; j++) matrix[i * t + j] = packed[packedIndex(i, j)]!;
   return matrix;
 }
 
@@ -258,12 +233,4 @@ function invertLower(l: Float64Array): Float64Array {
     }
   }
   return inverse;
-}
-
-/** −(xy' + yx'). */
-function negativeSum(x: Float64Array, y: Float64Array): Float64Array {
-  const t = x.length;
-  const matrix = new Float64Array(t * t);
-  for (let i = 0; i < t; i++) for (let j = 0; j < t; j++) matrix[i * t + j] = -(x[i]! * y[j]! + y[i]! * x[j]!);
-  return matrix;
 }

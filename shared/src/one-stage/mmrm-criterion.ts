@@ -126,13 +126,16 @@ export function criterion(
   const { beta, covariance } = means;
   const rank = restricted ? sums.own + q : 0;
   const determinant = restricted ? means.logDeterminant + scaleDeterminant : 0;
-  const value = -((sums.rows - rank) * Math.log(2 * Math.PI) + sums.at.value + means.squares + determinant) / 2;
+  const value =
+    -((sums.rows - rank) * Math.log(2 * Math.PI) + sums.at.value + means.squares + determinant) / 2;
 
   const u = contrast(beta);
   const gradient = new Float64Array(k);
   const hessian = new Float64Array(packedLength(k));
   const changes = sums.first.map(({ matrix }) => multiplyPacked(matrix, u));
-  const covarianceSlopes = sums.first.map(({ matrix }) => sandwich(covariance, matrix.subarray(0, covariance.length), q));
+  const covarianceSlopes = sums.first.map(({ matrix }) =>
+    sandwich(covariance, matrix.subarray(0, covariance.length), q),
+  );
   const betaSlopes = changes.map((change) => multiplyPacked(covariance, change.subarray(0, q)));
   sums.first.forEach(({ value: slope, matrix }, a) => {
     const own = matrix.subarray(0, covariance.length);
@@ -160,13 +163,18 @@ export function predictMeans({ theta, sums, means }: Criterion, at: Float64Array
 
 /** N = uu' [+ A⁻¹] over (all p common columns, y), of means over the `kept` ones. */
 export function weightsOf(
-  { beta, covariance }: Pick<Means, 'beta' | 'covariance'>, kept: readonly number[], p: number, restricted: boolean): Float64Array {
+  { beta, covariance }: Pick<Means, 'beta' | 'covariance'>,
+  kept: readonly number[],
+  p: number,
+  restricted: boolean,
+): Float64Array {
   const n = new Float64Array(packedLength(p + 1));
   const u = contrast(beta);
   const positions = [...kept, p];
   positions.forEach((i, a) =>
     positions.slice(0, a + 1).forEach((j, b) => {
-      n[packedIndex(i, j)] = u[a]! * u[b]! + (restricted && a < kept.length ? covariance[packedIndex(a, b)]! : 0);
+      n[packedIndex(i, j)] =
+        u[a]! * u[b]! + (restricted && a < kept.length ? covariance[packedIndex(a, b)]! : 0);
     }),
   );
   return n;

@@ -30,7 +30,11 @@ export type MmrmOutcome =
  * out, later ones first. `null` log-likelihood: means by visit alone, under the same covariance and estimation; restricted
  * likelihoods of the two do not compare. Throws `numerics/invalid-input` for another response than a repeated one.
  */
-export function fitMmrm(data: StudyData, options: MmrmOptions, treatmentTerms: readonly number[]): MmrmOutcome {
+export function fitMmrm(
+  data: StudyData,
+  options: MmrmOptions,
+  treatmentTerms: readonly number[],
+): MmrmOutcome {
   const response = repeatedOf(data);
   if (data.n === 0) return notEstimable('no-participants', []);
   const scaling = standardise(data, false);
@@ -53,7 +57,10 @@ export function fitMmrm(data: StudyData, options: MmrmOptions, treatmentTerms: r
     return notEstimable('single-arm', treatmentTerms);
   if (fit.failure !== null) {
     const { code, terms } = fit.failure;
-    return notEstimable(code as DiagnosisCode, terms.map((term) => data.terms.indexOf(term)));
+    return notEstimable(
+      code as DiagnosisCode,
+      terms.map((term) => data.terms.indexOf(term)),
+    );
   }
   const means = seen.map((v) => Float64Array.from(response.visit, (own) => (own === v ? 1 : 0)));
   const alone = fitOwn(rows, means, means.map(String), settings).fit;
@@ -98,8 +105,18 @@ function fitOwn(
   kept.forEach((j, a) => columns[j]!.forEach((x, i) => (y[i]! -= start[a]! * x)));
   const own = kept.map((j) => terms[j]!);
   const spec = specOf(own, rows.visits, options);
-  const scaling = { centre: new Float64Array(own.length), scale: new Float64Array(own.length).fill(1), intercept: -1 };
-  const data = { n, columns: kept.map((j) => columns[j]!), terms: own, response: { ...rows, y }, offset: null };
+  const scaling = {
+    centre: new Float64Array(own.length),
+    scale: new Float64Array(own.length).fill(1),
+    intercept: -1,
+  };
+  const data = {
+    n,
+    columns: kept.map((j) => columns[j]!),
+    terms: own,
+    response: { ...rows, y },
+    offset: null,
+  };
   const answer = mmrmModel.study(spec, data, scaling);
   const entry = { studies: 1, n, scaling, start: new Float64Array(own.length), sd: new Float64Array(0) };
   const program = mmrmModel.program(spec, entry);

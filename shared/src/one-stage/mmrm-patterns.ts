@@ -63,9 +63,13 @@ export function patternsOf(data: StudyData, stratified: readonly number[], scali
     for (end = start; end < n && subject[end] === subject[start]; end++) {
       const at = visit[end]!;
       if (!(at >= 0 && at < visits) || (seen & (1 << at)) !== 0) {
-        throw new ConcordatError('numerics/invalid-input', 'a participant has a visit twice, or one that is not the plan’s', {
-          place: `row ${end + 1}`,
-        });
+        throw new ConcordatError(
+          'numerics/invalid-input',
+          'a participant has a visit twice, or one that is not the plan’s',
+          {
+            place: `row ${end + 1}`,
+          },
+        );
       }
       seen |= 1 << at;
       for (let a = 0; a < own.length; a++) z[a] = own[a]!(end);
@@ -125,7 +129,10 @@ export function patternsOf(data: StudyData, stratified: readonly number[], scali
 /** Refuses another response than a repeated one. */
 export function repeatedOf({ response }: StudyData): Extract<Response, { kind: 'repeated' }> {
   if (response.kind === 'repeated') return response;
-  throw new ConcordatError('numerics/invalid-input', `a repeated measures model cannot have a ${response.kind} response`);
+  throw new ConcordatError(
+    'numerics/invalid-input',
+    `a repeated measures model cannot have a ${response.kind} response`,
+  );
 }
 
 type Column = (row: number) => number;
@@ -155,7 +162,17 @@ export function project(
   const { dependent } = pivotedRank(gram, ALIASED);
   const kept = own.flatMap((_, a) => (dependent.includes(a) ? [] : [a]));
   const block = new Float64Array(packedLength(kept.length));
-  kept.forEach((a, i) => kept.slice(0, i + 1).forEach((b, j) => (block[packedIndex(i, j)] = gram[packedIndex(a, b)]!)));
+  kept.forEach((a, i) =>
+    kept.slice(0, i + 1).forEach((b, j) => (block[packedIndex(i, j)] = gram[packedIndex(a, b)]!)),
+  );
   const factor = cholesky(block);
-  return { kept, coefficients: cross.map((sums) => solveCholesky(factor, Float64Array.from(kept, (a) => sums[a]!))) };
+  return {
+    kept,
+    coefficients: cross.map((sums) =>
+      solveCholesky(
+        factor,
+        Float64Array.from(kept, (a) => sums[a]!),
+      ),
+    ),
+  };
 }

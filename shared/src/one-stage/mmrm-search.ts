@@ -79,10 +79,13 @@ export function* maximum(
       const means: Means = last === null ? guess : predictMeans(last, theta);
       const told: Sums | null = yield* sumsAt(problem, theta, weightsOf(means, kept, p, restricted));
       rounds++;
-      if (told !== null) next = criterion(theta, restrictSums(told, kept, p), restricted, problem.scaleDeterminant);
+      if (told !== null)
+        next = criterion(theta, restrictSums(told, kept, p), restricted, problem.scaleDeterminant);
       last = next ?? last;
     }
-    turn = coroutine.next(next === null ? outside(start.length) : { ...next, hessian: concave(next.hessian) });
+    turn = coroutine.next(
+      next === null ? outside(start.length) : { ...next, hessian: concave(next.hessian) },
+    );
   }
   return { fit: turn.value, last, rounds };
 }
@@ -116,7 +119,11 @@ export function* coefficientLimit(
     const [next, coefficient] = [turn.value.theta.subarray(0, k), turn.value.theta[k]!];
     let evaluation: Evaluation | null = null;
     if (structure.at(next) !== null) {
-      const told: Sums | null = yield* sumsAt(problem, next, heldWeights(theta, sums, next, a, coefficient, p));
+      const told: Sums | null = yield* sumsAt(
+        problem,
+        next,
+        heldWeights(theta, sums, next, a, coefficient, p),
+      );
       rounds++;
       if (told !== null) {
         evaluation = profileEvaluation(next, told, a, coefficient, p);
@@ -155,7 +162,8 @@ function concave(hessian: Float64Array): Float64Array {
   const diagonal = Array.from({ length: order }, (_, i) => packedIndex(i, i));
   const largest = Math.max(...diagonal.map((at) => Math.abs(information[at]!)));
   for (let share = 1e-3; share < LARGEST_SHARE && factorOf(information) === null; share *= 10) {
-    for (const at of diagonal) information[at]! += share * Math.max(Math.abs(hessian[at]!), LEAST_SHARE * largest);
+    for (const at of diagonal)
+      information[at]! += share * Math.max(Math.abs(hessian[at]!), LEAST_SHARE * largest);
   }
   return information.map((value) => -value);
 }

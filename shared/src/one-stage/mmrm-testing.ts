@@ -15,7 +15,9 @@ export interface VisitRecords {
 /** Columns visit0 …, x0 …, treat0 …: means, covariate and treatment by visit. */
 export function studyOf(records: VisitRecords, visits: number): StudyData {
   const at = (values: readonly number[]) =>
-    Array.from({ length: visits }, (_, v) => Float64Array.from(values, (x, i) => (records.visit[i] === v ? x : 0)));
+    Array.from({ length: visits }, (_, v) =>
+      Float64Array.from(values, (x, i) => (records.visit[i] === v ? x : 0)),
+    );
   const names = (name: string) => Array.from({ length: visits }, (_, v) => `${name}${v}`);
   return {
     n: records.y.length,
@@ -50,6 +52,7 @@ export function specOf(model: MmrmOfTest, visits: number): OneStageSpec {
     columns: terms.length,
     intercept: -1,
     treatment: terms.flatMap((term, j) => (term.startsWith('treat') ? [j] : [])),
+    groups: [],
     stratified: model.stratified === false ? [] : Array.from({ length: visits }, (_, v) => v),
     centredTreatment: false,
     tested: model.tested ?? [],
@@ -85,7 +88,13 @@ export function fitStudies(
 ): OneStageFit {
   const answers = studies.map((data) => mmrmModel.study(spec, data, scaling));
   const start = new Float64Array(spec.columns);
-  const program = mmrmModel.program(spec, { studies: studies.length, n: 1, scaling, start, sd: new Float64Array(0) });
+  const program = mmrmModel.program(spec, {
+    studies: studies.length,
+    n: 1,
+    scaling,
+    start,
+    sd: new Float64Array(0),
+  });
   let turn = program.next();
   while (turn.done !== true) {
     const ask = turn.value;
@@ -111,7 +120,13 @@ export function stream(seed: number): { uniform: () => number; normal: () => num
 /** Records with visits missing at random, correlated over the visits. */
 export function makeRecords(seed: number, participants: number, visits: number, missing = 0.2): VisitRecords {
   const { uniform, normal } = stream(seed);
-  const out = { y: [] as number[], subject: [] as number[], visit: [] as number[], x: [] as number[], treat: [] as number[] };
+  const out = {
+    y: [] as number[],
+    subject: [] as number[],
+    visit: [] as number[],
+    x: [] as number[],
+    treat: [] as number[],
+  };
   for (let j = 0; j < participants; j++) {
     const [own, x] = [normal(), normal()];
     let before = normal();

@@ -24,7 +24,11 @@ interface Fixture {
   readonly visits: number;
   readonly studies: readonly VisitRecords[];
   readonly federated: readonly Reference[];
-  readonly tests: { readonly term: string; readonly likelihoodRatio: number; readonly limits: readonly number[] };
+  readonly tests: {
+    readonly term: string;
+    readonly likelihoodRatio: number;
+    readonly limits: readonly number[];
+  };
 }
 const fixture = JSON.parse(
   readFileSync(join(import.meta.dirname, '../../../test/fixtures/mmrm/cases.json'), 'utf8'),
@@ -40,20 +44,34 @@ function near(actual: number, expected: number, tolerance: number, what: string)
 /** Estimates in standard errors, variances relative, to `tolerance`; the log-likelihood absolute. */
 function agree(fit: OneStageFit, other: OneStageFit, tolerance: number): void {
   assert.equal(fit.failure, null);
-  assert.deepEqual(fit.coefficients.map(({ term }) => term), other.coefficients.map(({ term }) => term));
+  assert.deepEqual(
+    fit.coefficients.map(({ term }) => term),
+    other.coefficients.map(({ term }) => term),
+  );
   other.coefficients.forEach(({ term, estimate, se }, j) => {
     near(fit.coefficients[j]!.estimate, estimate, tolerance * se!, term);
     near(fit.coefficients[j]!.se!, se!, tolerance * se!, `standard error of ${term}`);
   });
-  near(fit.logLikelihood!, other.logLikelihood!, tolerance * (1 + Math.abs(other.logLikelihood!)), 'log-likelihood');
+  near(
+    fit.logLikelihood!,
+    other.logLikelihood!,
+    tolerance * (1 + Math.abs(other.logLikelihood!)),
+    'log-likelihood',
+  );
 }
 
 for (const reference of fixture.federated) {
   test(`${reference.covariance}, ${reference.estimation}: the pooled fit, from sums over four studies`, () => {
     const { covariance, estimation } = reference;
-    const fit = fitStudies(specOf({ covariance, estimation, inference: { df: 'satterthwaite' } }, T), studies);
+    const fit = fitStudies(
+      specOf({ covariance, estimation, inference: { df: 'satterthwaite' } }, T),
+      studies,
+    );
     assert.equal(fit.failure, null);
-    assert.deepEqual(fit.coefficients.map(({ term }) => term), reference.terms);
+    assert.deepEqual(
+      fit.coefficients.map(({ term }) => term),
+      reference.terms,
+    );
     fit.coefficients.forEach(({ term, estimate, se, df }, j) => {
       const variance = reference.vcov[packedIndex(j, j)]!;
       near(estimate, reference.estimates[j]!, 1e-8 * Math.sqrt(variance), term);
@@ -61,7 +79,9 @@ for (const reference of fixture.federated) {
       near(df!, reference.df[j]!, 1e-6 * reference.df[j]!, `degrees of freedom of ${term}`);
     });
     fit.vcov.forEach((value, k) => near(value, reference.vcov[k]!, 1e-9, `vcov ${k}`));
-    fit.visitCovariance!.forEach((value, k) => near(value, reference.visitCovariance[k]!, 1e-8, `visits ${k}`));
+    fit.visitCovariance!.forEach((value, k) =>
+      near(value, reference.visitCovariance[k]!, 1e-8, `visits ${k}`),
+    );
     near(fit.logLikelihood!, reference.logLik, 1e-8, 'log-likelihood');
     assert.ok(fit.logLikelihood! >= reference.gls - 1e-6, 'no lower than where gls stops');
     assert.ok(fit.rounds <= 8, `${fit.rounds} rounds`);
@@ -113,7 +133,14 @@ test('means in common: records split between sites in any way give the pooled fi
   const pooled = fitStudies(spec, [studyOf(records, 3)]);
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 60, maxLength: 60 }), (site) => {
-      const parts = [0, 1, 2, 3].map((s) => studyOf(pick((subject) => site[subject] === s), 3)).filter(({ n }) => n > 0);
+      const parts = [0, 1, 2, 3]
+        .map((s) =>
+          studyOf(
+            pick((subject) => site[subject] === s),
+            3,
+          ),
+        )
+        .filter(({ n }) => n > 0);
       agree(fitStudies(spec, parts), pooled, 1e-9);
     }),
     { numRuns: 15 },
@@ -182,12 +209,15 @@ test('six visits, much missing; all but singular covariances', () => {
     const records = makeRecords(seed, 40, 3, 0.1);
     const level = new Map<number, number>();
     records.subject.forEach((s, i) => level.has(s) || level.set(s, records.y[i]!));
-    return studyOf({ ...records, y: records.y.map((value, i) => level.get(records.subject[i]!)! + 1e-5 * value) }, 3);
+    return studyOf(
+      { ...records, y: records.y.map((value, i) => level.get(records.subject[i]!)! + 1e-3 * value) },
+      3,
+    );
   });
   for (const covariance of KINDS) {
     const fit = fitStudies(specOf({ covariance }, 3), close);
     assert.equal(fit.failure, null, covariance);
-    assert.ok(fit.rounds <= 25, `${covariance}: ${fit.rounds} rounds`);
+    assert.ok(fit.rounds <= 16, `${covariance}: ${fit.rounds} rounds`);
   }
 });
 
@@ -198,9 +228,14 @@ test('what cannot be fitted is told apart', () => {
   assert.equal(failure({ treat: records.treat.map(() => 1) }), 'rank-deficient');
   assert.equal(failure({ x: records.treat }), 'rank-deficient');
   assert.equal(failure({ y: records.visit.map((v) => 3 + v) }), 'no-variation');
-  assert.equal(fitStudies(specOf({}, 3), [studyOf(makeRecords(8, 3, 3, 0), 3)]).failure?.code, 'rank-deficient');
+  assert.equal(
+    fitStudies(specOf({}, 3), [studyOf(makeRecords(8, 3, 3, 0), 3)]).failure?.code,
+    'too-few-participants',
+  );
   // Visits 1 and 2 are never one participant's.
-  const kept = records.visit.flatMap((v, i) => (v === 0 || v === 1 + (records.subject[i]! % 4 < 2 ? 0 : 1) ? [i] : []));
+  const kept = records.visit.flatMap((v, i) =>
+    v === 0 || v === 1 + (records.subject[i]! % 4 < 2 ? 0 : 1) ? [i] : [],
+  );
   const of = (values: readonly number[]) => kept.map((i) => values[i]!);
   const part = { y: of(records.y), subject: of(records.subject), visit: of(records.visit), x: of(records.x) };
   const apart = { ...part, treat: of(records.treat) };

@@ -1,7 +1,14 @@
 import { ConcordatError } from '../errors.ts';
-import { inverseFromCholesky, packedIndex, packedLength, pivotedRank } from '../linalg/symmetric.ts';
+import {
+  cholesky,
+  inverseFromCholesky,
+  packedIndex,
+  packedLength,
+  pivotedRank,
+} from '../linalg/symmetric.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
-import { covarianceStructure, factorOf, lowerOf, type CovarianceStructure } from './mmrm-covariance.ts';
+import { pack } from './gaussian-matrices.ts';
+import { covarianceStructure, type CovarianceStructure } from './mmrm-covariance.ts';
 import {
   contrast,
   meansOf,
@@ -52,9 +59,13 @@ const EXACT_FIT = 1e-13;
 
 function settings(spec: OneStageSpec): { structure: CovarianceStructure; restricted: boolean } {
   if (spec.inference.df === 'kenward-roger') {
-    throw new ConcordatError('numerics/invalid-input', 'Kenward–Roger degrees of freedom of a repeated measures model', {
-      remedy: 'ask for Satterthwaite',
-    });
+    throw new ConcordatError(
+      'numerics/invalid-input',
+      'Kenward–Roger degrees of freedom of a repeated measures model',
+      {
+        remedy: 'ask for Satterthwaite',
+      },
+    );
   }
   return {
     structure: covarianceStructure(spec.covariance ?? 'unstructured', spec.visits ?? 0),
@@ -69,10 +80,19 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const scaleDeterminant = common.reduce((sum, j) => sum + 2 * Math.log(entry.scaling.scale[j]!), 0);
   const problem: Problem = { structure, p, restricted, scaleDeterminant };
 
-  const first: Sums | null = yield* sumsAt(problem, structure.identity, new Float64Array(packedLength(p + 1)));
+  const first: Sums | null = yield* sumsAt(
+    problem,
+    structure.identity,
+    new Float64Array(packedLength(p + 1)),
+  );
   if (first === null) return failed('not-converged', [], 1);
   const opening = open(problem, first);
-  if ('code' in opening) return failed(opening.code, opening.terms.map((a) => spec.terms[common[a]!]!), 1);
+  if ('code' in opening)
+    return failed(
+      opening.code,
+      opening.terms.map((a) => spec.terms[common[a]!]!),
+      1,
+    );
 
   const everything = common.map((_, a) => a);
   const { fit, last, rounds }: Optimum = yield* maximum(problem, opening.start, everything, opening.guess);
@@ -80,10 +100,11 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const few = first.rows - first.own - p < structure.parameters;
   if (fit.status !== 'converged' || last === null)
     return failed(few ? 'too-few-participants' : 'not-converged', [], asked);
-  const information = factorOf(last.hessian.map((value) => -value));
   const sigma = structure.at(fit.theta);
-  // Covariances that no participant's visits tell.
-  if (information === null || sigma === null) return failed('too-few-participants', [], asked);
+  const information = last.hessian.map((value) => -value);
+  const { dependent } = pivotedRank(information, ALIASED);
+  // A covariance that no participant's visits tell.
+  if (dependent.length > 0 || sigma === null) return failed('too-few-participants', [], asked);
 
   const means = predictMeans(last, fit.theta);
   const { rows, own } = last.sums;
@@ -91,7 +112,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const correction = restricted ? 1 : rows / (rows - own - p);
   const covariance = means.covariance.map((value) => correction * value);
   const { coefficients, vcov } = originalScale(spec, entry.scaling, common, means.beta, covariance, null);
-  const df = spec.inference.df === null ? null : satterthwaite(last, inverseFromCholesky(information));
+  const df =
+    spec.inference.df === null ? null : satterthwaite(last, inverseFromCholesky(cholesky(information)));
   const tests: FittedTest[] = [];
   const profiles = new Map<string, readonly [number, number] | null>();
   const { likelihoodRatio, ci, level } = spec.inference;
@@ -135,7 +157,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     randomEffects: [],
     correlations: [],
     residualVariance: [],
-    visitCovariance: lowerOf(sigma.sigma, spec.visits!),
+    visitCovariance: pack(sigma.covariance, spec.visits!),
     logLikelihood: last.value,
     tests,
     predicted: [],
