@@ -1,11 +1,13 @@
 import { ConcordatError } from '../errors.ts';
 import { cholesky, inverseFromCholesky, pivotedRank } from '../linalg/symmetric.ts';
-import { drive, emptyEvaluation } from '../numerics/newton.ts';
+import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
 import { trustRegion } from '../numerics/trust-region.ts';
 import { diagnoseData } from './diagnose.ts';
 import type { Family } from './family.ts';
 import { gaussian } from './gaussian.ts';
+import { atPoissonLimit } from './negative-binomial.ts';
 import { collapse, presentLevels } from './ordinal.ts';
+import { poisson } from './poisson.ts';
 import { original, standardise, type Standardised } from './standardise.ts';
 import type { DiagnosisCode, Fit, ModelOptions, StageOneOutcome, StudyData } from './types.ts';
 
@@ -18,7 +20,8 @@ const ENORMOUS = 20;
  * One study's maximum-likelihood fit in a family with parameters beyond the columns' (thresholds, a log size or shape,
  * log hazards): jointly, from the null model's start. `estimable` and the estimates are over the columns, then those
  * parameters, in the order of `extra` for the plan's own levels: of an ordinal outcome whose levels are not all in the
- * study, the thresholds below absent levels are not estimable, as ordinal::clm drops those levels.
+ * study, the thresholds below absent levels are not estimable, as ordinal::clm drops those levels; nor is the size of counts
+ * that vary no more than Poisson's, whose other estimates are Poisson's.
  */
 export function fitWithExtra(
   family: Family,
@@ -30,6 +33,7 @@ export function fitWithExtra(
   if (refused !== null) return notEstimable(refused.code, refused.terms);
   const present = data.response.kind === 'ordinal' ? presentThresholds(data) : null;
   const study = present === null ? data : collapse(data);
+  if (study.response.kind === 'ordinal' && study.response.levels < 2) return notEstimable('no-variation', []);
   const extra = family.extra?.(options, study.response) ?? [];
   const all = family.extra?.(options, data.response) ?? [];
 
@@ -58,7 +62,13 @@ export function fitWithExtra(
   const start = new Float64Array(p);
   if (scaling.intercept >= 0) start[scaling.intercept] = nullModel?.intercept ?? 0;
   extra.forEach(({ start: at }, k) => (start[kept.length + k] = at));
-  const fit = drive(trustRegion(start), objective);
+  let fit = drive(trustRegion(start), objective);
+  // Without overdispersion the model is Poisson's, and the size not estimable.
+  const limit = family.name === 'negative-binomial' && atPoissonLimit(fit, kept.length);
+  if (limit) {
+    const columns = fit.theta.slice(0, kept.length);
+    fit = drive(newton(columns), poisson.objective(model, { ...options, family: 'poisson' }, scaling));
+  }
   if (fit.status !== 'converged') {
     const far = kept.filter((_, k) => k !== scaling.intercept && Math.abs(fit.theta[k]!) > ENORMOUS / 2);
     return fit.status === 'diverging' || fit.status === 'singular' || far.length > 0
@@ -67,7 +77,7 @@ export function fitWithExtra(
   }
   const covariance = covarianceOf(fit);
   if (covariance === null) return notEstimable(family.divergence, []);
-  const { estimates, vcov } = original(fit.theta, covariance, besideExtra(scaling, p), 1);
+  const { estimates, vcov } = original(fit.theta, covariance, besideExtra(scaling, fit.theta.length), 1);
   const nullValue = nullModel?.logLikelihood ?? fit.evaluation.value;
   if (![...estimates, ...vcov, fit.evaluation.value, nullValue].every(Number.isFinite))
     return notEstimable('not-converged', []);
@@ -75,7 +85,7 @@ export function fitWithExtra(
     status: 'fitted',
     estimable: [
       ...data.columns.map((_, j) => kept.includes(j)),
-      ...all.map((_, k) => present === null || present.has(k)),
+      ...all.map((_, k) => !limit && (present === null || present.has(k))),
     ],
     estimates,
     vcov,

@@ -1,19 +1,11 @@
-import {
-  inverseFromCholesky,
-  logDetFromCholesky,
-  packedIndex,
-  packedLength,
-  pivotedRank,
-  solveCholesky,
-} from '../linalg/symmetric.ts';
+import { packedLength, pivotedRank } from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
 import { original, standardise } from '../models/standardise.ts';
 import type { ModelOptions, StudyData } from '../models/types.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
-import { factorOf } from '../numerics/trust-region.ts';
+import { limit, solve, type Solution } from './firth-solve.ts';
 import { firthStudy, packFirth } from './firth-study.ts';
 import { commonPositions, effectsLength, readEffects } from './likelihood.ts';
-import { OUTSIDE } from './maximise.ts';
 import { originalScale } from './original-scale.ts';
 import type {
   Ask,
@@ -32,154 +24,15 @@ import type {
  * inverse information at the estimate) and ℓ* = ℓ + ½ log|I| are those of the pooled records with a column for every
  * study; studies without events, or without non-events, have finite estimates.
  *
- * A question is (β, V): V = S⁻¹ from the answers before, at first 0. An answer is a sum of ℓᵢ + ½ log|I_αα,i|, the modified
- * score of β and Sᵢ: 1 + m + m(m+1)/2 numbers. The step is V times the score (as logistf's); V lags one question behind, and
- * both settle together; where data are so sparse that they do not, β waits while V is asked for again. The log-likelihood of the result is ℓ*, in the columns' own scale; likelihood ratios and profile
- * intervals are of ℓ* with the penalty of all parameters (Heinze & Schemper 2002, §2.3).
+ * A question is (β, V): V = S⁻¹ from the answers before, at first 0. An answer is Σ ℓᵢ + ½ log|I_αα,i|, the modified score of
+ * β and Sᵢ: 1 + m + m(m+1)/2 numbers; a fit takes 5 to 9 of them, of sparse data 20. The log-likelihood of the result is
+ * ℓ*, in the columns' own scale; likelihood ratios and profile intervals are of ℓ* with the penalty of all parameters
+ * (Heinze & Schemper 2002, §2.3).
  */
 export const firthModel: OneStageModel = { program, study };
 
-/** Newton decrement of the last step: 3e-10 standard errors. */
-const TOLERANCE = 1e-19;
-/** Largest element of VS − I at the last question. */
-const SETTLED = 1e-9;
-const MAX_ROUNDS = 200;
-/** A decrement that does not fall by this factor a question: V lags too far behind. Then β waits for V. */
-const SLOW = 4;
-/** Until it has settled to this share of a step's length in standard errors. */
-const CARE = 0.1;
-/** In standardised columns. */
-const LONGEST_STEP = 2;
-/** ℓ* may fall by as much while V settles. */
-const SLACK = 1e-6;
-const SMALLEST_STEP = 2 ** -20;
-const PROFILE_STEPS = 20;
-const PROFILE_TOLERANCE = 1e-9;
+/** Of a squared column length, what the columns before it leave: below, it is aliased. */
 const ALIASED = 1e-11;
-
-/** A modified score equation's solution over the coordinates that are free. */
-interface Solution {
-  readonly status: 'converged' | 'not-converged' | 'singular';
-  readonly beta: Float64Array;
-  /** S and its inverse, packed, over all m coordinates. */
-  readonly information: Float64Array;
-  readonly v: Float64Array;
-  /** Modified score of all coordinates; ℓ*, in standardised columns. */
-  readonly score: Float64Array;
-  readonly value: number;
-  readonly rounds: number;
-}
-
-/** Asks at (β, V) until the free coordinates' modified score is 0; the others stay where they start. */
-function* solve(
-  start: Float64Array,
-  from: Float64Array,
-  fixed: readonly number[],
-): Generator<Float64Array, Solution, Float64Array> {
-  const m = start.length;
-  const free = [...start.keys()].filter((j) => !fixed.includes(j));
-  let [beta, v] = [start, from];
-  let score: Float64Array = new Float64Array(m);
-  let information: Float64Array = new Float64Array(packedLength(m));
-  let value = -Infinity;
-  let last = { beta, value: -Infinity };
-  let previous = Infinity;
-  let careful = false;
-  const end = (status: Solution['status'], rounds: number): Solution => ({
-    status,
-    beta,
-    information,
-    v,
-    score,
-    value,
-    rounds,
-  });
-  for (let rounds = 1; rounds <= MAX_ROUNDS; rounds++) {
-    const sum = yield Float64Array.of(...beta, ...v);
-    const outside = sum[0]! <= OUTSIDE / 2;
-    information = sum.slice(1 + m);
-    const factor = outside ? null : factorOf(information);
-    if (!outside && factor === null) return end('singular', rounds);
-    value = factor === null ? -Infinity : sum[0]! + logDetFromCholesky(factor) / 2;
-    if (
-      value < last.value - SLACK * (1 + Math.abs(last.value)) &&
-      distance(beta, last.beta) > SMALLEST_STEP
-    ) {
-      beta = beta.map((at, j) => (at + last.beta[j]!) / 2);
-      continue;
-    }
-    if (factor === null) return end('not-converged', rounds);
-    score = sum.slice(1, 1 + m);
-    last = { beta, value };
-    const asked = v;
-    v = inverseFromCholesky(factor);
-    const block = new Float64Array(packedLength(free.length));
-    free.forEach((i, a) => {
-      for (let b = 0; b <= a; b++) block[packedIndex(a, b)] = information[packedIndex(i, free[b]!)]!;
-    });
-    const own = Float64Array.from(free, (j) => score[j]!);
-    const step = solveCholesky(factorOf(block)!, own);
-    const decrement = step.reduce((total, d, a) => total + (d * own[a]!) / 2, 0);
-    const mismatch = unsettled(asked, information);
-    careful ||= decrement > previous / SLOW;
-    if (careful && mismatch > Math.max(SETTLED, CARE * Math.sqrt(2 * decrement))) continue;
-    previous = decrement;
-    const longest = step.reduce((most, d) => Math.max(most, Math.abs(d)), LONGEST_STEP);
-    beta = beta.slice();
-    free.forEach((j, a) => (beta[j]! += (step[a]! * LONGEST_STEP) / longest));
-    if (decrement <= TOLERANCE && mismatch <= SETTLED) return end('converged', rounds);
-  }
-  return end('not-converged', MAX_ROUNDS);
-}
-
-function distance(a: Float64Array, b: Float64Array): number {
-  return a.reduce((most, value, j) => Math.max(most, Math.abs(value - b[j]!)), 0);
-}
-
-/** Largest element of VS − I. */
-function unsettled(v: Float64Array, s: Float64Array): number {
-  let most = 0;
-  for (let i = 0; packedLength(i) < v.length; i++) {
-    for (let j = 0; packedLength(j) < v.length; j++) {
-      let sum = i === j ? -1 : 0;
-      for (let k = 0; packedLength(k) < v.length; k++) sum += v[packedIndex(i, k)]! * s[packedIndex(k, j)]!;
-      most = Math.max(most, Math.abs(sum));
-    }
-  }
-  return most;
-}
-
-/**
- * The limit of a profile interval on one side: where ℓ* with coordinate j fixed is `critical`/2 below its maximum, by
- * Newton's method (the profile's slope is the modified score of j), each step held within what is known to bracket it.
- */
-function* limit(
-  maximum: Solution,
-  j: number,
-  side: -1 | 1,
-  critical: number,
-): Generator<Float64Array, { readonly at: number | null; readonly rounds: number }, Float64Array> {
-  const target = maximum.value - critical / 2;
-  let [inner, outer] = [maximum.beta[j]!, side * Infinity];
-  let at = inner + side * Math.sqrt(critical * maximum.v[packedIndex(j, j)]!);
-  let [beta, v, rounds] = [maximum.beta, maximum.v, 0];
-  for (let k = 0; k < PROFILE_STEPS; k++) {
-    const start = beta.slice();
-    start[j] = at;
-    const found: Solution = yield* solve(start, v, [j]);
-    rounds += found.rounds;
-    if (found.status !== 'converged') return { at: null, rounds };
-    ({ beta, v } = found);
-    const excess = found.value - target;
-    if (Math.abs(excess) <= PROFILE_TOLERANCE) return { at, rounds };
-    if (excess > 0) inner = at;
-    else outer = at;
-    const next = at - excess / found.score[j]!;
-    const between = side * (next - inner) > 0 && side * (outer - next) > 0;
-    at = between ? next : Number.isFinite(outer) ? (inner + outer) / 2 : inner + side * LONGEST_STEP;
-  }
-  return { at: null, rounds };
-}
 
 function* program(spec: OneStageSpec, entry: Entry): Program {
   const common = commonPositions(spec);
