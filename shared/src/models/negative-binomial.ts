@@ -76,7 +76,7 @@ export function atPoissonLimit({ status, theta, evaluation }: Fit, position: num
 const START_RANGE = 5;
 
 /** log θ by the method of moments, mean²/(variance − mean): 0 for no counts, at most 5. */
-export function startingLogSize(y: Float64Array): number {
+function startingLogSize(y: Float64Array): number {
   if (y.length === 0) return 0;
   let mean = 0;
   for (let i = 0; i < y.length; i++) mean += y[i]! / y.length;
