@@ -1,0 +1,217 @@
+/**
+ * A federation in one process: the real engine, journal, agents and logs, without network and worker threads. Each side
+ * can be made to die at its n-th write, and is then started again from what it had written.
+ */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Desk } from '@concordat/coordinator/exchange/desk.ts';
+import { RunEngine } from '@concordat/coordinator/runs/engine.ts';
+import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
+import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
+import { Agent } from '@concordat/node-agent/agent.ts';
+import { answer } from '@concordat/node-agent/fit/study.ts';
+import type { StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
+import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
+import { MessageLog, type LogOptions } from '@concordat/shared/log/message-log.ts';
+import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { generateSigningKey, signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+
+/** In memory where the system has a folder there. */
+const root = fs.mkdtempSync(join(fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'in-process-'));
+process.once('exit', () => fs.rmSync(root, { recursive: true, force: true }));
+
+export class Crash extends Error {}
+
+/** The writes of one process's life: it dies at the n-th, which is torn where `torn`. */
+export class Life {
+  readonly #dies: number;
+  readonly #torn: boolean;
+  writes = 0;
+
+  constructor(dies = Infinity, torn = false) {
+    this.#dies = dies;
+    this.#torn = torn;
+  }
+
+  step(torn: () => void = () => undefined): void {
+    if (++this.writes < this.#dies) return;
+    if (this.#torn && this.writes === this.#dies) torn();
+    throw new Crash();
+  }
+
+  readonly files: LogOptions['fs'] = {
+    ...fs,
+    // A killed process loses nothing that it wrote: the flushes are left out to be fast.
+    fsyncSync: () => undefined,
+    writeFileSync: (file, data) => {
+      const bytes = Buffer.from(data as Uint8Array);
+      this.step(() => fs.writeFileSync(file, bytes.subarray(0, bytes.length * 0.7)));
+      fs.writeFileSync(file, bytes);
+    },
+  };
+
+  journal(whole: Journal): Journal {
+    return new Proxy(whole, {
+      get: (target, name: keyof Journal) => {
+        const method = target[name] as (...args: unknown[]) => unknown;
+        if (name !== 'addTasks' && name !== 'settle') return method.bind(target);
+        return (...args: unknown[]) => {
+          this.step();
+          method.apply(target, args);
+          this.step();
+        };
+      },
+    });
+  }
+}
+
+export interface Setting {
+  readonly plan: string;
+  /** Study → its records' file. */
+  readonly data: Readonly<Record<string, string>>;
+  readonly policy?: Policy;
+}
+
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const COORDINATOR = 'coordinator';
+/** What was computed from a file, as long as the test does not change it. */
+const computed = new Map<string, Promise<StudyAnswer>>();
+
+export class InProcess {
+  readonly folder = fs.mkdtempSync(join(root, 'federation-'));
+  readonly studies: readonly string[];
+  readonly run: RunRecord;
+  readonly #setting: Setting;
+  readonly #identities: ReadonlyMap<string, SigningIdentity>;
+  readonly #journal = new Journal(':memory:');
+  /** Processes' next lives, by study or `coordinator`. */
+  readonly #lives: Readonly<Record<string, Life[]>>;
+  /** Writes of the lives that have begun, by study or `coordinator`. */
+  readonly begun: Record<string, Life[]> = {};
+  /** Of a life that is over. */
+  readonly #agents = new Map<string, { agent: Agent; log: MessageLog }>();
+
+  constructor(setting: Setting, lives: Readonly<Record<string, Life[]>> = {}) {
+    this.#setting = setting;
+    this.#lives = lives;
+    this.studies = Object.keys(setting.data);
+    this.#identities = new Map(
+      [COORDINATOR, ...this.studies].map((name) => [name, signingIdentity(generateSigningKey(), name)]),
+    );
+    const roster = Roster.encode({
+      sites: this.studies.map((study) => ({ study, key: this.#identities.get(study)!.publicKey })),
+      minimumStudies: 2,
+      masked: false,
+    }).finish();
+    const id = new Uint8Array(randomBytes(16));
+    this.run = { id, plan: setting.plan, roster, started: '2026-01-01T00:00:00Z' };
+    this.#journal.createRun(this.run);
+  }
+
+  log(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** From offer to close, through every death; resolves to the outcome. */
+  async play(): Promise<RunOutcome> {
+    for (;;) {
+      const life = this.#beginLife(COORDINATOR);
+      let log: MessageLog | null = null;
+      const gone = new AbortController();
+      try {
+        log = this.#openLog(COORDINATOR, life);
+        const desk = new Desk();
+        const keys = new Map(this.studies.map((study) => [study, this.#identities.get(study)!.publicKey]));
+        const identity = this.#identities.get(COORDINATOR)!;
+        const engine = new RunEngine(
+          { journal: life.journal(this.#journal), log, identity, keys, desk, progress: () => undefined },
+          this.run,
+        );
+        const sites = this.studies.map((study) => this.#serve(study, desk, engine, gone.signal));
+        return await Promise.race([engine.run(), ...sites]);
+      } catch (error) {
+        if (!(error instanceof Crash)) throw error;
+      } finally {
+        gone.abort();
+        log?.close();
+      }
+    }
+  }
+
+  /** What a site's agent does while one life of the coordinator lasts; rejects with what the coordinator dies of. */
+  async #serve(study: string, desk: Desk, engine: RunEngine, gone: AbortSignal): Promise<never> {
+    for (;;) {
+      const tasks = await desk.collect(study, 60_000, gone);
+      if (gone.aborted) return new Promise(() => undefined);
+      let replies: Awaited<ReturnType<Agent['answerAll']>>;
+      try {
+        replies = await this.#agent(study).answerAll(tasks);
+      } catch (error) {
+        if (!(error instanceof Crash)) throw error;
+        this.stop(study);
+        continue;
+      }
+      if (gone.aborted) return new Promise(() => undefined);
+      for (const { message } of replies) engine.accept(study, message);
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** Ends an agent; it is started again when it is asked. */
+  stop(study: string): void {
+    this.#agents.get(study)?.log.close();
+    this.#agents.delete(study);
+  }
+
+  #agent(study: string): Agent {
+    const running = this.#agents.get(study);
+    if (running !== undefined) return running.agent;
+    const { data, policy = DEFAULT_POLICY } = this.#setting;
+    const log = this.#openLog(study, this.#beginLife(study));
+    const agent = new Agent({
+      study,
+      identity: this.#identities.get(study)!,
+      coordinatorKey: this.#identities.get(COORDINATOR)!.publicKey,
+      policy,
+      policyDigest: sha256(JSON.stringify(policy)),
+      openPolicy: false,
+      source: { data: data[study]!, map: null },
+      client: { exchange: () => Promise.reject(new Error('no network')), close: () => undefined },
+      log,
+      logger: silent,
+      workers: { ask: compute },
+    });
+    this.#agents.set(study, { agent, log });
+    return agent;
+  }
+
+  #beginLife(name: string): Life {
+    const life = this.#lives[name]?.shift() ?? new Life();
+    (this.begun[name] ??= []).push(life);
+    return life;
+  }
+
+  #openLog(name: string, { files }: Life): MessageLog {
+    return new MessageLog({
+      fs: files,
+      directory: this.log(name),
+      origin: `concordat/${name}`,
+      identity: this.#identities.get(name)!,
+      now: () => new Date('2026-01-01T00:00:00Z'),
+      randomBytes: (n) => new Uint8Array(randomBytes(n)),
+    });
+  }
+}
+
+/** A question and a file have one answer: it is computed once, and given to every federation of the test. */
+function compute(question: StudyQuestion): Promise<StudyAnswer> {
+  const key = JSON.stringify(question, (_, value: unknown) =>
+    value instanceof Float64Array ? [...value] : value,
+  );
+  const known = computed.get(key) ?? answer(question);
+  computed.set(key, known);
+  return known;
+}
