@@ -1,4 +1,6 @@
 import { packedIndex } from '../linalg/symmetric.ts';
+import { diagnoseData } from '../models/diagnose.ts';
+import { gaussian } from '../models/gaussian.ts';
 import { standardise } from '../models/standardise.ts';
 import type { DiagnosisCode, StageOneOutcome, StudyData } from '../models/types.ts';
 import type { CovarianceKind } from './mmrm-covariance.ts';
@@ -36,7 +38,8 @@ export function fitMmrm(
   treatmentTerms: readonly number[],
 ): MmrmOutcome {
   const response = repeatedOf(data);
-  if (data.n === 0) return notEstimable('no-participants', []);
+  const refused = diagnoseData(gaussian, data, treatmentTerms);
+  if (refused !== null) return notEstimable(refused.code, refused.terms);
   const scaling = standardise(data, false);
   const columns = data.columns.map((column, j) => {
     const [centre, scale] = [scaling.centre[j]!, scaling.scale[j]!];
@@ -54,7 +57,7 @@ export function fitMmrm(
 
   const { kept, start, fit } = fitOwn(rows, columns, data.terms, settings);
   if (treatmentTerms.length > 0 && treatmentTerms.every((j) => !kept.includes(j)))
-    return notEstimable('single-arm', treatmentTerms);
+    return notEstimable(data.n > kept.length ? 'rank-deficient' : 'too-few-participants', treatmentTerms);
   if (fit.failure !== null) {
     const { code, terms } = fit.failure;
     return notEstimable(
