@@ -3,9 +3,7 @@
  * worker keeps the analysis set and its objective, so that a question costs a pass over columns in memory.
  */
 import { Diagnosis } from '@concordat/proto/concordat/v1/site.ts';
-import { fitStageOne } from '@concordat/shared/models/stage-one.ts';
-import { families } from '@concordat/shared/models/registry.ts';
-import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
+import { siteEntry } from '@concordat/shared/one-stage/entry.ts';
 import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
 import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
 import type { Ask, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
@@ -15,6 +13,7 @@ import { buildAnalysisSet, setDigest, type AnalysisSet } from '../data/design.ts
 import { loadTable } from '../data/load.ts';
 import type { Table } from '../data/read.ts';
 import type { Draft, Evidence, StudyQuestion, StudySource } from './draft.ts';
+import { objectiveOf } from './shards.ts';
 import { countsOf, DIAGNOSIS } from './stage-one.ts';
 
 /** An analysis that is under way. */
@@ -58,66 +57,30 @@ export function draftEntry(
   ownEstimates: boolean,
 ): Draft {
   const counts = countsOf(plan, set);
-  const excluded = cannotTakePart(spec, set);
-  if (excluded !== null) {
+  const outcome = siteEntry(spec, set.data);
+  if (outcome.status === 'excluded') {
     return {
-      payload: { $case: 'stageOneFailure', value: { diagnosis: DIAGNOSIS[excluded], terms: [], counts } },
+      payload: { $case: 'stageOneFailure', value: { diagnosis: DIAGNOSIS[outcome.code], terms: [], counts } },
       evidence,
     };
   }
-  const { data } = set;
-  const moments = data.columns.map(momentsOf);
-  const fit = data.response.kind === 'repeated' ? null : fitStageOne(data, spec.options, set.treatmentTerms);
-  const own = fit?.status === 'fitted' && ownEstimates ? fit : null;
+  const { entry, diagnosis } = outcome;
+  const own = ownEstimates ? entry.own : null;
   return {
     payload: {
       $case: 'oneStageEntry',
       value: {
         counts,
-        means: moments.map(({ mean }) => mean),
-        deviations: moments.map(({ sd }) => sd),
-        // What changes with time is not in the study's own fit.
-        estimable: own === null ? [] : spec.terms.map((_, j) => own.estimable[j] ?? false),
+        means: [...entry.means],
+        deviations: [...entry.deviations],
+        estimable: own === null ? [] : [...own.estimable],
         estimates: own === null ? [] : [...own.estimates],
         vcov: own === null ? [] : [...own.vcov],
-        diagnosis:
-          fit?.status === 'not-estimable' ? DIAGNOSIS[fit.diagnosis.code] : Diagnosis.DIAGNOSIS_UNSPECIFIED,
+        diagnosis: diagnosis === null ? Diagnosis.DIAGNOSIS_UNSPECIFIED : DIAGNOSIS[diagnosis.code],
       },
     },
     evidence,
   };
-}
-
-/**
- * A study whose own intercept (or baseline) would be infinite holds no information on what is common: it is left out, as
- * in R, where its indicator would be infinite. Beside random intercepts, and under Firth's penalty, it takes part.
- */
-function cannotTakePart({ kind, stratified, options }: OneStageSpec, { data }: AnalysisSet): DiagnosisCode | null {
-  if (data.n === 0) return 'no-participants';
-  if (kind !== 'likelihood' || stratified.length === 0) return null;
-  const { response } = data;
-  if (response.kind === 'ordinal') return response.level.every((level) => level === response.level[0]) ? 'no-variation' : null;
-  const family = families[options.family];
-  const events = family.events(response);
-  if (events === null) return null;
-  const trials = family.trials(response);
-  let [sum, total] = [0, 0];
-  events.forEach((count, i) => {
-    sum += count;
-    total += trials === null ? 1 : trials[i]!;
-  });
-  if (sum === 0) return 'no-events';
-  return family.nonevents && sum === total ? 'all-events' : null;
-}
-
-function momentsOf(column: Float64Array): { readonly mean: number; readonly sd: number } {
-  const origin = column[0] ?? 0;
-  let sum = 0;
-  for (let i = 0; i < column.length; i++) sum += column[i]! - origin;
-  const mean = origin + sum / column.length;
-  let squares = 0;
-  for (let i = 0; i < column.length; i++) squares += (column[i]! - mean) ** 2;
-  return { mean, sd: Math.sqrt(squares / column.length) };
 }
 
 /** The study's contribution to one question. */
@@ -133,7 +96,7 @@ export async function answerObjective(question: Extract<StudyQuestion, { kind: '
   const scaled = JSON.stringify([[...scaling.centre], [...scaling.scale]]);
   if (opened.answer?.key !== scaled) {
     const { spec, set } = opened;
-    opened.answer = { key: scaled, ask: oneStageModels[spec.kind].study(spec, set.data, scaling) };
+    opened.answer = { key: scaled, ask: oneStageModels[spec.kind].study(spec, set.data, scaling, objectiveOf) };
   }
   const values = opened.answer.ask(ask);
   return { payload: { $case: 'objectiveValue', value: { values: [...values] } }, evidence: opened.evidence };

@@ -1,6 +1,9 @@
 import { ConcordatError } from '../errors.ts';
 import { cholesky, inverseFromCholesky, packedIndex, packedLength, solveCholesky } from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
+import { families } from '../models/registry.ts';
+import { fitStageOne } from '../models/stage-one.ts';
+import type { Diagnosis, DiagnosisCode, StudyData } from '../models/types.ts';
 import type { Entry, OneStageSpec } from './types.ts';
 
 /** One site's entry: its columns' moments and, where it has one, its own fit without random effects. */
@@ -16,6 +19,82 @@ export interface StudyEntry {
     /** Packed, over the estimable parameters. */
     readonly vcov: Float64Array;
   } | null;
+}
+
+export type SiteEntry =
+  | {
+      readonly status: 'taking-part';
+      readonly entry: StudyEntry;
+      /** Why the study has no fit of its own; null where it has one, or the model needs none. */
+      readonly diagnosis: Diagnosis | null;
+    }
+  | { readonly status: 'excluded'; readonly code: DiagnosisCode };
+
+/**
+ * What a study brings into an analysis, or why it can bring nothing. Participants are counted as the design's rows, grouped
+ * ones by their trials.
+ */
+export function siteEntry(spec: OneStageSpec, data: StudyData): SiteEntry {
+  const code = cannotTakePart(spec, data);
+  if (code !== null) return { status: 'excluded', code };
+  const moments = data.columns.map(momentsOf);
+  const fit = data.response.kind === 'repeated' ? null : fitStageOne(data, spec.options, spec.treatment);
+  return {
+    status: 'taking-part',
+    entry: {
+      participants: participantsOf(data),
+      means: Float64Array.from(moments, ({ mean }) => mean),
+      deviations: Float64Array.from(moments, ({ sd }) => sd),
+      own:
+        fit?.status !== 'fitted'
+          ? null
+          : {
+              // What changes with time is not in the study's own fit.
+              estimable: spec.terms.map((_, j) => fit.estimable[j] ?? false),
+              estimates: fit.estimates,
+              vcov: fit.vcov,
+            },
+    },
+    diagnosis: fit?.status === 'not-estimable' ? fit.diagnosis : null,
+  };
+}
+
+function participantsOf({ response, n }: StudyData): number {
+  if (response.kind !== 'binary' || response.trials === null) return n;
+  return response.trials.reduce((sum, trials) => sum + trials, 0);
+}
+
+/**
+ * A study whose own intercept (or baseline) would be infinite holds no information on what is common: it is left out, as
+ * in R, where its indicator would be infinite. Beside random intercepts, and under Firth's penalty, it takes part.
+ */
+function cannotTakePart({ kind, stratified, options }: OneStageSpec, data: StudyData): DiagnosisCode | null {
+  if (data.n === 0) return 'no-participants';
+  if (kind !== 'likelihood' || stratified.length === 0) return null;
+  const { response } = data;
+  if (response.kind === 'ordinal')
+    return response.level.every((level) => level === response.level[0]) ? 'no-variation' : null;
+  const family = families[options.family];
+  const events = family.events(response);
+  if (events === null) return null;
+  const trials = family.trials(response);
+  let [sum, total] = [0, 0];
+  events.forEach((count, i) => {
+    sum += count;
+    total += trials === null ? 1 : trials[i]!;
+  });
+  if (sum === 0) return 'no-events';
+  return family.nonevents && sum === total ? 'all-events' : null;
+}
+
+function momentsOf(column: Float64Array): { readonly mean: number; readonly sd: number } {
+  const origin = column[0] ?? 0;
+  let sum = 0;
+  for (let i = 0; i < column.length; i++) sum += column[i]! - origin;
+  const mean = origin + sum / column.length;
+  let squares = 0;
+  for (let i = 0; i < column.length; i++) squares += (column[i]! - mean) ** 2;
+  return { mean, sd: Math.sqrt(squares / column.length) };
 }
 
 /** A random effect's standard deviation to start from where the studies' own fits do not tell. */
