@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { benchAgentMemory, benchFederation } from './federation.ts';
 import { benchOneStage } from './one-stage.ts';
+import { benchRounds } from './rounds.ts';
 import { benchStageOne } from './stage-one.ts';
 import { benchStageTwo } from './stage-two.ts';
 
@@ -13,6 +14,7 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   'stage-one': () => benchStageOne(1_000_000, folder),
   'one-stage': () => benchOneStage(1_000_000, folder),
   'stage-two': () => benchStageTwo(folder),
+  rounds: () => benchRounds(folder),
   federation: async () => {
     await benchFederation(folder);
     await benchAgentMemory(folder);

@@ -35,7 +35,13 @@ function responseOf(family: FamilyName | 'rmst', { outcomes }: Trial): Response 
     case 'negative-binomial':
       return { kind: 'count', y: outcomes.overdispersed };
     case 'cox':
-      return { kind: 'time-to-event', time: outcomes.time, event: outcomes.event, entry: null, stratum: null };
+      return {
+        kind: 'time-to-event',
+        time: outcomes.time,
+        event: outcomes.event,
+        entry: null,
+        stratum: null,
+      };
     default:
       return { kind: 'binary', events: outcomes.binary, trials: null };
   }

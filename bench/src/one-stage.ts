@@ -115,7 +115,10 @@ export async function benchOneStage(participants: number, folder: string): Promi
       table,
     );
     const laplace = await measure(sites, CASES[0]!);
-    const agq = await measure(sites, { ...CASES[0]!, model: CASES[0]!.model.replace('}', ', quadrature: 9}') });
+    const agq = await measure(sites, {
+      ...CASES[0]!,
+      model: CASES[0]!.model.replace('}', ', quadrature: 9}'),
+    });
     console.log(
       `\nAdaptive Gauss–Hermite, 9 × 9 points: ${seconds(agq.best)}, ${(agq.best / laplace.best).toFixed(1)}× the Laplace time (goal ≤ 10×), ${agq.fit.rounds} rounds`,
     );

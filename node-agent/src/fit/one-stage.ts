@@ -29,7 +29,12 @@ export interface OpenAnalysis {
 const KEPT = 32;
 const open = new Map<string, OpenAnalysis>();
 
-export function openAnalysis(source: StudySource, plan: ExpandedPlan, analysis: Analysis, table: Table): OpenAnalysis {
+export function openAnalysis(
+  source: StudySource,
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  table: Table,
+): OpenAnalysis {
   const set = buildAnalysisSet(plan, analysis, table);
   const opened: OpenAnalysis = {
     spec: oneStageSpec(plan, analysis),
@@ -84,7 +89,9 @@ export function draftEntry(
 }
 
 /** The study's contribution to one question. */
-export async function answerObjective(question: Extract<StudyQuestion, { kind: 'objective' }>): Promise<Draft> {
+export async function answerObjective(
+  question: Extract<StudyQuestion, { kind: 'objective' }>,
+): Promise<Draft> {
   const { source, plan, scaling, ask } = question;
   const key = keyOf(source, plan, question.analysis);
   const analysis = plan.analyses.find(({ id }) => id === question.analysis)!;
@@ -96,7 +103,10 @@ export async function answerObjective(question: Extract<StudyQuestion, { kind: '
   const scaled = JSON.stringify([[...scaling.centre], [...scaling.scale]]);
   if (opened.answer?.key !== scaled) {
     const { spec, set } = opened;
-    opened.answer = { key: scaled, ask: oneStageModels[spec.kind].study(spec, set.data, scaling, objectiveOf) };
+    opened.answer = {
+      key: scaled,
+      ask: oneStageModels[spec.kind].study(spec, set.data, scaling, objectiveOf),
+    };
   }
   const values = opened.answer.ask(ask);
   return { payload: { $case: 'objectiveValue', value: { values: [...values] } }, evidence: opened.evidence };

@@ -79,6 +79,25 @@ export function everyRow(data: StudyData, stride: number): StudyData {
     for (let i = 0; i < n; i++) picked[i] = values[i * stride]!;
     return picked;
   };
+  return taken(data, n, pick, (values) => values.filter((_, i) => i % stride === 0));
+}
+
+/** The rows from `from` to before `to`; views of the same memory. */
+export function rowsOf(data: StudyData, from: number, to: number): StudyData {
+  return taken(
+    data,
+    to - from,
+    (values) => values.subarray(from, to),
+    (values) => values.subarray(from, to),
+  );
+}
+
+function taken(
+  data: StudyData,
+  n: number,
+  pick: (values: Float64Array) => Float64Array,
+  pickCodes: (values: Int32Array) => Int32Array,
+): StudyData {
   const pickOrNull = (values: Float64Array | null) => (values === null ? null : pick(values));
   const { response } = data;
   const common = { ...data, n, columns: data.columns.map(pick), offset: pickOrNull(data.offset) };
@@ -87,15 +106,15 @@ export function everyRow(data: StudyData, stride: number): StudyData {
     case 'count':
       return { ...common, response: { ...response, y: pick(response.y) } };
     case 'ordinal':
-      return { ...common, response: { ...response, level: response.level.filter((_, i) => i % stride === 0) } };
+      return { ...common, response: { ...response, level: pickCodes(response.level) } };
     case 'repeated':
       return {
         ...common,
         response: {
           ...response,
           y: pick(response.y),
-          subject: response.subject.filter((_, i) => i % stride === 0),
-          visit: response.visit.filter((_, i) => i % stride === 0),
+          subject: pickCodes(response.subject),
+          visit: pickCodes(response.visit),
         },
       };
     case 'binary':
@@ -111,7 +130,7 @@ export function everyRow(data: StudyData, stride: number): StudyData {
           time: pick(response.time),
           event: pick(response.event),
           entry: pickOrNull(response.entry),
-          stratum: response.stratum === null ? null : response.stratum.filter((_, i) => i % stride === 0),
+          stratum: response.stratum === null ? null : pickCodes(response.stratum),
         },
       };
   }

@@ -29,6 +29,7 @@ import type {
   Entry,
   FittedTest,
   Gathered,
+  ObjectiveOf,
   OneStageFailureCode,
   OneStageFit,
   OneStageModel,
@@ -76,12 +77,17 @@ function lambdaOf(spec: OneStageSpec, entries: Float64Array): Float64Array {
   return spec.random.length === 2 && !spec.correlated ? Float64Array.of(entries[0]!, 0, entries[1]!) : entries;
 }
 
-function study(spec: OneStageSpec, data: StudyData, scaling: Scaling): (ask: Ask) => Float64Array {
+function study(
+  spec: OneStageSpec,
+  data: StudyData,
+  scaling: Scaling,
+  objectiveOf?: ObjectiveOf,
+): (ask: Ask) => Float64Array {
   const { options } = spec;
   const family = families[options.family];
   const objective =
     spec.timeVarying === null
-      ? family.objective(data, options, scaling)
+      ? (objectiveOf ?? family.objective)(data, options, scaling)
       : timeVarying(data, options, scaling, spec.timeVarying);
   const base = isConditional(objective) ? objective : conditional(objective);
   const start = ownStart(spec, data);

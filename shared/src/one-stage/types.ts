@@ -1,5 +1,5 @@
 import type { Scaling } from '../models/blocks.ts';
-import type { ModelOptions, StudyData } from '../models/types.ts';
+import type { ModelOptions, Objective, StudyData } from '../models/types.ts';
 import type { TimeVaryingEffects } from '../models/cox-time-varying.ts';
 
 /**
@@ -105,9 +105,19 @@ export type Program = Generator<Ask, OneStageFit, Gathered>;
 
 export interface OneStageModel {
   program(spec: OneStageSpec, entry: Entry): Program;
-  /** One study's side: its answer to each question. `data` holds the columns as they are; `scaling` standardises them. */
-  study(spec: OneStageSpec, data: StudyData, scaling: Scaling): (ask: Ask) => Float64Array;
+  /**
+   * One study's side: its answer to each question. `data` holds the columns as they are; `scaling` standardises them.
+   * `objectiveOf` makes the family's log-likelihood of the rows, where it is to be made in another way than here.
+   */
+  study(
+    spec: OneStageSpec,
+    data: StudyData,
+    scaling: Scaling,
+    objectiveOf?: ObjectiveOf,
+  ): (ask: Ask) => Float64Array;
 }
+
+export type ObjectiveOf = (data: StudyData, options: ModelOptions, scaling: Scaling | null) => Objective;
 
 /** Of one fit, on the columns' own scale. No number is NaN: what was not computed is null, or not there. */
 export interface OneStageFit {

@@ -1,0 +1,238 @@
+/**
+ * What the coordinator adds to a round of a one-stage fit: 50 sites in one process (engine, journal, log on disk, frames
+ * and signatures; the sites' answers computed before), and 20 sites behind a round trip of 160 ms.
+ */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+
+import { Desk } from '@concordat/coordinator/exchange/desk.ts';
+import { RunEngine, type Progress } from '@concordat/coordinator/runs/engine.ts';
+import { Journal } from '@concordat/coordinator/store/journal.ts';
+import { draftEntry, openAnalysis } from '@concordat/node-agent/fit/one-stage.ts';
+import type { Table } from '@concordat/node-agent/data/table.ts';
+import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { ExchangeRequest, ExchangeResponse, SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
+import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
+import { Replay } from '@concordat/shared/one-stage/replay.ts';
+import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { Ask } from '@concordat/shared/one-stage/types.ts';
+import { decode, encode } from '@concordat/shared/wire/codec.ts';
+import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { toldQuestion } from '@concordat/shared/wire/one-stage.ts';
+import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
+
+import { makeData, TERMS } from './data.ts';
+
+type Payload = NonNullable<SiteMessage['payload']>;
+
+/** Ten parameters: eight coefficients and two standard deviations. */
+const PARAMETERS = 10;
+const ROWS = 400;
+const RUNS = 4;
+const RULE = { protocolOldest: 1, protocolNewest: 1 };
+const PLAN = `plan: 1
+id: rounds
+treatment: {variable: treatment, control: 0, active: 1}
+outcome: {kind: binary, variable: event}
+analyses:
+  - id: mixed
+    approach: one-stage
+    model: {family: binomial, adjust: [age, sex, sbp, bmi, smoker, diabetes], intercept: random, treatment_effect: random}
+`;
+
+/** One round about parameters, in milliseconds: in all, at the sites, and waiting for the disk. */
+interface Measured {
+  readonly wall: number;
+  readonly sites: number;
+  readonly disk: number;
+}
+
+export async function benchRounds(folder: string): Promise<void> {
+  const answers = new Map<string, Payload>();
+  let up = 0;
+  const near: Measured[] = [];
+  for (let i = 0; i <= RUNS; i++) {
+    const played = await play(join(folder, `near-${i}`), 50, 0, answers);
+    up = played.up;
+    // The first computes the answers.
+    if (i > 0) near.push(...played.rounds);
+  }
+  const far = new Map<string, Payload>();
+  await play(join(folder, 'far-warm'), 20, 0, far);
+  const latent = (await play(join(folder, 'far'), 20, 160, far)).rounds;
+  const own = median(near.map(({ wall, sites }) => wall - sites));
+  const eight = (latent.reduce((sum, { wall }) => sum + wall, 0) / latent.length) * 8;
+  const limit = 8 * (1 + PARAMETERS + (PARAMETERS * (PARAMETERS + 1)) / 2) + 512;
+  console.log(
+    `\nRounds of a one-stage fit, ${PARAMETERS} parameters\n\n| what | measured | goal |\n|---|---|---|`,
+  );
+  console.log(
+    `| coordinator, a round of 50 sites (median of ${near.length}) | ${own.toFixed(1)} ms | ≤ 10 ms |`,
+  );
+  console.log(
+    `| of it writing log and journal to this disk | ${median(near.map(({ disk }) => disk)).toFixed(1)} ms | |`,
+  );
+  console.log(`| 8 rounds of 20 sites behind 160 ms | ${(eight / 1000).toFixed(2)} s | < 2 s |`);
+  console.log(`| bytes up, a site and round | ${up} | ≤ ${limit} |`);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+/** One run; fills `answers` where they are not there yet. `up`: the largest answer about parameters, signed, bytes. */
+async function play(
+  folder: string,
+  sites: number,
+  latency: number,
+  answers: Map<string, Payload>,
+): Promise<Measured> {
+  fs.mkdirSync(folder, { recursive: true });
+  const studies = Array.from({ length: sites }, (_, i) => `T${String(i + 1).padStart(2, '0')}`);
+  const identities = new Map(studies.map((study) => [study, signingIdentity(generateSigningKey(), study)]));
+  const keys = new Map([...identities].map(([study, { publicKey }]) => [study, publicKey]));
+  const roster = Roster.encode({
+    sites: studies.map((study) => ({ study, key: keys.get(study)! })),
+    minimumStudies: 1,
+    masked: false,
+  }).finish();
+  const run = { id: new Uint8Array(randomBytes(16)), plan: PLAN, roster, started: '2026-01-01T00:00:00Z' };
+  const clock = { disk: 0, sites: 0 };
+  const timed =
+    <A extends unknown[], R>(work: (...args: A) => R) =>
+    (...args: A): R => {
+      const start = performance.now();
+      const value = work(...args);
+      clock.disk += performance.now() - start;
+      return value;
+    };
+  const whole = new Journal(join(folder, 'journal.sqlite'));
+  whole.createRun(run);
+  const journal = new Proxy(whole, {
+    get: (target, name: keyof Journal) => {
+      const method = (target[name] as (...args: unknown[]) => unknown).bind(target);
+      return name === 'addTasks' || name === 'settle' ? timed(method) : method;
+    },
+  });
+  const identity = signingIdentity(generateSigningKey(), 'coordinator');
+  const log = new MessageLog({
+    fs: { ...fs, fsyncSync: timed(fs.fsyncSync), renameSync: timed(fs.renameSync) },
+    directory: join(folder, 'log'),
+    origin: 'concordat/coordinator',
+    identity,
+    now: () => new Date(),
+    randomBytes: (n) => randomBytes(n),
+  });
+  const desk = new Desk();
+  const rounds: Measured[] = [];
+  let from: Measured | null = null;
+  const progress = (event: Progress): void => {
+    if (event.event !== 'round') return;
+    const now = { wall: performance.now(), ...clock };
+    if (from !== null)
+      rounds.push({ wall: now.wall - from.wall, sites: now.sites - from.sites, disk: now.disk - from.disk });
+    from = event.name === 'one stage' ? now : null;
+  };
+  const engine = new RunEngine({ journal, log, identity, keys, desk, progress }, run);
+  const gone = new AbortController();
+  let up = 0;
+  const serve = async (study: string, i: number): Promise<void> => {
+    const site = siteOf(study, i, answers);
+    const key = identities.get(study)!;
+    let request = encode(ExchangeRequest, { ...RULE, replies: [] }, 'an exchange');
+    while (!gone.signal.aborted) {
+      await travel(latency / 2);
+      for (const reply of decode(ExchangeRequest, request, 'an exchange').replies)
+        engine.accept(study, reply);
+      const tasks = await desk.collect(study, 60_000, gone.signal);
+      const response = encode(ExchangeResponse, { protocol: 1, ...RULE, tasks: [...tasks] }, 'an answer');
+      await travel(latency / 2);
+      const start = performance.now();
+      const replies = decode(ExchangeResponse, response, 'an answer').tasks.map(({ body }) => {
+        const task = CoordinatorMessage.decode(body);
+        const payload = site(task);
+        const header = {
+          ...task.header!,
+          inReplyTo: sha256(body),
+          checkpoint: { size: 1, root: sha256('') },
+        };
+        const reply = signMessage(key, SiteMessage.encode({ header, payload }).finish());
+        if (payload.$case === 'objectiveValue')
+          up = Math.max(up, SignedMessage.encode(reply).finish().length);
+        return reply;
+      });
+      request = encode(ExchangeRequest, { ...RULE, replies }, 'an exchange');
+      clock.sites += performance.now() - start;
+    }
+  };
+  const served = studies.map(serve);
+  const outcome = await engine.run();
+  gone.abort();
+  await Promise.all(served);
+  log.close();
+  whole.close();
+  const result = outcome.analyses['mixed'];
+  if (result?.status !== 'done') throw new Error(`the fit failed: ${JSON.stringify(result)}`);
+  return { rounds, up };
+}
+
+/** What a site answers: computed at the first run, by the agent's own code, and remembered. */
+function siteOf(
+  study: string,
+  i: number,
+  answers: Map<string, Payload>,
+): (task: CoordinatorMessage) => Payload {
+  const plan = expandPlan(parsePlan(PLAN, 'the plan'));
+  const analysis = plan.analyses[0]!;
+  const source = { data: study, map: null };
+  let opened: ReturnType<typeof openAnalysis> | null = null;
+  let ask: ((question: Ask) => Float64Array) | null = null;
+  let replay: Replay | null = null;
+  const compute = ({ payload }: CoordinatorMessage): Payload => {
+    switch (payload?.$case) {
+      case 'planOffer':
+        return { $case: 'planAccepted', value: { policyDigest: sha256('policy'), openPolicy: false } };
+      case 'entryQuestion':
+        opened = openAnalysis(source, plan, analysis, tableOf(i));
+        return draftEntry(plan, opened, true).payload;
+      case 'objectiveQuestion': {
+        const { spec, set } = opened!;
+        replay ??= new Replay(spec);
+        const asked = replay.next(toldQuestion(payload.value, spec));
+        if (typeof asked === 'string') throw new Error(asked);
+        ask ??= oneStageModels[spec.kind].study(spec, set.data, replay.entry!.scaling);
+        return { $case: 'objectiveValue', value: { values: [...ask(asked)] } };
+      }
+      default:
+        return { $case: 'runLeft', value: {} };
+    }
+  };
+  return (task) => {
+    const key = `${study} ${task.header!.round}`;
+    const payload = answers.get(key) ?? compute(task);
+    answers.set(key, payload);
+    return payload;
+  };
+}
+
+const data = makeData(50 * ROWS);
+
+function tableOf(i: number): Table {
+  const cut = (column: Float64Array): Float64Array => column.slice(i * ROWS, (i + 1) * ROWS);
+  const columns = new Map(
+    TERMS.slice(1).map((term, j) => [term, { kind: 'numeric', values: cut(data.columns[j + 1]!) } as const]),
+  );
+  columns.set('event', { kind: 'numeric', values: cut(data.binary) });
+  return { rows: ROWS, columns, available: [...columns.keys()] };
+}
+
+function travel(milliseconds: number): Promise<void> {
+  return new Promise((arrived) => {
+    if (milliseconds === 0) setImmediate(arrived);
+    else setTimeout(arrived, milliseconds);
+  });
+}
