@@ -87,7 +87,7 @@ export function glmObjective(
   const design = new BlockedDesign(data, scaling);
   const third = new Float64Array(BLOCK);
   const fourth = new Float64Array(BLOCK);
-  let plane: Plane | null = null;
+  let planes: readonly Plane[] = [];
 
   /** The pass over the rows; `directions` null where H alone is asked for. */
   function pass(theta: Float64Array, order: 0 | 1 | 2, out: Evaluation, along: Along | null): void {
@@ -122,25 +122,24 @@ export function glmObjective(
     });
   }
 
-  /** Columns z and the model on the plane; made anew only for other directions than last time. */
+  /** Columns z and the model on the plane; kept for the directions asked for last. */
   function planeOf(directions: readonly Float64Array[]): Plane {
-    if (plane === null || !sameVectors(plane.directions, directions)) {
-      const z = directions.map((direction) => {
-        const column = new Float64Array(data.n);
-        design.predictAll(direction, false, column);
-        return column;
-      });
-      const eta = new Float64Array(data.n);
-      const terms = directions.map((_, a) => `c${a + 1}`);
-      const objective = glmObjective(
-        { ...data, columns: z, terms, offset: eta },
-        null,
-        block,
-        constant,
-        higher,
-      );
-      plane = { directions: directions.map((direction) => direction.slice()), z, eta, objective };
-    }
+    const known = planes.find((plane) => sameVectors(plane.directions, directions));
+    if (known !== undefined) return known;
+    const z = directions.map((direction) => {
+      const column = new Float64Array(data.n);
+      design.predictAll(direction, false, column);
+      return column;
+    });
+    const eta = new Float64Array(data.n);
+    const terms = directions.map((_, a) => `c${a + 1}`);
+    const plane: Plane = {
+      directions: directions.map((direction) => direction.slice()),
+      z,
+      eta,
+      objective: glmObjective({ ...data, columns: z, terms, offset: eta }, null, block, constant, higher),
+    };
+    planes = [plane, ...planes].slice(0, PLANES);
     return plane;
   }
 
@@ -161,6 +160,9 @@ export function glmObjective(
   };
   return objective;
 }
+
+/** Planes kept: along a study's random effects, and along these and what the study has for itself. */
+const PLANES = 2;
 
 /** What an expansion needs besides what an evaluation does. */
 interface Along {

@@ -15,7 +15,7 @@ import {
 import { drive, emptyEvaluation } from '../numerics/newton.ts';
 import { trustRegion } from '../numerics/trust-region.ts';
 import type { ConditionalObjective, Expansion } from './conditional.ts';
-import { dot, emptyExpansion } from './expansion.ts';
+import { alongGenerically, dot, emptyExpansion } from './expansion.ts';
 import type { Evaluation, Objective } from './types.ts';
 
 /**
@@ -55,6 +55,8 @@ export interface Mode {
 }
 
 export interface MarginalObjective extends Objective {
+  /** L on the plane ψ + Σ cₖ·axisₖ, as an objective in c. Valid until the next call. */
+  along(psi: Float64Array, axes: readonly Float64Array[]): Objective;
   /** Null where there is no mode. */
   modeOf(psi: Float64Array): Mode | null;
 }
@@ -62,13 +64,39 @@ export interface MarginalObjective extends Objective {
 /** Positions of λ in Λ, packed. */
 function factorPattern(q: number, correlated: boolean): readonly (readonly [number, number])[] {
   if (q === 1) return [[0, 0]];
-  const diagonal = [[0, 0], [1, 1]] as const; // prettier-ignore
+  const diagonal = [
+    [0, 0],
+    [1, 1],
+  ] as const;
   return correlated ? [diagonal[0], [1, 0], diagonal[1]] : diagonal;
 }
 
 /** How many λ there are. */
 export function factorEntries(q: number, correlated: boolean): number {
   return factorPattern(q, correlated).length;
+}
+
+/**
+ * ψ moved by a step where its last three entries are a correlated Λ = (λ₁₁, λ₂₁, λ₂₂): the `move` of a trust region. L depends
+ * on ΛΛ' alone, so that for small λ₁₁ it hardly changes when (λ₂₁, λ₂₂) turns. What of the step is such a turn, dΛ = Z + ΛΩ
+ * with a skew Ω and the shortest Z, is no movement; the result is the lower triangular factor of Λ + Z, a free matrix.
+ * (The horizontal lift of the quotient by rotations: Absil, Mahony & Sepulchre 2008, §3.6.)
+ */
+export function moveCorrelated(psi: Float64Array, step: Float64Array): Float64Array {
+  const moved = psi.map((value, j) => value + step[j]!);
+  const at = psi.length - 3;
+  const [l11, l21, l22] = [psi[at]!, psi[at + 1]!, psi[at + 2]!];
+  const [d11, d21, d22] = [step[at]!, step[at + 1]!, step[at + 2]!];
+  const size = l11 * l11 + l21 * l21 + l22 * l22;
+  // ΛΩ = ω·(0, λ₁₁; −λ₂₂, λ₂₁).
+  const turn = size === 0 ? 0 : (l21 * d22 - l22 * d21) / size;
+  const [a, b, c, d] = [l11 + d11, -turn * l11, l21 + d21 + turn * l22, l22 + d22 - turn * l21];
+  const first = Math.hypot(a, b) * (a < 0 ? -1 : 1);
+  if (first === 0) return moved;
+  moved[at] = first;
+  moved[at + 1] = (c * a + d * b) / first;
+  moved[at + 2] = (d * a - c * b) / first;
+  return moved;
 }
 
 /** The mode is exact to 1e-8 standard deviations before the last step of Newton's method. */
@@ -133,8 +161,34 @@ export function marginal(
     return displaced(atNode, directions, c);
   };
 
-  return {
+  const objective: MarginalObjective = {
     parameters: m,
+
+    along(psi, axes) {
+      const phi = axes.map((axis) => axis.slice(0, p));
+      const plane = conditional.along(psi.slice(0, p), [...phi, ...directions]);
+      const fixed = axes.every((axis) => axis.subarray(p).every((value) => value === 0));
+      if (!fixed || !('expand' in plane)) return alongGenerically(objective, psi, axes);
+      const own = axes.length;
+      const unit = (k: number) => Float64Array.from({ length: own + q }, (_, j) => (j === k ? 1 : 0));
+      const inner = marginal(plane as ConditionalObjective, {
+        directions: directions.map((_, a) => unit(own + a)),
+        correlated,
+        points,
+      });
+      const at = emptyEvaluation(inner.parameters);
+      const point = Float64Array.of(...new Float64Array(own + q), ...psi.subarray(p));
+      return {
+        parameters: own,
+        evaluate(c, order, out) {
+          point.set(c);
+          inner.evaluate(point, order, at);
+          out.value = at.value;
+          out.gradient.set(at.gradient.subarray(0, own));
+          out.hessian.set(at.hessian.subarray(0, packedLength(own)));
+        },
+      };
+    },
 
     evaluate(psi, order, out) {
       const phi = psi.subarray(0, p);
@@ -194,6 +248,7 @@ export function marginal(
       return { b: effects(lambda, located.u), variance: sandwich(lambda, inverse) };
     },
   };
+  return objective;
 }
 
 function outside(out: Evaluation): void {

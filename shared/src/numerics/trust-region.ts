@@ -1,5 +1,5 @@
 import { ConcordatError } from '../errors.ts';
-import { cholesky, packedIndex, solveCholesky, symmetricEigen } from '../linalg/symmetric.ts';
+import { cholesky, multiplyPacked, packedIndex, solveCholesky, symmetricEigen } from '../linalg/symmetric.ts';
 import type { Evaluation, Fit, Optimiser } from '../models/types.ts';
 
 /**
@@ -24,6 +24,11 @@ export interface TrustRegionOptions {
   readonly maxRounds?: number;
   /** Longest step of each coordinate that can be right; a longer one, which a flat direction asks for, is damped. */
   readonly longest?: Float64Array;
+  /**
+   * θ moved by a step, by a path that begins in the step's direction: θ + step where it is absent. Where ℓ does not change
+   * along a curve through θ, or hardly, a path that knows the curve makes long steps of it.
+   */
+  readonly move?: (theta: Float64Array, step: Float64Array) => Float64Array;
 }
 
 const TOLERANCE = 1e-18;
@@ -35,28 +40,35 @@ const SUFFICIENT = 1e-4;
 const FLAT = 1e-9;
 const FLAT_GAIN = 1e-12;
 const REACH = 1;
+const ALIGNED = 0.5;
+const BENT = 0.25;
+const CURVED = 0.01;
 const ESCAPE = 0.1;
+/** Where an upward curvature promises no more than this, its slope says nothing of how far to go. */
+const SADDLE = 1e-5;
 const SMALLEST_SHARE = 2 ** -30;
 
 /**
- * A decrement that falls slowly below NEAR is divergence where steps do not become shorter (separation: the linear predictor
- * moves by about 1 for ever); else a maximum that is flatter than a quadratic, or the last digits.
+ * A decrement that falls slowly below NEAR is divergence where Newton's step is the same again and again (separation: the
+ * linear predictor moves by about 1 for ever); else a maximum that is flatter than a quadratic, or the last digits.
  */
 const NEAR = 1e-2;
 const SLOW_RATIO = 0.1;
 const SLOW_STEPS = 4;
-const STEADY = 0.8;
+const STEADY = 0.3;
 const ROUNDING_FLOOR = 1e-9;
 
 export function* trustRegion(start: Float64Array, options: TrustRegionOptions = {}): Optimiser {
   const tolerance = options.tolerance ?? TOLERANCE;
   const maxRounds = options.maxRounds ?? MAX_ROUNDS;
+  const move = options.move ?? plus;
   let theta: Float64Array = Float64Array.from(start);
   let current = copyOf(yield { theta: theta.slice(), order: 2 });
   let rounds = 1;
   let radius = Infinity;
+  let last: Movement | null = null;
   let [slow, steady] = [0, 0];
-  let [decrement, length] = [Infinity, Infinity];
+  let decrement = Infinity;
   const end = (status: Fit['status']): Fit => ({ status, theta, evaluation: current, rounds, decrement });
 
   if (!isFinite(current)) return end('step-failure');
@@ -66,7 +78,7 @@ export function* trustRegion(start: Float64Array, options: TrustRegionOptions = 
     const previous = decrement;
     decrement = model.decrement;
     if (!model.uphill && decrement <= tolerance * unit) {
-      theta = plus(theta, model.step(Infinity).step);
+      theta = move(theta, model.step(Infinity).step);
       return end(model.flat ? 'singular' : 'converged');
     }
     slow = !model.uphill && decrement < NEAR && decrement > SLOW_RATIO * previous ? slow + 1 : 0;
@@ -84,7 +96,8 @@ export function* trustRegion(start: Float64Array, options: TrustRegionOptions = 
         trial = model.step(radius);
         share = shareWithin(trial, options.longest);
       }
-      const candidate = plus(theta, trial.step);
+      const bend = last === null ? null : bendOf(trial.step, last, model);
+      const candidate = move(theta, bend === null ? trial.step : plus(trial.step, bend));
       const evaluation: Evaluation = yield { theta: candidate.slice(), order: 2 };
       rounds++;
       const gain = evaluation.value - current.value;
@@ -94,9 +107,12 @@ export function* trustRegion(start: Float64Array, options: TrustRegionOptions = 
         const share = trial.gain <= noise / VALUE_NOISE / 1e8 ? 1 : gain / trial.gain;
         if (share < 0.25) radius = trial.length / 2;
         else if (share > 0.5) radius = Math.max(radius, 4 * trial.length);
-        const moved = Math.sqrt(trial.step.reduce((sum, value) => sum + value * value, 0));
-        steady = moved >= STEADY * length ? steady + 1 : 0;
-        length = moved;
+        const moved = candidate.map((value, i) => value - theta[i]!);
+        steady = trial.whole && last !== null && alike(moved, last.step) ? steady + 1 : 0;
+        last = {
+          step: moved,
+          change: current.hessian.map((value, i) => evaluation.hessian[i]! - value),
+        };
         theta = candidate;
         next = copyOf(evaluation);
         current = next;
@@ -119,6 +135,32 @@ function shareWithin({ step }: Step, longest: Float64Array | undefined): number 
   return share;
 }
 
+/** The last accepted step, and by how much it changed the Hessian: third derivatives along it. */
+interface Movement {
+  readonly step: Float64Array;
+  readonly change: Float64Array;
+}
+
+/**
+ * Second order of the path along which the score falls to zero, ½A⁻¹T[p, p] (Chebyshev's method), with the third
+ * derivatives that the last step showed; null unless this step goes on in its direction. On a curved ridge (nearly a
+ * rotation of two columns of Λ, where the first is small) steps along the tangent alone would be short.
+ */
+function bendOf(p: Float64Array, last: Movement, model: Model): Float64Array | null {
+  const { scale } = model;
+  let [across, own, other] = [0, 0, 0];
+  p.forEach((value, i) => {
+    const [a, b] = [value / scale[i]!, last.step[i]! / scale[i]!];
+    across += a * b;
+    own += a * a;
+    other += b * b;
+  });
+  if (!(across * across > ALIGNED * own * other)) return null;
+  const bend = model.solve(multiplyPacked(last.change, p)).map((value) => (value * across) / other / 2);
+  const size = bend.reduce((sum, value, i) => sum + (value / scale[i]!) ** 2, 0);
+  return size <= own * BENT ? bend : null;
+}
+
 interface Step {
   readonly step: Float64Array;
   /** In scaled coordinates. */
@@ -126,6 +168,8 @@ interface Step {
   /** U'step, and what the quadratic model promises. */
   readonly slope: number;
   readonly gain: number;
+  /** Not shortened by the radius. */
+  readonly whole: boolean;
 }
 
 interface Model {
@@ -136,6 +180,10 @@ interface Model {
   /** ½ Σ gᵢ²/|αᵢ|. */
   readonly decrement: number;
   step(radius: number): Step;
+  /** Of θ's coordinates. */
+  readonly scale: Float64Array;
+  /** A⁻¹ of a vector, where A has curvature. */
+  solve(vector: Float64Array): Float64Array;
   /** ½ g'|A|⁻¹g for another gradient; infinite where A is not positive definite. */
   norm(gradient: Float64Array): number;
 }
@@ -158,9 +206,11 @@ function modelOf({ gradient, hessian }: Evaluation, unit: number): Model {
       uphill: false,
       flat: false,
       decrement: slope / 2,
+      scale,
+      solve: (vector) => solveCholesky(factor, vector),
       norm: (other) => dot(other, solveCholesky(factor, other)) / 2,
       step(radius) {
-        if (whole <= radius) return { step: newton, length: whole, slope, gain: slope / 2 };
+        if (whole <= radius) return { step: newton, length: whole, slope, gain: slope / 2, whole: true };
         spectrum ??= spectrumOf(gradient, hessian, scale, unit);
         return spectrum.step(radius);
       },
@@ -192,8 +242,10 @@ function spectrumOf(
     const own = Math.sqrt(vector.reduce((sum, v, i) => sum + (v * scale[i]!) ** 2, 0));
     if (curvature < -FLAT) {
       uphill = true;
-      decrement += slope ** 2 / -curvature / 2;
-      const size = Math.min(REACH, Math.max(ESCAPE, (Math.abs(slope) / -curvature) * own)) / own;
+      const gain = slope ** 2 / -curvature / 2;
+      decrement += gain;
+      const least = gain < SADDLE ? ESCAPE : 0;
+      const size = Math.min(REACH, Math.max(least, (Math.abs(slope) / -curvature) * own)) / own;
       return slope < 0 ? -size : size;
     }
     if (curvature <= FLAT) {
@@ -212,6 +264,16 @@ function spectrumOf(
     uphill,
     flat,
     decrement,
+    scale,
+    solve(vector) {
+      const out = new Float64Array(p);
+      vectors.forEach((direction, k) => {
+        if (values[k]! < CURVED) return;
+        const share = direction.reduce((sum, v, i) => sum + v * scale[i]! * vector[i]!, 0) / values[k]!;
+        direction.forEach((v, i) => (out[i]! += share * v * scale[i]!));
+      });
+      return out;
+    },
     step(radius) {
       const coefficients = within(wanted, slopes, values, radius);
       const step = new Float64Array(p);
@@ -222,7 +284,7 @@ function spectrumOf(
         slope += c * slopes[k]!;
         gain += c * slopes[k]! - (values[k]! * c * c) / 2;
       });
-      return { step, length: Math.sqrt(length), slope, gain };
+      return { step, length: Math.sqrt(length), slope, gain, whole: coefficients === wanted };
     },
   };
 }
@@ -286,6 +348,12 @@ function copyOf({ value, gradient, hessian }: Evaluation): Evaluation {
 
 function plus(theta: Float64Array, step: Float64Array): Float64Array {
   return theta.map((value, i) => value + step[i]!);
+}
+
+/** Nearly the same step again. */
+function alike(a: Float64Array, b: Float64Array): boolean {
+  const difference = a.map((value, i) => value - b[i]!);
+  return dot(difference, difference) <= STEADY ** 2 * dot(a, a);
 }
 
 function dot(a: Float64Array, b: Float64Array): number {
