@@ -1,3 +1,4 @@
+import { firthModel } from './firth.ts';
 import { gaussianModel } from './gaussian.ts';
 import { likelihoodModel } from './likelihood.ts';
 import { mmrmModel } from './mmrm.ts';
@@ -8,6 +9,6 @@ export const oneStageModels: Readonly<Record<OneStageSpec['kind'], OneStageModel
   likelihood: likelihoodModel,
   gaussian: gaussianModel,
   mmrm: mmrmModel,
-  firth: likelihoodModel,
+  firth: firthModel,
   frailty: likelihoodModel,
 };
