@@ -4,7 +4,8 @@
  */
 import type { ICruiseOptions, IRegularForbiddenRuleType } from 'dependency-cruiser';
 
-const test = '\\.test\\.ts$';
+// Tests, and what only they import.
+const test = '(\\.test|testing)\\.ts$';
 const program = '^(coordinator|node-agent|cli|bench|examples|scripts|test)/';
 const network = '^(node:)?(net|tls|http|https|http2|dgram|dns)(/|$)';
 const npm = (name: string): string => `(^|/)node_modules/${name}/`;

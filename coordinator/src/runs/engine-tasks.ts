@@ -9,7 +9,7 @@ import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { SiteAnswer } from './answers.ts';
-import type { RunTask } from './program.ts';
+import type { RunTask } from './rounds.ts';
 
 export interface OpenTask {
   readonly study: string;

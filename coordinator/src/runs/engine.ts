@@ -20,7 +20,8 @@ import type { Journal, RunRecord, Settlement } from '../store/journal.ts';
 import type { SiteAnswer } from './answers.ts';
 import { checkHeader, PayloadCheck } from './engine-checks.ts';
 import { makeTask, restoreAnswer, restoreTask, taskKey, type OpenTask } from './engine-tasks.ts';
-import { runProgram, type Round, type RoundAnswers, type RunOutcome } from './program.ts';
+import { runProgram, type RunOutcome } from './program.ts';
+import type { Round, RoundAnswers } from './rounds.ts';
 
 export interface EngineOptions {
   readonly journal: Journal;

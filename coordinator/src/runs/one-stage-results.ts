@@ -1,4 +1,5 @@
 /** From a one-stage fit to its entry in result.json. Pure. */
+import { Diagnosis } from '@concordat/proto/concordat/v1/site.ts';
 import { toRows } from '@concordat/shared/linalg/symmetric.ts';
 import { normalQuantile, normalTwoSided, tQuantile, tTwoSided } from '@concordat/shared/numerics/distributions.ts';
 import type { FittedCoefficient, OneStageFit, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
@@ -13,7 +14,6 @@ import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { diagnosisReason, failureReason, missing } from './answers.ts';
 import { entryModifierMeans } from './modifier-means.ts';
-import { ownDiagnoses } from './one-stage.ts';
 import { countsOf, measureOf, NOTHING_FITTED, type StudyAnswer } from './results.ts';
 
 export interface OneStageInput {
@@ -219,3 +219,16 @@ const WARNINGS: Readonly<
     message: 'the information on {} is singular, so that no standard error can be given',
   },
 };
+
+/** Studies whose own records show why a federated fit diverges. */
+function ownDiagnoses(entries: readonly StudyAnswer[]): ReadonlyMap<string, Diagnosis> {
+  return new Map(
+    entries.flatMap(({ study, answer }) =>
+      answer.kind === 'reply' &&
+      answer.payload.$case === 'oneStageEntry' &&
+      answer.payload.value.diagnosis !== Diagnosis.DIAGNOSIS_UNSPECIFIED
+        ? [[study, answer.payload.value.diagnosis] as const]
+        : [],
+    ),
+  );
+}

@@ -3,7 +3,6 @@
  * result.json. Pure: driven with the same answers it asks the same questions and gives the same result.
  */
 import type { FactorLevelList } from '@concordat/proto/concordat/v1/header.ts';
-import { Diagnosis } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { ringSum } from '@concordat/shared/numerics/ring.ts';
 import { combineEntries } from '@concordat/shared/one-stage/entry.ts';
@@ -16,7 +15,7 @@ import { objectiveQuestion, studyEntry } from '@concordat/shared/wire/one-stage.
 
 import { missing, type SiteAnswer } from './answers.ts';
 import { failedOneStage, oneStageResult, type FitTraffic } from './one-stage-results.ts';
-import type { RoundAnswers, RunTask } from './program.ts';
+import type { RoundAnswers, RunTask } from './rounds.ts';
 import type { StudyAnswer } from './results.ts';
 
 export class OneStageRun {
@@ -159,17 +158,4 @@ const NOT_COMPUTED: Reason = { code: 'not-computed', message: 'the fit cannot be
 
 function missingStatus(answer: SiteAnswer): ReturnType<typeof missing>['status'] | null {
   return answer.kind === 'reply' && answer.payload.$case === 'oneStageEntry' ? null : missing(answer).status;
-}
-
-/** Studies whose own records show why a federated fit diverges. */
-export function ownDiagnoses(entries: readonly StudyAnswer[]): ReadonlyMap<string, Diagnosis> {
-  return new Map(
-    entries.flatMap(({ study, answer }) =>
-      answer.kind === 'reply' &&
-      answer.payload.$case === 'oneStageEntry' &&
-      answer.payload.value.diagnosis !== Diagnosis.DIAGNOSIS_UNSPECIFIED
-        ? [[study, answer.payload.value.diagnosis] as const]
-        : [],
-    ),
-  );
 }

@@ -4,7 +4,8 @@ import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import { codeOf } from '@concordat/shared/wire/levels.ts';
 import type { SiteAnswer } from './answers.ts';
-import { runProgram, type Round, type RunOutcome, type RunTask } from './program.ts';
+import { runProgram, type RunOutcome } from './program.ts';
+import type { Round, RunTask } from './rounds.ts';
 import { AGREED, honest, PLAN, roster, STUDIES, type Payload } from './testing.ts';
 
 type Answering = (task: RunTask, round: Round) => SiteAnswer;

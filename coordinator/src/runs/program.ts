@@ -3,7 +3,6 @@
  * the analyses' results. It knows nothing of networks, files or clocks; driven from the journal it gives
  * the same result whenever and however often it is replayed.
  */
-import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
 import { codeKey, codeNumber } from '@concordat/shared/plan/codes.ts';
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
@@ -15,23 +14,8 @@ import { codeOf, levelOf } from '@concordat/shared/wire/levels.ts';
 
 import { missing, type SiteAnswer, type SiteState } from './answers.ts';
 import { OneStageRun } from './one-stage.ts';
+import type { Round, RoundAnswers, RunTask } from './rounds.ts';
 import { analysisResult, failedAnalysis, type StudyAnswer } from './results.ts';
-
-export interface RunTask {
-  readonly study: string;
-  /** Empty for the whole plan. */
-  readonly analysis: string;
-  readonly payload: NonNullable<CoordinatorMessage['payload']>;
-}
-
-export interface Round {
-  readonly round: number;
-  readonly name: 'offer' | 'factor levels' | 'stage one' | 'one stage' | 'close';
-  readonly tasks: readonly RunTask[];
-}
-
-/** Answers in the order of the round's tasks. */
-export type RoundAnswers = readonly SiteAnswer[];
 
 export interface RunInput {
   readonly plan: string;

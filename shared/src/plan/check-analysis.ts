@@ -113,9 +113,22 @@ function modelFindings(
     findings.push(inconsistent(['inference'], '`inference` belongs to a one-stage analysis', remedy));
   }
   const random = model.intercept === 'random' || model.treatment_effect === 'random';
-  if (inference.df !== undefined && (model.family !== 'gaussian' || !random || model.estimation === 'ML')) {
-    const remedy = 'remove it: it belongs to a gaussian model with random effects, by REML';
+  const repeated = outcome?.kind === 'repeated';
+  if (
+    inference.df !== undefined &&
+    (model.family !== 'gaussian' || !(random || repeated) || model.estimation === 'ML')
+  ) {
+    const remedy = 'remove it: it belongs to a gaussian model with random effects or repeated measures, by REML';
     findings.push(inconsistent(['inference', 'df'], 'degrees of freedom that this model has not', remedy));
+  }
+  if (inference.df === 'kenward-roger' && repeated) {
+    findings.push(
+      inconsistent(
+        ['inference', 'df'],
+        'Kenward–Roger degrees of freedom of repeated measures are not computed',
+        'use `satterthwaite`',
+      ),
+    );
   }
   if (inference.proportional_hazards !== undefined && model.family !== 'cox') {
     findings.push(
