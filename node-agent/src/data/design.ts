@@ -122,7 +122,8 @@ function productColumn(product: readonly Basis[], set: Rows, centring: boolean):
   for (const basis of product) {
     if (basis.kind === 'intercept') continue;
     const values = basisColumn(basis, set);
-    const centre = centring && 'centred' in basis && basis.centred === true ? mean(values, set.weights) : 0;
+    const centred = 'centred' in basis && (basis.centred ?? false);
+    const centre = centring && centred ? mean(values, set.weights) : 0;
     for (let i = 0; i < out.length; i++) out[i]! *= values[i]! - centre;
   }
   return out;

@@ -57,7 +57,7 @@ export class WorkerPool {
   }
 
   #dispatch(): void {
-    for (const job of [...this.#waiting]) {
+    for (const job of this.#waiting.slice()) {
       const slot = this.#slotFor(job.question);
       if (slot === null) continue;
       this.#waiting.splice(this.#waiting.indexOf(job), 1);

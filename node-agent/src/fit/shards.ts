@@ -154,7 +154,7 @@ function summed(own: ConditionalObjective, id: number, others: readonly Thread[]
 function receive({ port, signal }: Thread): ShardAnswer {
   for (;;) {
     const seen = Atomics.load(signal, 0);
-    const received = receiveMessageOnPort(port) as { readonly message: ShardAnswer } | undefined;
+    const received: { readonly message: ShardAnswer } | undefined = receiveMessageOnPort(port);
     if (received !== undefined) return received.message;
     Atomics.wait(signal, 0, seen);
   }
