@@ -1,4 +1,5 @@
 import { firthModel } from './firth.ts';
+import { frailtyModel } from './frailty.ts';
 import { gaussianModel } from './gaussian.ts';
 import { likelihoodModel } from './likelihood.ts';
 import { mmrmModel } from './mmrm.ts';
@@ -10,5 +11,5 @@ export const oneStageModels: Readonly<Record<OneStageSpec['kind'], OneStageModel
   gaussian: gaussianModel,
   mmrm: mmrmModel,
   firth: firthModel,
-  frailty: likelihoodModel,
+  frailty: frailtyModel,
 };
