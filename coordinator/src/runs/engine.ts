@@ -283,7 +283,7 @@ export class RunEngine {
       };
       this.#failed = (error) => {
         clearTimeout(timer);
-        reject(error as Error);
+        reject(error);
       };
     });
     this.#settled = () => undefined;

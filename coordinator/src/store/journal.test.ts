@@ -8,7 +8,7 @@ import { newFolder, newRun } from '../runs/testing.ts';
 import { Journal, type Settlement } from './journal.ts';
 
 const bytes = (n: number): Uint8Array => Uint8Array.of(n);
-const reply = (n: number, message: number): Settlement => ({
+const replied = (n: number, message: number): Settlement => ({
   digest: bytes(n),
   reply: bytes(message),
   decision: null,
@@ -29,7 +29,7 @@ test('what was written is there after the file is opened again', () => {
   assert.equal(journal.unfinishedRun(), null);
   journal.createRun(run);
   journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
-  journal.settle([reply(1, 9), lost(2)]);
+  journal.settle([replied(1, 9), lost(2)]);
   journal.close();
 
   const again = new Journal(file);
@@ -51,8 +51,8 @@ test('the first reply or decision stays', () => {
   const run = newRun();
   journal.createRun(run);
   journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
-  journal.settle([reply(1, 3)]);
-  journal.settle([reply(1, 4), lost(1), lost(2), reply(2, 5), reply(7, 5)]);
+  journal.settle([replied(1, 3)]);
+  journal.settle([replied(1, 4), lost(1), lost(2), replied(2, 5), replied(7, 5)]);
   assert.deepEqual(
     journal.tasks(run.id, 0).map(({ reply, decision }) => [reply?.[0], decision]),
     [
@@ -79,10 +79,10 @@ test('replies are settled all or none', () => {
   journal.createRun(run);
   journal.addTasks(run.id, [task('A', 1), task('B', 2)]);
   assert.throws(() =>
-    journal.settle([reply(1, 3), { ...reply(2, 4), reply: Symbol('no bytes') as unknown as Uint8Array }]),
+    journal.settle([replied(1, 3), { ...replied(2, 4), reply: Symbol('no bytes') as unknown as Uint8Array }]),
   );
   assert.deepEqual(
-    journal.tasks(run.id, 0).map(({ reply: given }) => given),
+    journal.tasks(run.id, 0).map(({ reply }) => reply),
     [null, null],
   );
   journal.close();

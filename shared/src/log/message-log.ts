@@ -200,15 +200,19 @@ export class MessageLog {
     first: number,
     bodies: readonly (Uint8Array | undefined)[],
   ): readonly Pick<LogEntry, 'body' | 'pack'>[] {
-    const stored = bodies.map((body) =>
-      body === undefined ? null : Buffer.concat([this.#options.randomBytes(SALT_LENGTH), body]),
-    );
-    const places = stored.map((bytes) => (bytes === null ? {} : { body: toHex(sha256(bytes)) }));
-    const kept = stored.filter((bytes) => bytes !== null);
-    if (kept.length === 1) this.#putFile(places.find(({ body }) => body !== undefined)!.body!, kept[0]!);
-    if (kept.length < 2) return places;
-    this.#putFile(`pack-${first}`, packOf(kept));
-    return places.map((place) => (place.body === undefined ? place : { ...place, pack: first }));
+    const stored = bodies.map((body) => {
+      if (body === undefined) return null;
+      const bytes = Buffer.concat([this.#options.randomBytes(SALT_LENGTH), body]);
+      return { commitment: toHex(sha256(bytes)), bytes };
+    });
+    const kept = stored.filter((body) => body !== null);
+    const [alone] = kept;
+    if (kept.length > 1) this.#putFile(`pack-${first}`, packOf(kept));
+    else if (alone !== undefined) this.#putFile(alone.commitment, alone.bytes);
+    return stored.map((body) => {
+      if (body === null) return {};
+      return kept.length > 1 ? { body: body.commitment, pack: first } : { body: body.commitment };
+    });
   }
 
   #putFile(name: string, bytes: Uint8Array): void {

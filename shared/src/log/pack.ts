@@ -2,17 +2,19 @@
  * Bodies that were logged together lie in one file, so that a batch costs one flush: for each body its commitment
  * (32 bytes), its length (4 bytes, big-endian) and salt ‖ body. A body is erased by overwriting salt ‖ body in place.
  */
-import { sha256, toHex } from '../wire/digest.ts';
+import { toHex } from '../wire/digest.ts';
 
 const COMMITMENT = 32;
 const HEAD = COMMITMENT + 4;
 
-/** The file over `stored` (salt ‖ body each). */
-export function packOf(stored: readonly Uint8Array[]): Uint8Array {
-  const pack = Buffer.alloc(stored.reduce((size, bytes) => size + HEAD + bytes.length, 0));
+/** The file over `stored` (salt ‖ body each, with its commitment in hex). */
+export function packOf(
+  stored: readonly { readonly commitment: string; readonly bytes: Uint8Array }[],
+): Uint8Array {
+  const pack = Buffer.alloc(stored.reduce((size, { bytes }) => size + HEAD + bytes.length, 0));
   let at = 0;
-  for (const bytes of stored) {
-    pack.set(sha256(bytes), at);
+  for (const { commitment, bytes } of stored) {
+    pack.write(commitment, at, 'hex');
     pack.writeUInt32BE(bytes.length, at + COMMITMENT);
     pack.set(bytes, at + HEAD);
     at += HEAD + bytes.length;

@@ -57,8 +57,19 @@ export function verifyBytes(
   signature: Uint8Array,
 ): boolean {
   if (key.length !== 32 || signature.length !== 64) return false;
-  const publicKey = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, key]), format: 'der', type: 'spki' });
-  return verify(null, Buffer.concat([Buffer.from(domain), body]), publicKey, signature);
+  return verify(null, Buffer.concat([Buffer.from(domain), body]), publicKeyOf(key), signature);
+}
+
+/** Pinned keys live as long as their owner, and verify many messages. */
+const publicKeys = new WeakMap<Uint8Array, KeyObject>();
+
+function publicKeyOf(key: Uint8Array): KeyObject {
+  let made = publicKeys.get(key);
+  if (made === undefined) {
+    made = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, key]), format: 'der', type: 'spki' });
+    publicKeys.set(key, made);
+  }
+  return made;
 }
 
 export function signMessage(identity: SigningIdentity, body: Uint8Array): SignedMessage {
