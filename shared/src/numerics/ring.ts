@@ -8,6 +8,8 @@ import { ConcordatError } from '../errors.ts';
 const FRACTION_BITS = 64n;
 /** Terms beyond it are refused, never clipped: 32 of them cannot reach the ring's half, ±2⁶³. */
 const LIMIT = 2 ** 58;
+/** No sum is beyond it. */
+export const SUM_LIMIT = 2 ** 63;
 const MANTISSA_BITS = 52;
 const BIAS = 1023;
 

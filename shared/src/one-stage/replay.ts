@@ -1,4 +1,4 @@
-import { ConcordatError } from '../errors.ts';
+import { SUM_LIMIT } from '../numerics/ring.ts';
 import { START_BOUND } from './entry.ts';
 import { oneStageModels } from './registry.ts';
 import type { Ask, Entry, OneStageSpec, Program } from './types.ts';
@@ -68,10 +68,10 @@ export class Replay {
       }
       if (this.#ask === null) return 'program-over';
       if (this.#ask.gather === 'each') return 'per-study-answers-are-not-told';
-      if (told.sum.length !== this.#ask.length) return 'sum-missing';
+      if (told.sum.length !== this.#ask.length || !told.sum.every(inRange)) return 'sum-missing';
       return this.#take(this.#program.next([told.sum]));
-    } catch (error) {
-      if (!(error instanceof ConcordatError)) throw error;
+    } catch {
+      // Whatever a crafted sum makes of the arithmetic, an honest coordinator asks nothing after it.
       return 'another-question';
     }
   }
@@ -81,6 +81,8 @@ export class Replay {
     return this.#ask ?? 'program-over';
   }
 }
+
+const inRange = (value: number): boolean => Math.abs(value) <= SUM_LIMIT;
 
 function plausible(spec: OneStageSpec, { studies, n, scaling, start, sd }: Entry): boolean {
   const finite = (values: Float64Array): boolean => values.every(Number.isFinite);
