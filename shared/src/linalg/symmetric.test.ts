@@ -13,6 +13,7 @@ import {
   packedOrder,
   pivotedRank,
   solveCholesky,
+  symmetricEigen,
   symmetricEigenvalues,
   toRows,
 } from './symmetric.ts';
@@ -104,4 +105,25 @@ test('dependent columns are the later ones', () => {
     x[0]!.map((_, i) => x[0]!.map((_, j) => x.reduce((sum, row) => sum + row[i]! * row[j]!, 0))),
   );
   assert.deepEqual(pivotedRank(gram, 1e-11), { rank: 3, dependent: [2, 3] });
+});
+
+test('eigenvectors: AV = VΛ, orthonormal, the largest component positive', () => {
+  fc.assert(
+    fc.property(definite, (a) => {
+      const { values, vectors } = symmetricEigen(a);
+      const size = 1 + a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      values.forEach((value, k) => assert.ok(Math.abs(value - symmetricEigenvalues(a)[k]!) < 1e-12 * size));
+      vectors.forEach((vector, k) => {
+        multiplyPacked(a, vector).forEach((value, i) =>
+          assert.ok(Math.abs(value - values[k]! * vector[i]!) < 1e-12 * size),
+        );
+        vectors.forEach((other, j) => {
+          const product = vector.reduce((sum, value, i) => sum + value * other[i]!, 0);
+          assert.ok(Math.abs(product - (j === k ? 1 : 0)) < 1e-12);
+        });
+        const largest = vector.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+        assert.ok(largest > 0);
+      });
+    }),
+  );
 });

@@ -1,4 +1,5 @@
 import { packedIndex, packedLength } from '../linalg/symmetric.ts';
+import { inner } from '../numerics/jet.ts';
 import { emptyEvaluation } from '../numerics/newton.ts';
 import type { ConditionalObjective, Expansion } from './conditional.ts';
 import type { Evaluation, Objective } from './types.ts';
@@ -17,8 +18,10 @@ const FIRST_LOWER = [3 / 4, -3 / 20, 1 / 60, 0] as const;
 /** Linear predictors move by about this much a step: small to the distance π of a logistic model's singularities. */
 const STEP = 0.06;
 /** The step is shortened while two orders differ by more than this share. */
-const AGREEMENT = 1e-7;
-const SHORTENINGS = 4;
+const AGREEMENT = 1e-9;
+const SHORTENINGS = 8;
+
+export { inner as dot } from '../numerics/jet.ts';
 
 /** Room for p parameters and q directions. */
 export function emptyExpansion(p: number, q: number): Expansion {
@@ -85,7 +88,7 @@ function differences(
     return at.hessian;
   };
   let h = STEP;
-  for (let attempt = 0; ; attempt++, h /= 4) {
+  for (let attempt = 0; ; attempt++, h /= 2) {
     const pairs = Array.from(
       { length: STEPS },
       (_, k) => [hessian((k + 1) * h), hessian(-(k + 1) * h)] as const,
@@ -124,7 +127,7 @@ export function alongGenerically(
       objective.evaluate(point, order, whole);
       out.value = whole.value;
       if (order === 0) return;
-      directions.forEach((direction, a) => (out.gradient[a] = dot(direction, whole.gradient)));
+      directions.forEach((direction, a) => (out.gradient[a] = inner(direction, whole.gradient)));
       if (order === 1) return;
       directions.forEach((direction, a) => {
         for (let b = 0; b <= a; b++)
@@ -132,13 +135,6 @@ export function alongGenerically(
       });
     },
   };
-}
-
-/** a'b. */
-export function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
 }
 
 /** a'Mb for a packed symmetric M; zeros of a are passed over. */

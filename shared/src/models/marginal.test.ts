@@ -6,8 +6,8 @@ import { ConcordatError } from '../errors.ts';
 import { inverseFromCholesky, packedIndex, packedLength } from '../linalg/symmetric.ts';
 import { drive, emptyEvaluation } from '../numerics/newton.ts';
 import { factorOf, trustRegion } from '../numerics/trust-region.ts';
-import { conditional } from './expansion.ts';
-import { factorEntries, marginal, type RandomEffects } from './marginal.ts';
+import { alongGenerically, conditional } from './expansion.ts';
+import { factorEntries, marginal, moveCorrelated, type RandomEffects } from './marginal.ts';
 import { families } from './registry.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import type { Objective, StudyData } from './types.ts';
@@ -331,6 +331,42 @@ test('where the log-likelihood does not exist the value is −Infinity and nothi
   assert.equal(at.value, -Infinity);
   assert.ok(at.gradient.every((value) => value === 0) && at.hessian.every((value) => value === 0));
   assert.equal(objective.modeOf(Float64Array.of(0, 0, 1)), null);
+});
+
+test('a move of a correlated factor goes its step’s way, and a turn of it changes nothing', () => {
+  const entry = fc.double({ min: -1.5, max: 1.5, noNaN: true });
+  const factors = fc.tuple(fc.double({ min: 0.05, max: 1.5, noNaN: true }), entry, entry);
+  const covariance = (psi: Float64Array) => {
+    const [, l11, l21, l22] = psi;
+    return [l11! * l11!, l11! * l21!, l21! * l21! + l22! * l22!];
+  };
+  fc.assert(
+    fc.property(factors, fc.tuple(entry, entry, entry), (lambda, step) => {
+      const psi = Float64Array.of(0.3, ...lambda);
+      const t = 1e-6;
+      const moved = moveCorrelated(psi, Float64Array.of(0.1, ...step.map((value) => t * value)));
+      assert.equal(moved[0], 0.3 + 0.1);
+      const straight = psi.map((value, j) => (j === 0 ? 0.4 : value + t * step[j - 1]!));
+      close(covariance(moved), covariance(straight), 1e-9, 'covariance');
+    }),
+  );
+  const turn = moveCorrelated(Float64Array.of(0, 0.3, 0.4), Float64Array.of(0, -0.4, 0.3));
+  close(covariance(Float64Array.of(0, ...turn)), [0, 0, 0.25], 1e-15, 'covariance');
+});
+
+test('on a plane of φ it is its own restriction, along others too', () => {
+  const random: RandomEffects = { directions: [axis(0, 3), axis(1, 3)], correlated: true, points: 3 };
+  const objective = marginal(conditionalOf('binomial', fixture.studies[3]!), random);
+  const psi = Float64Array.of(0.2, -0.1, 0.3, 0.7, 0.2, 0.4);
+  for (const axes of [[axis(0, 6)], [axis(0, 6), axis(2, 6)], [axis(1, 6), axis(4, 6)]]) {
+    const c = Float64Array.of(0.3, -0.2).slice(0, axes.length);
+    const [own, whole] = [emptyEvaluation(axes.length), emptyEvaluation(axes.length)];
+    objective.along(psi, axes).evaluate(c, 2, own);
+    alongGenerically(objective, psi, axes).evaluate(c, 2, whole);
+    close([own.value], [whole.value], 1e-12, 'value');
+    close(own.gradient, whole.gradient, 1e-11, 'gradient');
+    close(own.hessian, whole.hessian, 1e-11, 'Hessian');
+  }
 });
 
 test('no random effect or more than two are refused', () => {

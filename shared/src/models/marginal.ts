@@ -1,5 +1,5 @@
 import { ConcordatError } from '../errors.ts';
-import { multiplyPacked, packedIndex, packedLength } from '../linalg/symmetric.ts';
+import { packedIndex, packedLength } from '../linalg/symmetric.ts';
 import { gaussHermite } from '../numerics/gauss-hermite.ts';
 import {
   combination,
@@ -13,9 +13,21 @@ import {
   type Jet,
 } from '../numerics/jet.ts';
 import { drive, emptyEvaluation } from '../numerics/newton.ts';
-import { trustRegion } from '../numerics/trust-region.ts';
-import type { ConditionalObjective, Expansion } from './conditional.ts';
-import { alongGenerically, dot, emptyExpansion } from './expansion.ts';
+import { trustRegion, type TrustRegionOptions } from '../numerics/trust-region.ts';
+import type { ConditionalObjective } from './conditional.ts';
+import { alongGenerically, emptyExpansion } from './expansion.ts';
+import {
+  curvature,
+  determinantOf,
+  displace,
+  effects,
+  inverseOf,
+  modeSeries,
+  multiply,
+  precision,
+  sandwich,
+  standardised,
+} from './mode.ts';
 import type { Evaluation, Objective } from './types.ts';
 
 /**
@@ -92,16 +104,18 @@ export function moveCorrelated(psi: Float64Array, step: Float64Array): Float64Ar
   const turn = size === 0 ? 0 : (l21 * d22 - l22 * d21) / size;
   const [a, b, c, d] = [l11 + d11, -turn * l11, l21 + d21 + turn * l22, l22 + d22 - turn * l21];
   const first = Math.hypot(a, b) * (a < 0 ? -1 : 1);
-  if (first === 0) return moved;
+  // With λ₁₁ = 0 any turn will do.
   moved[at] = first;
-  moved[at + 1] = (c * a + d * b) / first;
-  moved[at + 2] = (d * a - c * b) / first;
+  moved[at + 1] = first === 0 ? c : (c * a + d * b) / first;
+  moved[at + 2] = first === 0 ? d : (d * a - c * b) / first;
   return moved;
 }
 
 /** The mode is exact to 1e-8 standard deviations before the last step of Newton's method. */
 const MODE_TOLERANCE = 1e-16;
 const MODE_ROUNDS = 200;
+/** In standard deviations of the random effects. */
+const LONGEST_STEP = 5;
 
 interface Located {
   readonly u: Float64Array;
@@ -122,6 +136,11 @@ export function marginal(
   const pattern = factorPattern(q, correlated);
   const m = p + pattern.length;
   const grid = points === 1 ? null : productGrid(points, q);
+  const search: TrustRegionOptions = {
+    tolerance: MODE_TOLERANCE,
+    maxRounds: MODE_ROUNDS,
+    longest: new Float64Array(q).fill(LONGEST_STEP),
+  };
   const expansion = emptyExpansion(p, q);
   const atNode = emptyEvaluation(p);
   const atEffects = emptyEvaluation(q);
@@ -136,10 +155,7 @@ export function marginal(
   };
 
   const locate = (plane: Objective, factor: Float64Array): Located | null => {
-    const fit = drive(
-      trustRegion(new Float64Array(q), { tolerance: MODE_TOLERANCE, maxRounds: MODE_ROUNDS }),
-      standardised(plane, factor, atEffects),
-    );
+    const fit = drive(trustRegion(new Float64Array(q), search), standardised(plane, factor, atEffects));
     if (fit.status !== 'converged') return null;
     plane.evaluate(effects(factor, fit.theta), 2, atEffects);
     if (!Number.isFinite(atEffects.value)) return null;
@@ -255,174 +271,6 @@ function outside(out: Evaluation): void {
   out.value = -Infinity;
   out.gradient.fill(0);
   out.hessian.fill(0);
-}
-
-/** h(u) = ℓ(φ + DΛu) − ½u'u, from ℓ on the plane. */
-function standardised(plane: Objective, factor: Float64Array, at: Evaluation): Objective {
-  const q = plane.parameters;
-  return {
-    parameters: q,
-    evaluate(u, order, out) {
-      plane.evaluate(effects(factor, u), order, at);
-      out.value = at.value - dot(u, u) / 2;
-      if (order === 0) return;
-      for (let a = 0; a < q; a++) {
-        out.gradient[a] = -u[a]!;
-        for (let i = a; i < q; i++) out.gradient[a]! += factor[packedIndex(i, a)]! * at.gradient[i]!;
-      }
-      if (order === 1) return;
-      for (let a = 0; a < q; a++) {
-        const column = Float64Array.from({ length: q }, (_, i) => (i < a ? 0 : factor[packedIndex(i, a)]!));
-        const product = multiplyPacked(at.hessian, column);
-        for (let b = 0; b <= a; b++) {
-          let sum = a === b ? -1 : 0;
-          for (let i = b; i < q; i++) sum += factor[packedIndex(i, b)]! * product[i]!;
-          out.hessian[packedIndex(a, b)] = sum;
-        }
-      }
-    },
-  };
-}
-
-/** Λu. */
-function effects(factor: Float64Array, u: Float64Array): Float64Array {
-  return u.map((_, a) => {
-    let sum = 0;
-    for (let b = 0; b <= a; b++) sum += factor[packedIndex(a, b)]! * u[b]!;
-    return sum;
-  });
-}
-
-/** φ + Σ cₐdₐ. */
-function displace(phi: Float64Array, directions: readonly Float64Array[], c: Float64Array): Float64Array {
-  return phi.map((value, j) => directions.reduce((sum, direction, a) => sum + c[a]! * direction[j]!, value));
-}
-
-/** Λu of quantities. */
-function multiply(factor: readonly Jet[], u: readonly Jet[]): Jet[] {
-  return u.map((_, a) => {
-    let sum = product(factor[packedIndex(a, 0)]!, u[0]!);
-    for (let b = 1; b <= a; b++)
-      sum = combination([
-        [1, sum],
-        [1, product(factor[packedIndex(a, b)]!, u[b]!)],
-      ]);
-    return sum;
-  });
-}
-
-/** D'U as functions of x: their values, gradients Hd and Hessians. */
-function scores(expansion: Expansion, directions: readonly Float64Array[]): Jet[] {
-  return directions.map((direction, a) => ({
-    value: dot(direction, expansion.gradient),
-    gradient: multiplyPacked(expansion.hessian, direction),
-    hessian: expansion.third[a]!,
-  }));
-}
-
-/** J = −D'HD, packed, as functions of x. */
-function curvature(expansion: Expansion, directions: readonly Float64Array[]): Jet[] {
-  const minus = (values: Float64Array) => values.map((value) => -value);
-  return directions.flatMap((direction, a) =>
-    directions.slice(0, a + 1).map((other, b) => ({
-      value: -dot(other, multiplyPacked(expansion.hessian, direction)),
-      gradient: minus(multiplyPacked(expansion.third[a]!, other)),
-      hessian: minus(expansion.fourth[packedIndex(a, b)]!),
-    })),
-  );
-}
-
-/** û as a function of ψ, from its value. */
-function modeSeries(
-  factor: readonly Jet[],
-  mode: readonly Jet[],
-  expansion: Expansion,
-  directions: readonly Float64Array[],
-  order: number,
-): readonly Jet[] {
-  const q = directions.length;
-  const score = scores(expansion, directions);
-  const m = mode[0]!.gradient.length;
-  const b = precision(
-    factor.map(({ value }) => constantJet(value, m, 0)),
-    curvature(expansion, directions).map(({ value }) => constantJet(value, m, 0)),
-  );
-  const inverse = inverseOf(
-    b.map(({ value }) => value),
-    determinantOf(b).value,
-  );
-  let u = mode;
-  for (let pass = 0; pass < order; pass++) {
-    const c = multiply(factor, u);
-    const moved = score.map((jet) => displaced(jet, directions, c));
-    const residual = u.map((jet, a) =>
-      combination([
-        [-1, jet],
-        ...moved.slice(a).map((s, k) => [1, product(factor[packedIndex(a + k, a)]!, s)] as const),
-      ]),
-    );
-    u = u.map((jet, a) => ({
-      ...combination([
-        [1, jet],
-        ...Array.from({ length: q }, (_, k) => [inverse[packedIndex(a, k)]!, residual[k]!] as const),
-      ]),
-      value: jet.value,
-    }));
-  }
-  return u;
-}
-
-/** B = I + Λ'JΛ, packed. */
-function precision(factor: readonly Jet[], information: readonly Jet[]): Jet[] {
-  const q = factor.length === 1 ? 1 : 2;
-  const out: Jet[] = [];
-  for (let a = 0; a < q; a++) {
-    for (let b = 0; b <= a; b++) {
-      const terms: (readonly [number, Jet])[] = [];
-      for (let i = a; i < q; i++)
-        for (let j = b; j < q; j++)
-          terms.push([
-            1,
-            product(
-              product(factor[packedIndex(i, a)]!, factor[packedIndex(j, b)]!),
-              information[packedIndex(i, j)]!,
-            ),
-          ]);
-      const sum = combination(terms);
-      out.push(a === b ? { ...sum, value: 1 + sum.value } : sum);
-    }
-  }
-  return out;
-}
-
-function determinantOf(b: readonly Jet[]): Jet {
-  const [b11, b21, b22] = b;
-  return b22 === undefined
-    ? b11!
-    : combination([
-        [1, product(b11!, b22)],
-        [-1, product(b21!, b21!)],
-      ]);
-}
-
-/** Packed inverse of a packed 1 × 1 or 2 × 2 matrix. */
-function inverseOf(b: readonly number[], determinant: number): Float64Array {
-  return b.length === 1
-    ? Float64Array.of(1 / b[0]!)
-    : Float64Array.of(b[2]! / determinant, -b[1]! / determinant, b[0]! / determinant);
-}
-
-/** ΛVΛ', packed. */
-function sandwich(factor: Float64Array, v: Float64Array): Float64Array {
-  const [l11, l21 = 0, l22 = 0] = factor;
-  const [v11, v21 = 0, v22 = 0] = v;
-  const first = l11! * l11! * v11!;
-  if (factor.length === 1) return Float64Array.of(first);
-  return Float64Array.of(
-    first,
-    l11! * (l21 * v11! + l22 * v21),
-    l21 * l21 * v11! + 2 * l21 * l22 * v21 + l22 * l22 * v22,
-  );
 }
 
 interface Node {

@@ -30,6 +30,8 @@ export interface Nuisance {
 }
 
 const INNER_ROUNDS = 200;
+/** Of each α a step: where fitted probabilities are all but 0 or 1 there is no curvature, and Newton's step is far too long. */
+const LONGEST_STEP = 5;
 
 /**
  * `nuisance`: positions of α, ascending; θ is the rest in order. `start`: of α, the same for every θ, or from the parameters
@@ -47,6 +49,7 @@ export function profiled(
     axis[j] = 1;
     return axis;
   });
+  const longest = new Float64Array(nuisance.length).fill(LONGEST_STEP);
   const whole = emptyEvaluation(p);
 
   /** Evaluates at (θ, α̂) into `whole`; null where there is no inner maximum. */
@@ -56,7 +59,7 @@ export function profiled(
     const plane =
       'along' in objective ? objective.along(point, axes) : alongGenerically(objective, point, axes);
     const from = typeof start === 'function' ? start(point) : start;
-    const fit = drive(trustRegion(from, { maxRounds: INNER_ROUNDS }), plane);
+    const fit = drive(trustRegion(from, { maxRounds: INNER_ROUNDS, longest }), plane);
     if (fit.status !== 'converged') return null;
     nuisance.forEach((j, k) => (point[j] = fit.theta[k]!));
     objective.evaluate(point, 2, whole);

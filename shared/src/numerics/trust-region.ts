@@ -1,5 +1,6 @@
 import { ConcordatError } from '../errors.ts';
 import { cholesky, multiplyPacked, packedIndex, solveCholesky, symmetricEigen } from '../linalg/symmetric.ts';
+import { inner } from './jet.ts';
 import type { Evaluation, Fit, Optimiser } from '../models/types.ts';
 
 /**
@@ -46,7 +47,8 @@ const CURVED = 0.01;
 const ESCAPE = 0.1;
 /** Where an upward curvature promises no more than this, its slope says nothing of how far to go. */
 const SADDLE = 1e-5;
-const SMALLEST_SHARE = 2 ** -30;
+/** Steps that may be refused one after the other. */
+const REJECTIONS = 30;
 
 /**
  * A decrement that falls slowly below NEAR is divergence where Newton's step is the same again and again (separation: the
@@ -87,6 +89,7 @@ export function* trustRegion(start: Float64Array, options: TrustRegionOptions = 
       if (steady >= SLOW_STEPS) return end('diverging');
     }
 
+    let rejected = 0;
     for (let next: Evaluation | null = null; next === null;) {
       if (rounds >= maxRounds) return end('iteration-limit');
       let trial = model.step(radius);
@@ -117,10 +120,11 @@ export function* trustRegion(start: Float64Array, options: TrustRegionOptions = 
         next = copyOf(evaluation);
         current = next;
       } else {
-        // Where the parabola through both values and the slope at the first one has its maximum.
+        // Where the parabola through both values and the slope at the first one has its maximum; but a slope that promises
+        // more than ℓ itself is the flat tail of an objective, or an inflection.
         const best = finite ? trial.slope / (2 * (trial.slope - gain)) : 0.25;
-        radius = trial.length * Math.min(0.5, Math.max(0.1, best));
-        if (!(radius > SMALLEST_SHARE * model.step(Infinity).length)) return end('step-failure');
+        radius = trial.length * Math.min(0.5, Math.max(0.1, best), unit / trial.slope);
+        if (++rejected > REJECTIONS) return end('step-failure');
       }
     }
   }
@@ -200,7 +204,7 @@ function modelOf({ gradient, hessian }: Evaluation, unit: number): Model {
   const factor = factorOf(hessian.map((value) => -value));
   if (factor !== null) {
     const newton = solveCholesky(factor, gradient);
-    const slope = dot(gradient, newton);
+    const slope = inner(gradient, newton);
     const whole = Math.sqrt(newton.reduce((sum, value, i) => sum + (value / scale[i]!) ** 2, 0));
     return {
       uphill: false,
@@ -208,7 +212,7 @@ function modelOf({ gradient, hessian }: Evaluation, unit: number): Model {
       decrement: slope / 2,
       scale,
       solve: (vector) => solveCholesky(factor, vector),
-      norm: (other) => dot(other, solveCholesky(factor, other)) / 2,
+      norm: (other) => inner(other, solveCholesky(factor, other)) / 2,
       step(radius) {
         if (whole <= radius) return { step: newton, length: whole, slope, gain: slope / 2, whole: true };
         spectrum ??= spectrumOf(gradient, hessian, scale, unit);
@@ -353,11 +357,5 @@ function plus(theta: Float64Array, step: Float64Array): Float64Array {
 /** Nearly the same step again. */
 function alike(a: Float64Array, b: Float64Array): boolean {
   const difference = a.map((value, i) => value - b[i]!);
-  return dot(difference, difference) <= STEADY ** 2 * dot(a, a);
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
+  return inner(difference, difference) <= STEADY ** 2 * inner(a, a);
 }
