@@ -5,11 +5,12 @@
 import { CoordinatorMessage, type ObjectiveQuestion } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { Problem } from '@concordat/proto/concordat/v1/site.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import type { Scaling } from '@concordat/shared/models/blocks.ts';
-import { Replay, type Dishonesty } from '@concordat/shared/one-stage/replay.ts';
+import { Replay, type Dishonesty, type ToldQuestion } from '@concordat/shared/one-stage/replay.ts';
 import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
-import type { Ask } from '@concordat/shared/one-stage/types.ts';
+import type { Ask, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
@@ -25,9 +26,8 @@ export interface HonestQuestion {
 
 interface Progress {
   readonly replay: Replay;
-  /** Task (hex) of the last question taken, and what the replay made of it. */
-  task: string;
-  result: HonestQuestion | Dishonesty;
+  /** Task (hex) → what the replay made of its question. */
+  readonly results: Map<string, HonestQuestion | Dishonesty>;
 }
 
 const DRAFT_CHANGED: Draft = {
@@ -45,18 +45,26 @@ export class Fits {
   constructor(log: MessageLog) {
     this.#log = log;
     for (const { kind, run, analysis, detail } of log.entries) {
-      if (kind === 'decision' && typeof detail?.['set'] === 'string') this.#sets.set(`${run} ${analysis}`, detail['set']);
+      if (kind === 'decision' && typeof detail?.['set'] === 'string')
+        this.#sets.set(`${run} ${analysis}`, detail['set']);
     }
   }
 
-  /** The question if it is the optimiser's next, or the last one again; otherwise what is wrong with it. */
-  check(task: Task, plan: ExpandedPlan, analysis: Analysis, question: ObjectiveQuestion): HonestQuestion | Dishonesty {
+  /**
+   * The question if it is the optimiser's next; otherwise what is wrong with it. Questions are taken in the order in which
+   * they were logged, whatever happened to the agent in between, and each once.
+   */
+  check(
+    task: Task,
+    plan: ExpandedPlan,
+    analysis: Analysis,
+    question: ObjectiveQuestion,
+  ): HonestQuestion | Dishonesty {
     const key = keyOf(task);
     const digest = toHex(task.digest);
     const progress = this.#progress.get(key) ?? this.#recall(task, plan, analysis);
     this.#progress.set(key, progress);
-    if (progress.task !== digest) this.#take(progress, digest, question, plan, analysis);
-    return progress.result;
+    return progress.results.get(digest) ?? take(progress, digest, question, plan, analysis);
   }
 
   /** The draft, unless the records behind it are not those of the site's first answer. */
@@ -77,36 +85,50 @@ export class Fits {
     return known === draft.evidence.set ? draft : DRAFT_CHANGED;
   }
 
-  #take(
-    progress: Progress,
-    task: string,
-    question: ObjectiveQuestion,
-    plan: ExpandedPlan,
-    analysis: Analysis,
-  ): void {
-    const asked = progress.replay.next(toldQuestion(question, oneStageSpec(plan, analysis)));
-    progress.task = task;
-    progress.result = typeof asked === 'string' ? asked : { ask: asked, scaling: progress.replay.entry!.scaling };
-  }
-
-  /** The questions taken before, from the log, in the order in which they came. */
+  /** The questions of an analysis that are in the log. */
   #recall(current: Task, plan: ExpandedPlan, analysis: Analysis): Progress {
-    const progress: Progress = {
-      replay: new Replay(oneStageSpec(plan, analysis)),
-      task: '',
-      result: 'entry-missing',
-    };
+    const progress: Progress = { replay: new Replay(oneStageSpec(plan, analysis)), results: new Map() };
     const run = toHex(current.header.run);
     for (const entry of this.#log.entries) {
       const { kind, type, body, task } = entry;
-      if (kind !== 'received' || type !== 'objectiveQuestion' || entry.run !== run || entry.analysis !== analysis.id) continue;
-      if (body === undefined || task === undefined || task === toHex(current.digest)) continue;
+      if (
+        kind !== 'received' ||
+        type !== 'objectiveQuestion' ||
+        entry.run !== run ||
+        entry.analysis !== analysis.id
+      )
+        continue;
+      if (body === undefined || task === undefined) continue;
       const signed = decode(SignedMessage, this.#log.body(body), 'a logged message');
       const { payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
-      if (payload?.$case === 'objectiveQuestion') this.#take(progress, task, payload.value, plan, analysis);
+      if (payload?.$case === 'objectiveQuestion') take(progress, task, payload.value, plan, analysis);
     }
     return progress;
   }
+}
+
+function take(
+  { replay, results }: Progress,
+  task: string,
+  question: ObjectiveQuestion,
+  plan: ExpandedPlan,
+  analysis: Analysis,
+): HonestQuestion | Dishonesty {
+  const result = judge(replay, question, oneStageSpec(plan, analysis));
+  results.set(task, result);
+  return result;
+}
+
+function judge(replay: Replay, question: ObjectiveQuestion, spec: OneStageSpec): HonestQuestion | Dishonesty {
+  let told: ToldQuestion;
+  try {
+    told = toldQuestion(question, spec);
+  } catch (error) {
+    if (error instanceof ConcordatError) return 'another-question';
+    throw error;
+  }
+  const asked = replay.next(told);
+  return typeof asked === 'string' ? asked : { ask: asked, scaling: replay.entry!.scaling };
 }
 
 const keyOf = ({ header }: Task): string => `${toHex(header.run)} ${header.analysis}`;
