@@ -12,8 +12,9 @@ import { timeVarying } from '../models/cox-time-varying.ts';
 import type { ConditionalObjective } from '../models/conditional.ts';
 import { conditional } from '../models/expansion.ts';
 import { interceptInside } from '../models/links.ts';
-import { marginal, type MarginalObjective } from '../models/marginal.ts';
+import { marginal, moveCorrelated, type MarginalObjective } from '../models/marginal.ts';
 import { POISSON_LIMIT, atPoissonLimit } from '../models/negative-binomial.ts';
+import { amongAllIntervals, ownIntervals } from '../models/piecewise-exponential.ts';
 import { profiled, type ProfiledObjective } from '../models/profile.ts';
 import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
 import { families } from '../models/registry.ts';
@@ -87,7 +88,7 @@ function study(
   const family = families[options.family];
   const objective =
     spec.timeVarying === null
-      ? (objectiveOf ?? family.objective)(data, options, scaling)
+      ? ownObjective(spec, data, scaling, objectiveOf ?? ((...given) => family.objective(...given)))
       : timeVarying(data, options, scaling, spec.timeVarying);
   const base = isConditional(objective) ? objective : conditional(objective);
   const start = ownStart(spec, data);
@@ -116,6 +117,25 @@ function study(
     asked.evaluate(ask.theta, ask.order, out);
     return pack(out);
   };
+}
+
+/** Of a study with a baseline of its own, an interval of it without events leaves no trace but its name. */
+function ownObjective(
+  { options, stratified, columns, terms }: OneStageSpec,
+  data: StudyData,
+  scaling: Scaling,
+  objectiveOf: ObjectiveOf,
+): Objective {
+  const own =
+    options.family === 'piecewise-exponential' && stratified.includes(columns) ? ownIntervals(data, options) : null;
+  if (own === null) return objectiveOf(data, options, scaling);
+  const objective = objectiveOf(own.data, own.options, scaling);
+  return amongAllIntervals(
+    isConditional(objective) ? objective : conditional(objective),
+    columns,
+    terms.length - columns,
+    own.kept,
+  );
 }
 
 function isConditional(objective: Objective): objective is ConditionalObjective {
@@ -201,7 +221,11 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     (fixed: readonly number[]) =>
     (from: Float64Array): Optimiser =>
       lambdas > 0 || !isConcave(spec)
-        ? trustRegion(from, { longest: longest.filter((_, k) => !fixed.includes(k)) })
+        ? trustRegion(from, {
+            longest: longest.filter((_, k) => !fixed.includes(k)),
+            // The entries of a correlated Λ are the last three coordinates.
+            ...(lambdas === 3 && fixed.every((k) => k < common.length) ? { move: moveCorrelated } : {}),
+          })
         : newton(from);
 
   let rounds = 0;
