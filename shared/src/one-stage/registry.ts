@@ -1,6 +1,5 @@
 import { firthModel } from './firth.ts';
 import { frailtyModel } from './frailty.ts';
-import { frailtyModel } from './frailty.ts';
 import { gaussianModel } from './gaussian.ts';
 import { likelihoodModel } from './likelihood.ts';
 import { mmrmModel } from './mmrm.ts';
