@@ -1,7 +1,10 @@
 import { ConcordatError } from '../errors.ts';
+import { packedIndex } from '../linalg/symmetric.ts';
 import type { BlockedDesign, Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
+import { conditional } from './expansion.ts';
 import { glmObjective, type ExtraParameter, type Family } from './family.ts';
+import { sumOfParts } from './sum-of-parts.ts';
 import { logRate, survivalTimes, type SurvivalTimes } from './survival-times.ts';
 import type { ModelOptions, Response, StudyData } from './types.ts';
 
@@ -17,7 +20,7 @@ import type { ModelOptions, Response, StudyData } from './types.ts';
  * with offset log eᵢ_k, as glm(event ~ …, poisson) on survival::survSplit data, whose log-likelihood is larger by
  * Σ dᵢ_k log eᵢ_k, which a density of times does not have. An event at a cut belongs to the interval before.
  *
- * An interval without events in all studies has no estimate: its log hazard goes to −∞.
+ * An interval without events has no estimate: its log hazard goes to −∞, see `ownIntervals`.
  */
 export const piecewiseExponential: Family = {
   name: 'piecewise-exponential',
@@ -83,6 +86,88 @@ function intervalTerms(options: ModelOptions): string[] {
   return begins.map((begin, k) =>
     k + 1 < begins.length ? `log(hazard)(${begin},${begins[k + 1]}]` : `log(hazard)(${begin},∞)`,
   );
+}
+
+/** A study's model without the intervals in which it has no event. */
+export interface OwnIntervals {
+  /** Rows split, the time under observation in those intervals left out. */
+  readonly data: StudyData;
+  readonly options: ModelOptions;
+  /** Intervals with events, by position among the plan's. */
+  readonly kept: readonly number[];
+}
+
+/**
+ * What a study says where the baseline is its own: at the supremum an interval without events has no hazard, and its time
+ * under observation no part in the likelihood of the rest. Null where every interval has events.
+ */
+export function ownIntervals(data: StudyData, options: ModelOptions): OwnIntervals | null {
+  const response = times(data.response);
+  const begins = cutsOf(options);
+  const { rows, interval, event } = split(response, begins);
+  const eventful = begins.map(() => false);
+  for (let r = 0; r < rows.length; r++) if (event[r] !== 0) eventful[interval[r]!] = true;
+  if (eventful.every(Boolean)) return null;
+  const kept = [...begins.keys()].filter((k) => eventful[k] === true);
+  const pieces = [...rows.keys()].filter((r) => eventful[interval[r]!] === true);
+  const take = (values: Float64Array): Float64Array => Float64Array.from(pieces, (r) => values[rows[r]!]!);
+  const entry = take(response.entry ?? new Float64Array(data.n));
+  const time = take(response.time);
+  pieces.forEach((r, i) => {
+    const k = interval[r]!;
+    entry[i] = Math.max(entry[i]!, begins[k]!);
+    time[i] = Math.min(time[i]!, begins[k + 1] ?? Infinity);
+  });
+  return {
+    data: {
+      ...data,
+      n: pieces.length,
+      columns: data.columns.map(take),
+      offset: data.offset === null ? null : take(data.offset),
+      response: {
+        ...response,
+        time,
+        event: Float64Array.from(pieces, (r) => event[r]!),
+        entry,
+        stratum: null,
+      },
+    },
+    options: { ...options, cuts: kept.slice(1).map((k) => begins[k]!) },
+    kept,
+  };
+}
+
+/** Information about a log hazard that the data say nothing of: its variance, 10²⁰, says so. */
+const NO_INFORMATION = 1e-20;
+
+/**
+ * The objective of `ownIntervals` as one of the plan's p coefficients and all its log hazards; those without events have no
+ * information to speak of, and stay at 0.
+ */
+export function amongAllIntervals(
+  objective: ConditionalObjective,
+  p: number,
+  intervals: number,
+  kept: readonly number[],
+): ConditionalObjective {
+  const columns = [...Array.from({ length: p }).keys()];
+  const absent = [...Array.from({ length: intervals }).keys()].filter((k) => !kept.includes(k));
+  const held = conditional({
+    parameters: absent.length,
+    evaluate(theta, _order, out): void {
+      out.value = 0;
+      out.hessian.fill(0);
+      theta.forEach((value, a) => {
+        out.gradient[a] = -NO_INFORMATION * value;
+        out.hessian[packedIndex(a, a)] = -NO_INFORMATION;
+      });
+    },
+  });
+  const parts = [
+    { objective, positions: [...columns, ...kept.map((k) => p + k)] },
+    { objective: held, positions: absent.map((k) => p + k) },
+  ];
+  return sumOfParts(p + intervals, parts, 0);
 }
 
 /** Scaling of a design that has `more` columns after its own, as they are. */

@@ -7,6 +7,7 @@ import type { Family } from './family.ts';
 import { gaussian } from './gaussian.ts';
 import { atPoissonLimit } from './negative-binomial.ts';
 import { collapse, presentLevels } from './ordinal.ts';
+import { ownIntervals } from './piecewise-exponential.ts';
 import { poisson } from './poisson.ts';
 import { original, standardise, type Standardised } from './standardise.ts';
 import type { DiagnosisCode, Fit, ModelOptions, StageOneOutcome, StudyData } from './types.ts';
@@ -20,22 +21,24 @@ const ENORMOUS = 20;
  * One study's maximum-likelihood fit in a family with parameters beyond the columns' (thresholds, a log size or shape,
  * log hazards): jointly, from the null model's start. `estimable` and the estimates are over the columns, then those
  * parameters, in the order of `extra` for the plan's own levels: of an ordinal outcome whose levels are not all in the
- * study, the thresholds below absent levels are not estimable, as ordinal::clm drops those levels; nor is the size of counts
- * that vary no more than Poisson's, whose other estimates are Poisson's.
+ * study, the thresholds below absent levels are not estimable, as ordinal::clm drops those levels; nor are log hazards of
+ * intervals without events; nor is the size of counts that vary no more than Poisson's, whose other estimates are Poisson's.
  */
 export function fitWithExtra(
   family: Family,
   data: StudyData,
-  options: ModelOptions,
+  plan: ModelOptions,
   treatmentTerms: readonly number[],
 ): StageOneOutcome {
   const refused = diagnoseData(family, data, treatmentTerms);
   if (refused !== null) return notEstimable(refused.code, refused.terms);
-  const present = data.response.kind === 'ordinal' ? presentThresholds(data) : null;
-  const study = present === null ? data : collapse(data);
+  const intervals = family.name === 'piecewise-exponential' ? ownIntervals(data, plan) : null;
+  const options = intervals?.options ?? plan;
+  const present = intervals === null ? presentThresholds(data) : new Set(intervals.kept);
+  const study = intervals?.data ?? (present === null ? data : collapse(data));
   if (study.response.kind === 'ordinal' && study.response.levels < 2) return notEstimable('no-variation', []);
   const extra = family.extra?.(options, study.response) ?? [];
-  const all = family.extra?.(options, data.response) ?? [];
+  const all = family.extra?.(plan, data.response) ?? [];
 
   const whole = standardise(study, false);
   const dependent = aliased(study, whole);

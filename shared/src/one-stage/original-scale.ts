@@ -1,5 +1,6 @@
 import { packedIndex, packedLength } from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
+import { levelOf } from './spec.ts';
 import type { FittedCoefficient, OneStageSpec } from './types.ts';
 
 /** A study's own part of a fit, as it told it. */
@@ -17,6 +18,9 @@ export interface StudyEffects {
   readonly modeSes: Float64Array;
 }
 
+/** A study's own parameter with more variance than this has no estimate, such as a log hazard of an interval without events. */
+const NO_INFORMATION = 1e15;
+
 /** A coefficient as a linear function of (ψ, the studies' own parameters). */
 interface Row {
   readonly term: string;
@@ -29,7 +33,8 @@ interface Row {
 
 /**
  * From standardised columns z = (x − c)/s to the columns as they are: βⱼ = γⱼ/sⱼ; an intercept takes −Σ γⱼcⱼ/sⱼ, and a
- * study's own intercept also −γ_t·t̄ where the treatment was centred within the study. With V the covariance of ψ̂ and
+ * study's own intercept (or what stands in its place: its thresholds, with the other sign, or log hazards) also −γ_t·t̄ where
+ * the treatment was centred within the study. With V the covariance of ψ̂ and
  * S = dα̂/dψ = −I_αα⁻¹I_αψ: cov(α̂, ψ̂) = SV and var(α̂) = I_αα⁻¹ + SVS' (inverse of a partitioned matrix).
  */
 export function originalScale(
@@ -43,12 +48,14 @@ export function originalScale(
   const { centre, scale } = scaling;
   const shift = (j: number): number => (j < spec.columns && j !== spec.intercept ? -centre[j]! / scale[j]! : 0);
   const factor = (j: number): number => (j < spec.columns ? 1 / scale[j]! : 1);
-  const intercepts = (study: StudyEffects | null): Map<number, number> => {
+  /** Weights of the common coefficients in parameter j of a study (null: in the common intercept). */
+  const shifted = (study: StudyEffects | null, j: number): Map<number, number> => {
     const weights = new Map<number, number>();
-    common.forEach((j, k) => {
-      const arm = spec.treatment.indexOf(j);
+    const sign = levelOf(spec, j);
+    common.forEach((i, k) => {
+      const arm = spec.treatment.indexOf(i);
       const mean = study === null || arm < 0 || !spec.centredTreatment ? 0 : study.treatmentMeans[arm]!;
-      const weight = shift(j) - mean;
+      const weight = sign * (shift(i) - mean);
       if (weight !== 0) weights.set(k, weight);
     });
     return weights;
@@ -56,17 +63,18 @@ export function originalScale(
   const rows: Row[] = common.map((j, k) => ({
     term: spec.terms[j]!,
     study: null,
-    common: j === spec.intercept ? intercepts(null).set(k, 1) : new Map([[k, factor(j)]]),
+    common: j === spec.intercept ? shifted(null, j).set(k, 1) : new Map([[k, factor(j)]]),
     own: new Map(),
   }));
   const m = psi.length;
   effects?.forEach((effect, i) => {
     if (effect === null) return;
     spec.stratified.forEach((j, a) => {
+      if (!(effect.covariance[packedIndex(a, a)]! < NO_INFORMATION)) return;
       rows.push({
         term: spec.terms[j]!,
         study: i,
-        common: j === spec.intercept ? intercepts(effect) : new Map(),
+        common: shifted(effect, j),
         own:
           j === spec.intercept
             ? new Map(spec.stratified.map((other, b) => [b, other === j ? 1 : shift(other)]))
