@@ -106,20 +106,23 @@ export function oneStageSpec(plan: Plan, analysis: Analysis): OneStageSpec {
   const ownBaseline =
     (analysis.family === 'ordinal' && model.thresholds === 'stratified') ||
     (isParametricSurvival(analysis) && model.baseline === 'stratified');
-  return {
-    kind: kindOf(plan, analysis),
+  const parameters = {
     options: modelOptions(analysis),
     terms,
     columns: columns.length,
     intercept: plan.outcome.kind === 'repeated' ? -1 : intercept,
     treatment,
+  };
+  return {
+    ...parameters,
+    kind: kindOf(plan, analysis),
     stratified: [...positions(({ stratified }) => stratified === true), ...(ownBaseline ? extras : [])],
     centredTreatment: treatment.some((j) =>
       columns[j]!.product.some((basis) => basis.kind === 'treatment' && basis.centred === true),
     ),
     tested: positions(({ role }) => role === 'treatment' || role === 'within' || role === 'across'),
     groups: groupsOf(columns),
-    random: randomEffects(analysis, terms.length, intercept, treatment, extras),
+    random: randomEffects(analysis, parameters),
     correlated: model.correlated,
     points: model.quadrature,
     residual: model.residual,
@@ -149,31 +152,26 @@ function kindOf({ outcome }: Plan, { family, model }: Analysis): OneStageSpec['k
   return family === 'cox' && model.baseline === 'shared' ? 'frailty' : 'likelihood';
 }
 
+/** How a study's level moves parameter j: an intercept, or thresholds (down), log hazards or a spline's level in its place. */
+export function levelOf(spec: Pick<OneStageSpec, 'options' | 'columns' | 'intercept'>, j: number): -1 | 0 | 1 {
+  if (spec.intercept >= 0 || j < spec.columns) return j === spec.intercept ? 1 : 0;
+  if (spec.options.family === 'ordinal') return -1;
+  return spec.options.family === 'royston-parmar' && j > spec.columns ? 0 : 1;
+}
+
 function randomEffects(
-  analysis: Analysis,
-  p: number,
-  intercept: number,
-  treatment: readonly number[],
-  extras: readonly number[],
+  { model, family }: Analysis,
+  spec: Pick<OneStageSpec, 'options' | 'columns' | 'intercept' | 'terms' | 'treatment'>,
 ): OneStageSpec['random'] {
-  const { model, family } = analysis;
-  const unit = (positions: readonly number[], value: number): Float64Array => {
-    const direction = new Float64Array(p);
-    for (const j of positions) direction[j] = value;
-    return direction;
-  };
   const random: { term: string; direction: Float64Array }[] = [];
-  if (model.intercept === 'random' && family !== 'cox') {
-    // A study's shift moves the thresholds down, a log hazard of every interval or the spline's level up.
-    const direction =
-      intercept >= 0
-        ? unit([intercept], 1)
-        : family === 'ordinal'
-          ? unit(extras, -1)
-          : unit(family === 'royston-parmar' ? extras.slice(0, 1) : extras, 1);
-    random.push({ term: '(intercept)', direction });
+  if (model.intercept === 'random' && family !== 'cox')
+    random.push({ term: '(intercept)', direction: Float64Array.from(spec.terms, (_, j) => levelOf(spec, j)) });
+  if (model.treatmentEffect === 'random') {
+    const [treatment] = spec.treatment;
+    random.push({
+      term: spec.terms[treatment!]!,
+      direction: Float64Array.from(spec.terms, (_, j) => (j === treatment ? 1 : 0)),
+    });
   }
-  if (model.treatmentEffect === 'random')
-    random.push({ term: analysis.columns[treatment[0]!]!.term, direction: unit(treatment.slice(0, 1), 1) });
   return random;
 }

@@ -48,6 +48,10 @@ export function hasIntercept({ approach, model }: WrittenAnalysis): boolean {
 const stratifiedIntercept = ({ model }: WrittenAnalysis): boolean =>
   model.family === 'weibull' ? model.baseline !== 'shared' || model.intercept === 'stratified' : model.intercept !== 'random';
 
+/** In place of an intercept: thresholds, or a hazard, of each study's own. A partial likelihood does not depend on the coding. */
+const ownBaseline = ({ model }: WrittenAnalysis): boolean =>
+  model.family === 'ordinal' ? model.thresholds === 'stratified' : model.family !== 'cox' && model.baseline !== 'shared';
+
 export const adjustTerms = (analysis: WrittenAnalysis): Term[] =>
   (analysis.model.adjust ?? []).map((text, i) => parseTerm(text, `${analysis.id}: model.adjust[${i}]`));
 
@@ -72,9 +76,9 @@ function termColumns(term: Term, levels: Levels, centred = false): TermColumn[] 
  * interaction holds within-trial information only (Riley et al., Stat Med 2020;39:2115).
  *
  * In one stage the study's mean itself, times the treatment, carries the across-trial information; `treatment` is then
- * the effect where that mean is 0. Where study intercepts are stratified and the treatment effect is random, the
- * treatment's column is centred within study (Riley et al., Stat Med 2020;39:2536), but for REML, which does not depend on it. Of a repeated outcome every column
- * stands once a visit.
+ * the effect where that mean is 0. Where study intercepts, thresholds or hazards are stratified and the treatment effect is
+ * random, the treatment's column is centred within study (Riley et al., Stat Med 2020;39:2536), but for REML, which does not
+ * depend on it. Of a repeated outcome every column stands once a visit.
  */
 export function designColumns(
   plan: Pick<WrittenPlan, 'treatment' | 'outcome'>,
@@ -92,8 +96,8 @@ export function designColumns(
   const ownIntercept = oneStage && stratifiedIntercept(analysis);
   const { family, estimation, treatment_effect } = analysis.model;
   const restricted = family === 'gaussian' && estimation !== 'ML';
-  const centred =
-    ownIntercept && hasIntercept(analysis) && treatment_effect === 'random' && !restricted;
+  const own = hasIntercept(analysis) ? ownIntercept : ownBaseline(analysis);
+  const centred = oneStage && own && treatment_effect === 'random' && !restricted;
   const columns: DesignColumn[] = [];
   if (hasIntercept(analysis)) {
     columns.push({
