@@ -1,6 +1,6 @@
 /**
  * Makes every fixture again with its R script, in a folder of its own, and compares: the committed numbers are what R gives.
- * Versions may differ between machines; numbers may differ by rounding only. Needs R with survival, metafor and jsonlite.
+ * Versions may differ between machines; numbers may differ by rounding only. The R packages that they need are those that `.ci/run` installs.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
