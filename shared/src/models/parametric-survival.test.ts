@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { cholesky, inverseFromCholesky } from '../linalg/symmetric.ts';
+import { cholesky, inverseFromCholesky, packedIndex } from '../linalg/symmetric.ts';
 import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import { alongGenerically, emptyExpansion, expandNumerically } from './expansion.ts';
+import { amongAllIntervals, ownIntervals } from './piecewise-exponential.ts';
 import { families } from './registry.ts';
 import { basis, slope } from './royston-parmar.ts';
+import { fitStageOne } from './stage-one.ts';
 import type { ModelOptions, Objective, Response, StudyData } from './types.ts';
 
 interface Fitted {
@@ -192,6 +194,49 @@ test('piecewise exponential: one interval is the exponential model, and an event
   );
   close('before', fit.theta[0]!, Math.log(2 / 11), 1e-12);
   close('after', fit.theta[1]!, Math.log(1 / 3), 1e-12);
+});
+
+describe('piecewise exponential: a study without events in an interval', () => {
+  const plain = study('piecewise-exponential', true);
+  assert.ok(plain.response.kind === 'time-to-event');
+  const { time, event } = plain.response;
+  // Nobody has an event in (4, 9], nor after 12.
+  const none = event.map((d, i) => (time[i]! > 12 || (time[i]! > 4 && time[i]! <= 9) ? 0 : d));
+  const data: StudyData = { ...plain, response: { ...plain.response, event: none } };
+  const options: ModelOptions = { ...optionsOf('piecewise-exponential'), cuts: [4, 9, 12] };
+
+  test('is fitted without it', () => {
+    const outcome = fitStageOne(data, options, [0]);
+    assert.ok(outcome.status === 'fitted');
+    assert.deepEqual(outcome.estimable, [true, true, true, false, true, false]);
+    // As where the hazard of those intervals is all but none.
+    const objective = families['piecewise-exponential'].objective(data, options, null);
+    const out = emptyEvaluation(6);
+    const [a, b, c, d] = outcome.estimates;
+    objective.evaluate(Float64Array.of(a!, b!, c!, -40, d!, -40), 1, out);
+    close('log-likelihood', outcome.logLikelihood.fitted, out.value, 1e-10);
+    out.gradient.forEach((u) => assert.ok(Math.abs(u) < 1e-7));
+  });
+
+  test('says so among all intervals', () => {
+    const own = ownIntervals(data, options)!;
+    assert.deepEqual(own.kept, [0, 2]);
+    const part = families['piecewise-exponential'].objective(
+      own.data,
+      own.options,
+      null,
+    ) as ConditionalObjective;
+    const whole = amongAllIntervals(part, 2, 4, own.kept);
+    const [all, alone] = [emptyExpansion(6, 1), emptyExpansion(4, 1)];
+    const direction = Float64Array.of(1, 0, 0, 0, 0, 0);
+    whole.expand(Float64Array.of(0.1, 0.2, -2, 7, -3, 8), [direction], 2, all);
+    part.expand(Float64Array.of(0.1, 0.2, -2, -3), [direction.slice(0, 4)], 2, alone);
+    close('value', all.value, alone.value, 1e-14);
+    assert.equal(all.hessian[packedIndex(4, 1)], alone.hessian[packedIndex(3, 1)]);
+    assert.equal(all.third[0]![packedIndex(4, 1)], alone.third[0]![packedIndex(3, 1)]);
+    for (const k of [3, 5]) assert.ok(-1 / all.hessian[packedIndex(k, k)]! >= 1e19);
+    assert.equal(ownIntervals(plain, optionsOf('piecewise-exponential')), null);
+  });
 });
 
 test('royston-parmar: the basis is linear beyond the outer knots and smooth', () => {
