@@ -10,7 +10,7 @@ import { Desk } from '@concordat/coordinator/exchange/desk.ts';
 import { RunEngine, type Progress } from '@concordat/coordinator/runs/engine.ts';
 import { Journal } from '@concordat/coordinator/store/journal.ts';
 import { draftEntry, openAnalysis } from '@concordat/node-agent/fit/one-stage.ts';
-import type { Table } from '@concordat/node-agent/data/table.ts';
+import type { Column, Table } from '@concordat/node-agent/data/table.ts';
 import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { ExchangeRequest, ExchangeResponse, SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
@@ -90,7 +90,7 @@ async function play(
   sites: number,
   latency: number,
   answers: Map<string, Payload>,
-): Promise<Measured> {
+): Promise<{ readonly rounds: readonly Measured[]; readonly up: number }> {
   fs.mkdirSync(folder, { recursive: true });
   const studies = Array.from({ length: sites }, (_, i) => `T${String(i + 1).padStart(2, '0')}`);
   const identities = new Map(studies.map((study) => [study, signingIdentity(generateSigningKey(), study)]));
@@ -223,7 +223,7 @@ const data = makeData(50 * ROWS);
 
 function tableOf(i: number): Table {
   const cut = (column: Float64Array): Float64Array => column.slice(i * ROWS, (i + 1) * ROWS);
-  const columns = new Map(
+  const columns = new Map<string, Column>(
     TERMS.slice(1).map((term, j) => [term, { kind: 'numeric', values: cut(data.columns[j + 1]!) } as const]),
   );
   columns.set('event', { kind: 'numeric', values: cut(data.binary) });

@@ -315,7 +315,10 @@ function dyingAt(
     writeFileSync: (file, data) => {
       if (dies()) {
         // Of a batch of lines, most are whole.
-        if (torn && step === n) fs.writeFileSync(file, (data as Uint8Array).slice(0, data.length * 0.7));
+        if (torn && step === n) {
+          const bytes = Buffer.from(data as Uint8Array);
+          fs.writeFileSync(file, bytes.subarray(0, bytes.length * 0.7));
+        }
         throw new Crash();
       }
       fs.writeFileSync(file, data);

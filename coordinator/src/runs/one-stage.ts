@@ -23,7 +23,7 @@ export class OneStageRun {
   readonly #plan: ExpandedPlan;
   readonly #agreedLevels: FactorLevelList[];
   readonly #entries: readonly StudyAnswer[];
-  /** Studies that take part, in the roster's order, which is the order of every sum. */
+  /** Studies that take part, in the order of their ids, so that the roster's order changes no bit of a number. */
   readonly #studies: readonly string[];
   readonly #spec: OneStageSpec;
   readonly #entry: Entry | null = null;
@@ -46,11 +46,13 @@ export class OneStageRun {
     this.#agreedLevels = agreedLevels;
     this.#entries = entries;
     this.#spec = oneStageSpec(plan, analysis);
-    const taking = entries.flatMap(({ study, answer }) =>
-      answer.kind === 'reply' && answer.payload.$case === 'oneStageEntry'
-        ? [{ study, entry: studyEntry(answer.payload.value) }]
-        : [],
-    );
+    const taking = entries
+      .flatMap(({ study, answer }) =>
+        answer.kind === 'reply' && answer.payload.$case === 'oneStageEntry'
+          ? [{ study, entry: studyEntry(answer.payload.value) }]
+          : [],
+      )
+      .toSorted((a, b) => (a.study < b.study ? -1 : 1));
     this.#studies = taking.map(({ study }) => study);
     const needed = Math.max(1, plan.minimumStudies);
     if (taking.length < needed) {
