@@ -1,5 +1,11 @@
 import { ConcordatError } from '../errors.ts';
-import { cholesky, inverseFromCholesky, packedIndex, packedLength, solveCholesky } from '../linalg/symmetric.ts';
+import {
+  cholesky,
+  inverseFromCholesky,
+  packedIndex,
+  packedLength,
+  solveCholesky,
+} from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
 import { families } from '../models/registry.ts';
 import { fitStageOne } from '../models/stage-one.ts';
@@ -190,7 +196,9 @@ function pooled(spec: OneStageSpec, studies: readonly (Standardised | null)[]): 
     const own = common.flatMap((j, a) => (study.estimable[j] === true ? [{ j, a }] : []));
     const block = new Float64Array(packedLength(own.length));
     own.forEach(({ j }, r) =>
-      own.slice(0, r + 1).forEach(({ j: k }, c) => (block[packedIndex(r, c)] = study.vcov[packedIndex(j, k)]!)),
+      own
+        .slice(0, r + 1)
+        .forEach(({ j: k }, c) => (block[packedIndex(r, c)] = study.vcov[packedIndex(j, k)]!)),
     );
     const inverse = inverseOf(block);
     if (inverse === null || own.some(({ j }) => Math.abs(study.estimates[j]!) > START_BOUND)) continue;
@@ -211,7 +219,8 @@ function pooled(spec: OneStageSpec, studies: readonly (Standardised | null)[]): 
       cholesky(block),
       Float64Array.from(known, (a) => score[a]!),
     );
-    if (solution.every((value) => Math.abs(value) <= START_BOUND)) known.forEach((a, r) => (start[common[a]!] = solution[r]!));
+    if (solution.every((value) => Math.abs(value) <= START_BOUND))
+      known.forEach((a, r) => (start[common[a]!] = solution[r]!));
   } catch (error) {
     if (!(error instanceof ConcordatError)) throw error;
   }

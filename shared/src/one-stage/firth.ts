@@ -5,7 +5,7 @@ import type { ModelOptions, StudyData } from '../models/types.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
 import { limit, solve, type Solution } from './firth-solve.ts';
 import { firthStudy, packFirth } from './firth-study.ts';
-import { commonPositions, effectsLength, readEffects } from './likelihood.ts';
+import { commonPositions, effectsLength, readEffects } from './likelihood-study.ts';
 import { originalScale } from './original-scale.ts';
 import type {
   Ask,

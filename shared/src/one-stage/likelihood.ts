@@ -7,30 +7,36 @@ import {
   pivotedRank,
   solveCholesky,
 } from '../linalg/symmetric.ts';
-import type { Scaling } from '../models/blocks.ts';
-import { timeVarying } from '../models/cox-time-varying.ts';
-import type { ConditionalObjective } from '../models/conditional.ts';
-import { conditional } from '../models/expansion.ts';
-import { interceptInside } from '../models/links.ts';
-import { marginal, moveCorrelated, type MarginalObjective } from '../models/marginal.ts';
+import { moveCorrelated } from '../models/marginal.ts';
 import { POISSON_LIMIT, atPoissonLimit } from '../models/negative-binomial.ts';
-import { amongAllIntervals, ownIntervals } from '../models/piecewise-exponential.ts';
-import { profiled, type ProfiledObjective } from '../models/profile.ts';
 import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
-import { families } from '../models/registry.ts';
-import { fitStageOne } from '../models/stage-one.ts';
-import type { Evaluation, Objective, Optimiser, StudyData } from '../models/types.ts';
+import type { Evaluation, Optimiser } from '../models/types.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
-import { emptyEvaluation, newton } from '../numerics/newton.ts';
+import { newton } from '../numerics/newton.ts';
 import { trustRegion } from '../numerics/trust-region.ts';
-import { evaluationLength, maximise, onRidge, pack, profileLimit, unpack, type AskAt, type Maximum } from './maximise.ts';
+import {
+  NO_STATISTIC,
+  commonPositions,
+  effectsLength,
+  lambdaCount,
+  readEffects,
+  study,
+} from './likelihood-study.ts';
+import {
+  evaluationLength,
+  maximise,
+  onRidge,
+  profileLimit,
+  unpack,
+  type AskAt,
+  type Maximum,
+} from './maximise.ts';
 import { originalScale, type StudyEffects } from './original-scale.ts';
 import type {
   Ask,
   Entry,
   FittedTest,
   Gathered,
-  ObjectiveOf,
   OneStageFailureCode,
   OneStageFit,
   OneStageModel,
@@ -63,145 +69,12 @@ const ALIASED = 1e-11;
 /** A coefficient per standard deviation that no fit without a divergence comes near. */
 const ENORMOUS = 20;
 
-/** Positions of φ that travel, ascending. */
-export function commonPositions(spec: OneStageSpec): number[] {
-  return [...spec.terms.keys()].filter((j) => !spec.stratified.includes(j));
-}
-
-/** Entries of Λ: [λ₁], [λ₁, λ₂] where independent, [λ₁₁, λ₂₁, λ₂₂] where correlated. */
-export function lambdaCount({ random, correlated }: OneStageSpec): number {
-  return random.length === 2 && correlated ? 3 : random.length;
-}
-
 /** Λ as a packed lower triangle, from its free entries. */
 function lambdaOf(spec: OneStageSpec, entries: Float64Array): Float64Array {
-  return spec.random.length === 2 && !spec.correlated ? Float64Array.of(entries[0]!, 0, entries[1]!) : entries;
+  return spec.random.length === 2 && !spec.correlated
+    ? Float64Array.of(entries[0]!, 0, entries[1]!)
+    : entries;
 }
-
-function study(
-  spec: OneStageSpec,
-  data: StudyData,
-  scaling: Scaling,
-  objectiveOf?: ObjectiveOf,
-): (ask: Ask) => Float64Array {
-  const { options } = spec;
-  const family = families[options.family];
-  const objective =
-    spec.timeVarying === null
-      ? ownObjective(spec, data, scaling, objectiveOf ?? ((...given) => family.objective(...given)))
-      : timeVarying(data, options, scaling, spec.timeVarying);
-  const base = isConditional(objective) ? objective : conditional(objective);
-  const start = ownStart(spec, data);
-  const own = spec.stratified.indexOf(spec.intercept);
-  const inside =
-    own < 0 || (options.link ?? null) === null
-      ? start
-      : (point: Float64Array): Float64Array =>
-          start.with(own, interceptInside(data, scaling, options, point, spec.intercept, start[own]!));
-  const directions = spec.random.map(({ direction }) => direction);
-  const build = (points: number): { objective: Objective; random: MarginalObjective | null } => {
-    const random = directions.length === 0 ? null : marginal(base, { directions, correlated: spec.correlated, points });
-    const whole: Objective = random ?? base;
-    return {
-      objective: spec.stratified.length === 0 ? whole : profiled(whole, spec.stratified, inside),
-      random,
-    };
-  };
-  const laplace = build(1);
-  const full = spec.points > 1 && directions.length > 0 ? build(spec.points) : laplace;
-  return (ask) => {
-    const { objective: asked } = ask.objective === 'laplace-log-likelihood' ? laplace : full;
-    if (ask.objective === 'study-effects') return studyEffects(spec, data, full.objective, full.random, ask);
-    if (ask.objective === 'proportional-hazards') return proportionalHazardsScore(spec, data, scaling, ask);
-    const out = emptyEvaluation(asked.parameters);
-    asked.evaluate(ask.theta, ask.order, out);
-    return pack(out);
-  };
-}
-
-/** Of a study with a baseline of its own, an interval of it without events leaves no trace but its name. */
-function ownObjective(
-  { options, stratified, columns, terms }: OneStageSpec,
-  data: StudyData,
-  scaling: Scaling,
-  objectiveOf: ObjectiveOf,
-): Objective {
-  const own =
-    options.family === 'piecewise-exponential' && stratified.includes(columns) ? ownIntervals(data, options) : null;
-  if (own === null) return objectiveOf(data, options, scaling);
-  const objective = objectiveOf(own.data, own.options, scaling);
-  return amongAllIntervals(
-    isConditional(objective) ? objective : conditional(objective),
-    columns,
-    terms.length - columns,
-    own.kept,
-  );
-}
-
-function isConditional(objective: Objective): objective is ConditionalObjective {
-  return 'expand' in objective && 'along' in objective;
-}
-
-/** Where a study's own parameters start: at its null model. */
-function ownStart(spec: OneStageSpec, data: StudyData): Float64Array {
-  const { options } = spec;
-  const family = families[options.family];
-  const start = new Float64Array(spec.terms.length);
-  (family.extra?.(options, data.response) ?? []).forEach(({ start: at }, k) => (start[spec.columns + k] = at));
-  if (spec.intercept >= 0) start[spec.intercept] = family.nullModel?.(data, options).intercept ?? 0;
-  return Float64Array.from(spec.stratified, (j) => start[j]!);
-}
-
-/**
- * A study's own part of the fit at ψ̂: the s stratified parameters, the inverse of their information I_αα (packed),
- * dα̂/dψ by rows, the means of the treatment's columns, then the random effects' modes and their variances.
- */
-function studyEffects(
-  spec: OneStageSpec,
-  data: StudyData,
-  objective: Objective,
-  random: MarginalObjective | null,
-  { theta, length }: Ask,
-): Float64Array {
-  const values = new Float64Array(length);
-  const s = spec.stratified.length;
-  let at = 0;
-  const add = (part: ArrayLike<number>): void => {
-    values.set(part, at);
-    at += part.length;
-  };
-  const own = s === 0 ? null : (objective as ProfiledObjective).nuisanceAt(theta);
-  if (own !== null) {
-    add(own.values);
-    add(own.variance);
-    for (const slope of own.slopes) add(slope);
-  }
-  add(spec.treatment.map((_, arm) => data.treatmentMeans?.[arm] ?? 0));
-  const mode = random?.modeOf(own === null ? theta : insert(spec, theta, own.values)) ?? null;
-  if (mode !== null) {
-    add(mode.b);
-    add(mode.b.map((_, a) => mode.variance[packedIndex(a, a)]!));
-  }
-  if (spec.inference.proportionalHazards !== null) {
-    values.set(ownProportionalHazards(spec, data), length - 2 * (spec.groups.length + 1));
-  }
-  return values;
-}
-
-function insert(spec: OneStageSpec, theta: Float64Array, own: Float64Array): Float64Array {
-  const p = spec.terms.length;
-  const psi = new Float64Array(theta.length + own.length);
-  commonPositions(spec).forEach((j, k) => (psi[j] = theta[k]!));
-  spec.stratified.forEach((j, k) => (psi[j] = own[k]!));
-  psi.set(theta.subarray(p - own.length), p);
-  return psi;
-}
-
-export const effectsLength = (spec: OneStageSpec, m: number): number => {
-  const s = spec.stratified.length;
-  const tests = spec.inference.proportionalHazards === null ? 0 : 2 * (spec.groups.length + 1);
-  return s + packedLength(s) + s * m + spec.treatment.length + 2 * spec.random.length + tests;
-};
 
 function* program(spec: OneStageSpec, entry: Entry): Program {
   const common = commonPositions(spec);
@@ -249,7 +122,15 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     warnings.push({ code: 'boundary', terms: held.map((k) => spec.terms[common[k]!]!) });
   }
   if (fit.status !== 'converged') return failed(spec, common, fit, rounds);
-  if (fit.theta.some((value, k) => k < common.length && common[k]! < spec.columns && common[k] !== spec.intercept && Math.abs(value) > ENORMOUS))
+  if (
+    fit.theta.some(
+      (value, k) =>
+        k < common.length &&
+        common[k]! < spec.columns &&
+        common[k] !== spec.intercept &&
+        Math.abs(value) > ENORMOUS,
+    )
+  )
     return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
 
   const lambda = lambdaOf(spec, fit.theta.slice(common.length));
@@ -272,7 +153,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
       const at = onRidge(fit, k, 0, fixed);
       const restricted: Maximum = yield* maximise(optimiser([k, ...held]), at, askAt, [k, ...held]);
       rounds += restricted.rounds;
-      const statistic = restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;
+      const statistic =
+        restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;
       tests.push({
         test: 'likelihood ratio',
         term,
@@ -287,7 +169,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     const critical = chiSquareQuantile(spec.inference.level, 1);
     for (const { term, k } of tested) {
       const lower: number | null = yield* profileLimit(fit, k, -1, critical, askAt, fixed);
-      const upper: number | null = lower === null ? null : yield* profileLimit(fit, k, 1, critical, askAt, fixed);
+      const upper: number | null =
+        lower === null ? null : yield* profileLimit(fit, k, 1, critical, askAt, fixed);
       const scale = entry.scaling.scale[common[k]!] ?? 1;
       profiles.set(term, lower === null || upper === null ? null : [lower / scale, upper / scale]);
       if (lower === null || upper === null) warnings.push({ code: 'profile-limit', terms: [term] });
@@ -318,7 +201,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
       gather: 'each',
     };
     effects = gathered.map((values) => (values.length === 0 ? null : readEffects(spec, m, values)));
-    if (transform !== null) tests.push(...gathered.flatMap((values, i) => ownTests(spec, values, i, transform)));
+    if (transform !== null)
+      tests.push(...gathered.flatMap((values, i) => ownTests(spec, values, i, transform)));
   }
   const { coefficients, vcov } = originalScale(spec, entry.scaling, common, psi, covariance, effects);
   const sigma = outerProduct(lambda, spec.random.length, atBoundary);
@@ -338,63 +222,17 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     predicted: (effects ?? []).flatMap((effect, i) =>
       effect === null
         ? []
-        : spec.random.map(({ term }, a) => ({ study: i, term, estimate: effect.modes[a]!, se: effect.modeSes[a]! })),
+        : spec.random.map(({ term }, a) => ({
+            study: i,
+            term,
+            estimate: effect.modes[a]!,
+            se: effect.modeSes[a]!,
+          })),
     ),
     rounds,
     gradientNorm: Math.hypot(...fit.evaluation.gradient),
     warnings,
   };
-}
-
-/**
- * The study's part of the score test of proportional hazards at β̂: value, score and Hessian in (β, γ), γ = 0, where the log
- * hazard ratio of every column changes as γ·g(t).
- */
-function proportionalHazardsScore(spec: OneStageSpec, data: StudyData, scaling: Scaling, { theta }: Ask): Float64Array {
-  const columns = [...data.columns.keys()];
-  const objective = timeVarying(data, spec.options, scaling, {
-    columns,
-    transform: spec.inference.proportionalHazards!,
-    cuts: [],
-  });
-  const at = new Float64Array(objective.parameters);
-  at.set(theta.subarray(0, columns.length));
-  const out = emptyEvaluation(objective.parameters);
-  objective.evaluate(at, 2, out);
-  return pack(out);
-}
-
-/** A statistic that a study does not have; every one that it has is positive. */
-const NO_STATISTIC = -1;
-
-/** The study's own test, at its own estimates: statistic and degrees of freedom of each term and of all of them. */
-function ownProportionalHazards(spec: OneStageSpec, data: StudyData): number[] {
-  const none = [...spec.groups, null].flatMap(() => [NO_STATISTIC, 0]);
-  const fit = fitStageOne(data, spec.options, spec.treatment);
-  if (fit.status !== 'fitted') return none;
-  const kept = [...data.columns.keys()].filter((j) => fit.estimable[j] === true);
-  const own: StudyData = {
-    ...data,
-    columns: kept.map((j) => data.columns[j]!),
-    terms: kept.map((j) => data.terms[j]!),
-  };
-  const objective = timeVarying(own, spec.options, null, {
-    columns: [...kept.keys()],
-    transform: spec.inference.proportionalHazards!,
-    cuts: [],
-  });
-  const at = new Float64Array(objective.parameters);
-  at.set(fit.estimates);
-  const out = emptyEvaluation(objective.parameters);
-  objective.evaluate(at, 2, out);
-  const groups = spec.groups.map(({ term, columns }) => ({
-    term,
-    columns: columns.flatMap((j) => (kept.includes(j) ? [kept.indexOf(j)] : [])),
-  }));
-  return proportionalHazardsTest(out, kept.length, groups).flatMap(({ statistic, df }) => [
-    statistic ?? NO_STATISTIC,
-    df,
-  ]);
 }
 
 function ownTests(spec: OneStageSpec, values: Float64Array, study: number, transform: string): FittedTest[] {
@@ -425,21 +263,6 @@ function isConcave({ options }: OneStageSpec): boolean {
   return ['binomial', 'poisson', 'cox'].includes(options.family) && (options.link ?? null) === null;
 }
 
-export function readEffects(spec: OneStageSpec, m: number, values: Float64Array): StudyEffects {
-  const s = spec.stratified.length;
-  const q = spec.random.length;
-  let at = 0;
-  const take = (count: number): Float64Array => values.slice(at, (at += count));
-  return {
-    values: take(s),
-    covariance: take(packedLength(s)),
-    slopes: take(s * m),
-    treatmentMeans: take(spec.treatment.length),
-    modes: take(q),
-    modeSes: take(q).map((variance) => Math.sqrt(Math.max(0, variance))),
-  };
-}
-
 /** Which random effects have variance zero. */
 function boundaries(spec: OneStageSpec, lambda: Float64Array): boolean[] {
   return spec.random.map((_, a) => {
@@ -453,7 +276,9 @@ function boundaries(spec: OneStageSpec, lambda: Float64Array): boolean[] {
 function boundaryPositions(spec: OneStageSpec, zero: readonly boolean[]): number[] {
   if (lambdaCount(spec) < 3) return zero.flatMap((yes, a) => (yes ? [a] : []));
   // Without the first variance, the second's row has one free entry left.
-  return [...(zero[0] === true ? [0, 1] : []), ...(zero[1] === true ? [1, 2] : [])].filter((k, i, all) => all.indexOf(k) === i);
+  return [...(zero[0] === true ? [0, 1] : []), ...(zero[1] === true ? [1, 2] : [])].filter(
+    (k, i, all) => all.indexOf(k) === i,
+  );
 }
 
 /** Inverse of the information over the free coordinates, m × m packed; zeros elsewhere. Null where it is singular. */
@@ -512,8 +337,10 @@ function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rou
   const { dependent } = pivotedRank(information, ALIASED);
   const far = columns.filter((k) => Math.abs(fit.theta[k]!) > ENORMOUS / 2 && common[k] !== spec.intercept);
   let [code, terms]: [OneStageFailureCode, readonly string[]] = ['not-converged', []];
-  if (fit.full.value === -Infinity) code = (spec.options.link ?? null) === null ? 'not-converged' : 'link-boundary';
-  else if (fit.status === 'singular' && far.length === 0 && dependent.length > 0) [code, terms] = ['rank-deficient', names(dependent)];
+  if (fit.full.value === -Infinity)
+    code = (spec.options.link ?? null) === null ? 'not-converged' : 'link-boundary';
+  else if (fit.status === 'singular' && far.length === 0 && dependent.length > 0)
+    [code, terms] = ['rank-deficient', names(dependent)];
   else if (fit.status === 'diverging' || fit.status === 'singular' || far.length > 0) {
     const moving = far.length > 0 ? far : movingPositions(fit, common, spec);
     code = spec.options.family === 'cox' ? 'monotone-likelihood' : 'separation';
@@ -530,7 +357,9 @@ function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rou
     tests: [],
     predicted: [],
     rounds,
-    gradientNorm: Number.isFinite(Math.hypot(...fit.evaluation.gradient)) ? Math.hypot(...fit.evaluation.gradient) : null,
+    gradientNorm: Number.isFinite(Math.hypot(...fit.evaluation.gradient))
+      ? Math.hypot(...fit.evaluation.gradient)
+      : null,
     warnings: [],
   };
 }

@@ -46,7 +46,8 @@ export function originalScale(
   effects: readonly (StudyEffects | null)[] | null,
 ): { readonly coefficients: readonly FittedCoefficient[]; readonly vcov: Float64Array } {
   const { centre, scale } = scaling;
-  const shift = (j: number): number => (j < spec.columns && j !== spec.intercept ? -centre[j]! / scale[j]! : 0);
+  const shift = (j: number): number =>
+    j < spec.columns && j !== spec.intercept ? -centre[j]! / scale[j]! : 0;
   const factor = (j: number): number => (j < spec.columns ? 1 / scale[j]! : 1);
   /** Weights of the common coefficients in parameter j of a study (null: in the common intercept). */
   const shifted = (study: StudyEffects | null, j: number): Map<number, number> => {

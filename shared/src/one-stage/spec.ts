@@ -28,7 +28,11 @@ export function likelihoodFamily(analysis: Analysis): ModelOptions['family'] {
 
 function canonicalLink({ family }: Analysis): Analysis['model']['link'] {
   if (family === 'binomial') return 'logit';
-  return family === 'gaussian' ? 'identity' : family === 'poisson' || family === 'negative-binomial' ? 'log' : null;
+  return family === 'gaussian'
+    ? 'identity'
+    : family === 'poisson' || family === 'negative-binomial'
+      ? 'log'
+      : null;
 }
 
 const hasRandomEffects = ({ approach, model }: Analysis): boolean =>
@@ -83,7 +87,12 @@ export function timeVaryingEffects({ columns, model }: Analysis): TimeVaryingEff
 function groupsOf(columns: Analysis['columns']): OneStageSpec['groups'] {
   const nameOf = ({ term, product }: Analysis['columns'][number]): string =>
     product.every((basis) => basis.kind === 'level' || basis.kind === 'rcs')
-      ? product.map((basis) => `${basis.kind === 'rcs' ? 'rcs' : 'factor'}(${'variable' in basis ? basis.variable : ''})`).join(':')
+      ? product
+          .map(
+            (basis) =>
+              `${basis.kind === 'rcs' ? 'rcs' : 'factor'}(${'variable' in basis ? basis.variable : ''})`,
+          )
+          .join(':')
       : term;
   const groups = Map.groupBy(columns.keys(), (j) => nameOf(columns[j]!));
   return [...groups].map(([term, positions]) => ({ term, columns: positions }));
@@ -153,7 +162,10 @@ function kindOf({ outcome }: Plan, { family, model }: Analysis): OneStageSpec['k
 }
 
 /** How a study's level moves parameter j: an intercept, or thresholds (down), log hazards or a spline's level in its place. */
-export function levelOf(spec: Pick<OneStageSpec, 'options' | 'columns' | 'intercept'>, j: number): -1 | 0 | 1 {
+export function levelOf(
+  spec: Pick<OneStageSpec, 'options' | 'columns' | 'intercept'>,
+  j: number,
+): -1 | 0 | 1 {
   if (spec.intercept >= 0 || j < spec.columns) return j === spec.intercept ? 1 : 0;
   if (spec.options.family === 'ordinal') return -1;
   return spec.options.family === 'royston-parmar' && j > spec.columns ? 0 : 1;
@@ -165,7 +177,10 @@ function randomEffects(
 ): OneStageSpec['random'] {
   const random: { term: string; direction: Float64Array }[] = [];
   if (model.intercept === 'random' && family !== 'cox')
-    random.push({ term: '(intercept)', direction: Float64Array.from(spec.terms, (_, j) => levelOf(spec, j)) });
+    random.push({
+      term: '(intercept)',
+      direction: Float64Array.from(spec.terms, (_, j) => levelOf(spec, j)),
+    });
   if (model.treatmentEffect === 'random') {
     const [treatment] = spec.treatment;
     random.push({
