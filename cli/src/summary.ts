@@ -1,5 +1,10 @@
 /** What a run found, in a few lines for a terminal. */
-import type { AnalysisResult, OneStageResult, PooledTerm, Result } from '@concordat/shared/plan/result-types.ts';
+import type {
+  AnalysisResult,
+  OneStageResult,
+  PooledTerm,
+  Result,
+} from '@concordat/shared/plan/result-types.ts';
 
 interface Finished {
   readonly result: Result;
@@ -59,7 +64,10 @@ function fitLines({ random_effects: effects, convergence, warnings }: OneStageRe
   ];
 }
 
-function termLine({ term, estimate, se, ci, p }: Omit<PooledTerm, 'prediction'>, ratio: string | null): string {
+function termLine(
+  { term, estimate, se, ci, p }: Omit<PooledTerm, 'prediction'>,
+  ratio: string | null,
+): string {
   if (estimate === null || se === null) return `${term}: not computed`;
   const interval = ci === null ? '' : ` [${short(ci[0])}, ${short(ci[1])}]`;
   const exponentiated =
