@@ -14,6 +14,7 @@ import {
   type Program,
 } from './federation.ts';
 import { assertLogsAgree } from './logs.ts';
+import { BINARY_PLAN, writeOneStageTrials } from './trials.ts';
 import { writeFileSync } from 'node:fs';
 
 const STUDIES = ['A', 'B', 'C'];
@@ -24,8 +25,8 @@ const analysesOf = (out: string): string => JSON.stringify(resultOf(out).analyse
 const logsOf = (federation: Federation): Record<string, string> =>
   Object.fromEntries(STUDIES.map((study) => [study, federation.log(study)]));
 
-async function playUndisturbed(): Promise<string> {
-  const federation = await Federation.make(files);
+async function playUndisturbed(plan: string, records: Readonly<Record<string, string>>): Promise<string> {
+  const federation = await Federation.make(records, plan);
   const agents = federation.agents(STUDIES);
   assert.equal(await federation.coordinator().exit, 0);
   assert.equal(await agents.kill('SIGTERM'), 0);
@@ -33,7 +34,7 @@ async function playUndisturbed(): Promise<string> {
   assertLogsAgree(federation.log('coordinator'), logsOf(federation));
   return analysesOf(federation.path('out'));
 }
-const undisturbed = playUndisturbed();
+const undisturbed = playUndisturbed(PLAN, files);
 
 /** Rounds 0 to 3 have 3, 3, 6 and 3 tasks; the coordinator is killed when it tells of this many answers. */
 const STEPS: readonly (readonly [number, number])[] = [
@@ -96,6 +97,36 @@ test('an agent is killed after each entry of its log', async () => {
   await others.kill('SIGTERM');
   assert.ok(kills >= 4, `${kills} kills`);
   assert.equal(analysesOf(federation.path('out')), await undisturbed);
+  assertLogsAgree(federation.log('coordinator'), logsOf(federation));
+});
+
+test('one-stage fits: coordinator and agents are killed in the middle, in turn', async () => {
+  const records = writeOneStageTrials(STUDIES);
+  const whole = await playUndisturbed(BINARY_PLAN, records);
+  const federation = await Federation.make(records, BINARY_PLAN);
+  let agents = federation.agents(STUDIES);
+  /** Rounds from 3 on are about parameters; the coordinator is killed when it tells of so many answers there. */
+  const rounds = [
+    [3, 0],
+    [4, 2],
+    [6, 1],
+  ] as const;
+  let kills = 0;
+  for (let status: number | null = null; status === null;) {
+    const [round, answered] = rounds[kills] ?? [Infinity, 0];
+    const program: Program = federation.coordinator((event) => {
+      if (event['round'] === round && (event['answered'] as number) >= answered) void program.kill();
+    });
+    status = await program.exit;
+    if (status !== null) assert.equal(status, 0);
+    else if (++kills === 2) {
+      await agents.kill();
+      agents = federation.agents(STUDIES);
+    }
+  }
+  assert.equal(kills, rounds.length);
+  await agents.kill('SIGTERM');
+  assert.equal(analysesOf(federation.path('out')), whole);
   assertLogsAgree(federation.log('coordinator'), logsOf(federation));
 });
 

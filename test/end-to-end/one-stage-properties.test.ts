@@ -55,7 +55,7 @@ class Site {
       case 'objectiveQuestion': {
         const { open, replay } = this.#fits.get(id)!;
         const ask = replay.next(toldQuestion(payload.value, open.spec));
-        assert.ok(typeof ask !== 'string', `${this.#study}, step ${payload.value.step}: ${String(ask)}`);
+        if (typeof ask === 'string') throw new Error(`${this.#study}, step ${payload.value.step}: ${ask}`);
         open.answer ??= {
           key: '',
           ask: oneStageModels[open.spec.kind].study(open.spec, open.set.data, replay.entry!.scaling),

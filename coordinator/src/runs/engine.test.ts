@@ -386,6 +386,30 @@ function assertOnce({ entries }: MessageLog, where: string): void {
   }
 }
 
+test('answers that come in any order give the same result, bit for bit', async () => {
+  for (let turn = 1; turn <= 6; turn++) {
+    const federation = new Federation({ folder: newFolder(), run: newRun() });
+    const held = new Map<string, [string, readonly SignedMessage[]]>();
+    let next = 0;
+    const outcome = await federation.play((study, task) => {
+      held.set(toHex(sha256(task.body)), [study, behave(study, task)]);
+      const round = federation.events.filter(({ event }) => event === 'round').at(-1);
+      if (round?.event !== 'round' || held.size < round.tasks) return [];
+      const rest = [...held.values()];
+      held.clear();
+      while (rest.length > 0) {
+        next = (next * 5 + turn) % rest.length;
+        const [[from, replies]] = rest.splice(next, 1) as [[string, readonly SignedMessage[]]];
+        for (const reply of replies) federation.engine.accept(from, reply);
+        if (next % 2 === 0) mock.timers.tick(STAGING_LIMIT);
+      }
+      return [];
+    });
+    assert.equal(analysesOf(outcome), undisturbed);
+    federation.close();
+  }
+});
+
 test('what cannot be written ends the run, and nothing is taken after it', async () => {
   const federation = new Federation({ folder: newFolder(), run: newRun(), ...dyingAt(20, false) });
   const kept: [string, SignedMessage][] = [];
