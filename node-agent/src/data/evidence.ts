@@ -38,7 +38,8 @@ export function disclosureFacts(
   const participants = Math.round(sum(weights ?? new Float64Array(n).fill(1)));
   const eventTotal = events === null ? null : sum(events);
   const binary = plan.outcome.kind === 'binary' || plan.outcome.kind === 'binary-grouped';
-  const { maximum, rank } = leverage(set.columns, n, weights);
+  // Of repeated measures a row is one visit's, and each visit has columns of its own.
+  const { maximum, rank } = leverage(set.columns, n, plan.outcome.kind === 'repeated' ? null : weights);
   return {
     participants,
     perArm: arm === null ? [] : sumByArm(weights, arm, armCount, n).map(Math.round),
