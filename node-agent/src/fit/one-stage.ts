@@ -25,8 +25,11 @@ export interface OpenAnalysis {
   answer: { readonly key: string; readonly ask: (ask: Ask) => Float64Array } | null;
 }
 
-/** Analyses kept; the oldest goes first. One that is asked about again is read again. */
-const KEPT = 32;
+/**
+ * Numbers that the analyses kept may hold (512 MB), the latest aside: agents that share a process have many small ones.
+ * What was asked about longest ago goes first, and is read again where it is asked about again.
+ */
+const KEPT = 2 ** 26;
 const open = new Map<string, OpenAnalysis>();
 
 export function openAnalysis(
@@ -42,14 +45,18 @@ export function openAnalysis(
     evidence: { kind: 'analysis-set', facts: set.facts, set: setDigest(set) },
     answer: null,
   };
-  const key = keyOf(source, plan, analysis.id);
+  keep(keyOf(source, plan, analysis.id), opened);
+  return opened;
+}
+
+function keep(key: string, opened: OpenAnalysis): void {
   open.delete(key);
   open.set(key, opened);
-  for (const oldest of open.keys()) {
-    if (open.size <= KEPT) break;
-    open.delete(oldest);
+  let held = 0;
+  for (const [other, { set }] of [...open].toReversed()) {
+    held += set.data.n * (set.data.columns.length + 2);
+    if (held > KEPT && other !== key) open.delete(other);
   }
-  return opened;
 }
 
 const keyOf = (source: StudySource, plan: ExpandedPlan, analysis: string): string =>
@@ -99,7 +106,7 @@ export async function answerObjective(
   if (opened === undefined) {
     const table = await loadTable(source.data, { ...plan, analyses: [analysis] }, source.map);
     opened = openAnalysis(source, plan, analysis, table);
-  }
+  } else keep(key, opened);
   const scaled = JSON.stringify([[...scaling.centre], [...scaling.scale]]);
   if (opened.answer?.key !== scaled) {
     const { spec, set } = opened;

@@ -45,6 +45,49 @@ for (const death of ['exit', 'throw', 'none']) {
   });
 }
 
+test('a question about parameters goes to the thread that has the analysis of those records, whatever others are called', async () => {
+  const script = join(newFolder(), 'threads.mjs');
+  // Answers with the name of its thread.
+  writeFileSync(
+    script,
+    `import { parentPort, threadId } from 'node:worker_threads';
+parentPort.on('message', ({ id }) => setTimeout(() => parentPort.postMessage({ id, value: { drafts: [], problems: ['' + threadId] } }), 20));`,
+  );
+  const pool = new WorkerPool(2, pathToFileURL(script));
+  const analysis = { ...PLAN.analyses[0]!, id: 'fit', approach: 'one-stage' as const };
+  const plan = { ...PLAN, analyses: [analysis] };
+  const studies = ['A', 'B'];
+  const threads = async (questions: readonly StudyQuestion[]): Promise<(string | undefined)[]> =>
+    (await Promise.all(questions.map((question) => pool.ask(question)))).map(({ problems }) => problems[0]);
+  const entries = await threads(studies.map((data) => Object.assign(ask(data, ['fit']), { plan })));
+  assert.equal(new Set(entries).size, 2);
+  const scaling = { centre: new Float64Array(0), scale: new Float64Array(0), intercept: -1 };
+  const question = {
+    objective: 'log-likelihood',
+    theta: new Float64Array(0),
+    order: 2,
+    length: 1,
+    gather: 'sum',
+  } as const;
+  for (const order of [studies, studies.toReversed()]) {
+    const asked = await threads(
+      order.map((data) => ({
+        kind: 'objective',
+        source: { data, map: null },
+        plan,
+        analysis: 'fit',
+        scaling,
+        ask: question,
+      })),
+    );
+    assert.deepEqual(
+      asked,
+      order.map((data) => entries[studies.indexOf(data)]),
+    );
+  }
+  await pool.close();
+});
+
 test('close breaks off a fit that runs, answers what waits, and starts nothing more', async () => {
   const pool = new WorkerPool(1, pathToFileURL(file));
   const running = pool.ask(ask('hang', ['a']));

@@ -21,7 +21,7 @@ interface Job {
 
 interface Slot {
   readonly worker: Worker;
-  /** Ids of the one-stage analyses that it has. */
+  /** The one-stage analyses that it has: of which records, and their ids. */
   readonly analyses: Set<string>;
   job: Job | null;
   idleTimer: NodeJS.Timeout | null;
@@ -70,9 +70,9 @@ export class WorkerPool {
 
   /** The worker that has the analysis, if it is free; where none has it, any that is free. Null: wait. */
   #slotFor(question: StudyQuestion): Slot | null {
-    const wanted = question.kind === 'objective' ? question.analysis : null;
+    const [wanted] = question.kind === 'objective' ? analysesOf(question) : [];
     const slots = [...this.#slots];
-    const owner = wanted === null ? undefined : slots.find(({ analyses }) => analyses.has(wanted));
+    const owner = wanted === undefined ? undefined : slots.find(({ analyses }) => analyses.has(wanted));
     if (owner !== undefined) return owner.job === null ? owner : null;
     return slots.find((candidate) => candidate.job === null) ?? this.#start();
   }
@@ -110,11 +110,13 @@ export class WorkerPool {
   }
 }
 
+/** Agents that share a process may have analyses of one name. */
 function analysesOf(question: StudyQuestion): readonly string[] {
-  if (question.kind === 'objective') return [question.analysis];
   if (question.kind === 'levels') return [];
+  const key = (id: string): string => JSON.stringify([question.source.data, id]);
+  if (question.kind === 'objective') return [key(question.analysis)];
   return question.plan.analyses.flatMap(({ id, approach }) =>
-    approach === 'one-stage' && question.analyses.includes(id) ? [id] : [],
+    approach === 'one-stage' && question.analyses.includes(id) ? [key(id)] : [],
   );
 }
 
