@@ -112,12 +112,12 @@ test('a long name is cut with the whole name kept', () => {
   assert.ok(words(svg).some((line) => line.startsWith('A trial with') && line.endsWith('…')));
 });
 
-test('an effect modifier gives a second figure, of the within-trial interaction', () => {
+test('an effect modifier gives figures of the within-trial interaction and of the effect over it', () => {
   const studies = bcgStudies(BY_AGE.pool.terms);
   const made = figures(input({ 'by-age': analysed(BY_AGE, studies) }, { ...PLAN, analyses: [BY_AGE] }));
   assert.deepEqual(
     made.map(({ name }) => name),
-    ['by-age.svg', 'by-age-treatment-age-within.svg'],
+    ['by-age.svg', 'by-age-treatment-age-within.svg', 'by-age-modifier.svg'],
   );
   const text = words(made[1]?.svg ?? '');
   assert.ok(text.includes('Ratio of odds ratios'));

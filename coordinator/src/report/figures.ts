@@ -1,25 +1,21 @@
 import { normalQuantile } from '@concordat/shared/numerics/distributions.ts';
 import type { PooledTerm, StudyResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
+import { hasEvents } from '@concordat/shared/plan/design.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { directionsOf } from './directions.ts';
+import type { Drawing } from './drawing.ts';
 import type { ForestInput, ForestRow } from './forest-layout.ts';
 import { forestPlot } from './forest.ts';
 import { levelPercent, plural } from './format.ts';
+import { modifierDrawings } from './modifier-figures.ts';
 import { estimateWithInterval, heterogeneityLine, modelPhrase, whyNotPooled } from './phrases.ts';
 import { missingNote } from './reasons.ts';
-import {
-  capitalise,
-  effectName,
-  inSentence,
-  isSplinePart,
-  readMeasure,
-  termKind,
-  termLabel,
-} from './terms.ts';
+import { studyEffectDrawings } from './study-effects.ts';
+import { effectName, isSplinePart, readMeasure, termKind, termLabel } from './terms.ts';
 import {
   analysisViews,
   armCell,
   arms,
-  hasEvents,
   heterogeneityOf,
   includedStudies,
   pooledTerms,
@@ -31,37 +27,16 @@ export interface Figure {
   readonly name: string;
   readonly analysis: string;
   readonly term: string;
+  /** Name for those who do not see it. */
+  readonly label: string;
+  /** What the file's name ends with: `modifier`, `subgroups` and `study-effects` are figures of these. */
+  readonly suffix: string;
   /** A whole SVG element, valid by itself and inside HTML. */
   readonly svg: string;
 }
 
 function safeName(text: string): string {
   return text.replaceAll(/[^A-Za-z0-9_-]+/g, '-').replaceAll(/^-+|-+$/g, '') || 'analysis';
-}
-
-/** Words for the two sides of the line of no effect; the plan does not say which side is better. */
-function directions(
-  term: string,
-  planned: Analysis,
-  plan: ExpandedPlan,
-  measure: string,
-): readonly [string, string] | null {
-  const column = planned.columns.find((candidate) => candidate.term === term);
-  if (column === undefined || column.role === 'intercept') return null;
-  const [less, more] = hasEvents(plan) ? ['Fewer events', 'More events'] : ['Lower', 'Higher'];
-  const bases = column.product.filter((basis) => basis.kind === 'linear' || basis.kind === 'level');
-  const covariate = bases
-    .map((basis) =>
-      basis.kind === 'level' ? `${basis.variable} ${basis.level}` : `higher ${basis.variable}`,
-    )
-    .join(' and ');
-  if (column.role === 'treatment') {
-    const active = inSentence(termLabel(term, planned, plan)).replace(/ v control$/, '');
-    return [`${less} with ${active}`, `${more} with ${active}`];
-  }
-  if (column.role === 'within')
-    return [`${measure} lower with ${covariate}`, `${measure} higher with ${covariate}`];
-  return [`${less} with ${covariate}`, `${more} with ${covariate}`];
 }
 
 /** Area of a study's square: its weight, or what its weight would be were the term pooled by itself. */
@@ -140,7 +115,7 @@ function forestInput(
     level: pool.level,
     z: normalQuantile((1 + pool.level) / 2),
     noEffectLine: kind !== 'intercept',
-    directions: directions(pooled.term, planned, plan, capitalise(measure.name)),
+    directions: directionsOf(pooled.term, planned, plan, measure),
     footnotes: footnotes(outcome, planned, pooled, drawn, together),
   };
 }
@@ -173,20 +148,43 @@ function footnotes(
 }
 
 /** One forest plot a pooled term; none for parts of a spline, whose coefficients mean nothing one at a time. */
+function forestDrawings(outcome: TwoStageResult, planned: Analysis, plan: ExpandedPlan): Drawing[] {
+  if (includedStudies(outcome).length === 0) return [];
+  return pooledTerms(outcome, planned).flatMap((pooled, index): Drawing[] =>
+    isSplinePart(pooled.term, planned)
+      ? []
+      : [
+          {
+            suffix: index === 0 ? '' : pooled.term,
+            term: pooled.term,
+            label: `Forest plot of ${planned.id}, ${pooled.term}`,
+            draw: (id) => forestPlot(forestInput(id, outcome, planned, pooled, plan)),
+          },
+        ],
+  );
+}
+
+/** Forest plots of stage two, predicted study effects of one stage, and the effect over its modifier in both. */
 export function figures(input: ReportInput): Figure[] {
   const made: Figure[] = [];
   const taken = new Set<string>();
-  for (const { planned, outcome } of analysisViews(input)) {
-    if (outcome.approach !== 'two-stage' || includedStudies(outcome).length === 0) continue;
-    for (const [index, pooled] of pooledTerms(outcome, planned).entries()) {
-      if (isSplinePart(pooled.term, planned)) continue;
-      const stem = index === 0 ? safeName(planned.id) : `${safeName(planned.id)}-${safeName(pooled.term)}`;
+  const views = analysisViews(input);
+  for (const view of views) {
+    const { planned, outcome } = view;
+    const drawings = [
+      ...(outcome.approach === 'two-stage'
+        ? forestDrawings(outcome, planned, input.plan)
+        : studyEffectDrawings(outcome, planned, input.plan)),
+      ...modifierDrawings(view, views, input.plan),
+    ];
+    for (const { suffix, term, label, draw } of drawings) {
+      const stem = suffix === '' ? safeName(planned.id) : `${safeName(planned.id)}-${safeName(suffix)}`;
       let name = stem;
       // Lower case: some file systems do not tell `A.svg` from `a.svg`.
       for (let n = 2; taken.has(name.toLowerCase()); n++) name = `${stem}-${n}`;
       taken.add(name.toLowerCase());
-      const svg = forestPlot(forestInput(`figure-${made.length + 1}`, outcome, planned, pooled, input.plan));
-      made.push({ name: `${name}.svg`, analysis: planned.id, term: pooled.term, svg });
+      const svg = draw(`figure-${made.length + 1}`);
+      made.push({ name: `${name}.svg`, analysis: planned.id, term, label, suffix, svg });
     }
   }
   return made;

@@ -30,6 +30,10 @@ export interface ForestInput {
   readonly id: string;
   readonly title: string;
   readonly description: string;
+  /** Head of the first column; `Study` where it is absent. */
+  readonly rowsHead?: string;
+  /** What the intervals of the rows are; `95% CI` where it is absent. */
+  readonly interval?: string;
   /** Heads of the count columns and what their cells hold, such as `events/n`. */
   readonly columns: readonly string[];
   readonly unit: string;
@@ -145,7 +149,7 @@ export function layOut(input: ForestInput): Layout {
     );
   const effectLines = [
     ...wrap(input.effect, Math.max(numberWidth, 190), FONT * 1.1),
-    `[${levelPercent(input.level)} CI]`,
+    `[${input.interval ?? `${levelPercent(input.level)} CI`}]`,
   ];
   const hasWeights = input.rows.some((row) => row.weight !== null);
   const nameWidth = Math.min(WIDEST_NAME, Math.max(110, widest(input.rows.map((row) => row.study))));

@@ -42,7 +42,7 @@ function drawHead(input: ForestInput, layout: Layout, { top }: Heights): Markup[
   const y = top - 12;
   const { effectLines, ciEnd, weightEnd, width } = layout;
   return [
-    text(MARGIN, y, 'Study', { bold: true }),
+    text(MARGIN, y, input.rowsHead ?? 'Study', { bold: true }),
     ...input.columns.flatMap((head, column) => {
       const end = layout.countEnds[column] ?? 0;
       return [

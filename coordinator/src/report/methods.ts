@@ -1,46 +1,23 @@
 import type { TwoStageResult } from '@concordat/shared/plan/result-types.ts';
-import type { Analysis, DesignColumn, ExpandedPlan, Outcome } from '@concordat/shared/plan/types.ts';
+import { hasEvents } from '@concordat/shared/plan/design.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { levelPercent } from './format.ts';
+import { analysisSet, designPhrase, list, outcomePhrase } from './method-phrases.ts';
 import { ciPhrase, TAU2_NAMES } from './phrases.ts';
 import { pooledTerms } from './view.ts';
 
-function outcomePhrase(outcome: Outcome): string {
-  switch (outcome.kind) {
-    case 'continuous':
-      return outcome.variable;
-    case 'ordinal':
-      return `the ordered levels ${outcome.levels.join(' < ')} of ${outcome.variable}`;
-    case 'repeated':
-      return `${outcome.variable} at the visits ${outcome.visits.join(', ')} of ${outcome.visit}`;
-    case 'binary':
-      return `${outcome.variable} (event: ${outcome.event})`;
-    case 'binary-grouped':
-      return `${outcome.events} out of ${outcome.trials}`;
-    case 'count':
-      return outcome.exposure === null
-        ? `the count ${outcome.variable}`
-        : `the count ${outcome.variable}, with the logarithm of ${outcome.exposure} as offset`;
-    case 'time-to-event':
-      return `the time ${outcome.time} to ${outcome.event}${
-        outcome.entry === null ? '' : `, with delayed entry at ${outcome.entry}`
-      }`;
-  }
-}
-
-function familyPhrase(planned: Analysis): string {
+function familyPhrase(planned: Analysis, plan: ExpandedPlan): string {
   switch (planned.family) {
     case 'gaussian':
-      return 'a linear regression (least squares, its own residual variance in each study)';
+      return plan.outcome.kind === 'repeated'
+        ? `a linear model for repeated measures (MMRM, ${planned.model.covariance} covariance between visits, ${planned.model.estimation})`
+        : 'a linear regression (least squares, its own residual variance in each study)';
     case 'binomial':
       return 'a logistic regression (logit link, maximum likelihood)';
     case 'poisson':
       return 'a Poisson regression (log link, maximum likelihood)';
     case 'negative-binomial':
       return 'a negative binomial regression (log link, variance μ + μ²/θ, maximum likelihood)';
-    case 'ordinal':
-      return 'a proportional-odds regression (cumulative logit, maximum likelihood)';
-    case 'negative-binomial':
-      return 'a negative binomial regression (NB2, log link, maximum likelihood)';
     case 'ordinal':
       return 'a proportional-odds regression (cumulative logit, maximum likelihood)';
     case 'weibull':
@@ -60,59 +37,11 @@ function familyPhrase(planned: Analysis): string {
   }
 }
 
-function list(items: readonly string[]): string {
-  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1) ?? ''}`;
-}
-
-/** Covariates in words, each once although a factor or a spline has several columns. */
-function covariates(columns: readonly DesignColumn[], plan: ExpandedPlan): string[] {
-  const phrases = columns.map((column) =>
-    column.product
-      .map((basis) => {
-        switch (basis.kind) {
-          case 'linear':
-            return basis.variable + (basis.centred ? ' (centred at the study’s mean)' : '');
-          case 'level': {
-            const reference = plan.levels[basis.variable]?.[0];
-            const against = reference === undefined ? '' : `, reference ${reference}`;
-            return `${basis.variable} (as a factor${against}${basis.centred ? ', centred at the study’s means' : ''})`;
-          }
-          case 'rcs':
-            return `${basis.variable} (restricted cubic spline, knots at ${basis.knots.join(', ')}${
-              basis.centred ? ', centred at the study’s means' : ''
-            })`;
-          case 'intercept':
-          case 'treatment':
-            return basis.kind;
-        }
-      })
-      .join(' × '),
-  );
-  return [...new Set(phrases)];
-}
-
 function stageOne(planned: Analysis, plan: ExpandedPlan): string {
-  const adjust = covariates(
-    planned.columns.filter(({ role }) => role === 'adjust' || role === 'modifier'),
-    plan,
-  );
-  const { treatment } = plan;
-  const exposure =
-    treatment === null
-      ? list(adjust)
-      : `treatment (${treatment.variable}: ${list(treatment.active.map(String))} against ${treatment.control})`;
-  const adjusted = treatment === null || adjust.length === 0 ? '' : `, adjusted for ${list(adjust)}`;
-  const offset = planned.offset === null ? '' : `, with ${planned.offset} as offset`;
-  const on = exposure === '' ? '' : ` on ${exposure}`;
   return `Two-stage individual participant data meta-analysis. In stage one, each study was analysed by itself, at its own site, by ${familyPhrase(
     planned,
-  )} of ${outcomePhrase(plan.outcome)}${on}${adjusted}${offset}.`;
-}
-
-function analysisSet(plan: ExpandedPlan): string {
-  const population = plan.populationText === null ? 'All rows' : `Rows with ${plan.populationText}`;
-  const arms = plan.treatment === null ? '' : ' in one of these arms';
-  return `${population}${arms} that are complete for the analysis were used; nothing was imputed.`;
+    plan,
+  )} of ${outcomePhrase(plan.outcome)}${designPhrase(planned, plan)}.`;
 }
 
 function interaction(planned: Analysis): string[] {
@@ -173,7 +102,7 @@ function released(planned: Analysis, plan: ExpandedPlan): string {
     'the coefficients of its model and their covariance matrix',
     'two log-likelihoods',
     ...(planned.family === 'gaussian' ? ['the residual variance'] : []),
-    `numbers of participants${plan.outcome.kind === 'continuous' ? '' : ' and events'}${
+    `numbers of participants${hasEvents(plan) ? ' and events' : ''}${
       plan.treatment === null ? '' : ' per arm'
     }`,
     'numbers of rows left out by reason',

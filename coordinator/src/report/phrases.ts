@@ -1,4 +1,4 @@
-import type { Heterogeneity, PooledTerm, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
+import type { Coefficient, Heterogeneity, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { CiMethod, Pool, Tau2Method } from '@concordat/shared/plan/types.ts';
 import { degrees, fixed, levelPercent, NONE, percent, pStatement, ratio, significant } from './format.ts';
 
@@ -54,7 +54,11 @@ export function estimateText(value: number | null, decimals: number, isRatio: bo
 }
 
 /** `0.49 (95% CI 0.35 to 0.70)`. */
-export function estimateWithInterval(term: PooledTerm, isRatio: boolean, level: number): string {
+export function estimateWithInterval(
+  term: Pick<Coefficient, 'estimate' | 'se' | 'ci'>,
+  isRatio: boolean,
+  level: number,
+): string {
   const decimals = decimalsOf(term, isRatio);
   const estimate = estimateText(term.estimate, decimals, isRatio);
   if (term.ci === null) return estimate;

@@ -1,5 +1,5 @@
 import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
-import type { Reason, StudyResult } from '@concordat/shared/plan/result-types.ts';
+import type { AnalysisResult, Reason, StudyResult } from '@concordat/shared/plan/result-types.ts';
 
 const NO_CORRECTION =
   'Nothing is added to the cells. A one-stage model could use this study; here it stays out of the pooled estimate.';
@@ -33,10 +33,19 @@ const OTHER_REMEDIES: Readonly<Record<string, string>> = {
   leverage: 'Check the covariates at this site for outlying values.',
   rank: 'Leave out covariates that nearly determine each other.',
   'factor-levels': 'Declare the factor’s levels in the plan.',
+  'not-estimable': 'Check the treatment and the effect modifier at this site.',
+  'honest-question':
+    'Run the same version on both sides. If it happens again, compare the message logs of both sides, and report it.',
+  evaluations: `Use fewer covariates, or fewer analyses. ${CUSTODIAN}`,
+  'per-trial-estimates':
+    'The site’s part of a one-stage fit may still be possible. Only the custodian can let per-trial estimates leave, in the site’s own policy.',
+  'shared-baseline':
+    'Use baseline: stratified, or a piecewise-exponential or Royston–Parmar model. Only the custodian can allow a shared baseline, in the site’s own policy.',
   agreement: 'Ask the custodian what the site agreed to, and have this plan approved.',
   'data/missing-column': 'Ask the site to map the variable in its harmonisation map.',
   'data/not-numeric': 'Write factor(x) in the plan, or ask the site to map the codes to numbers.',
   'data/impossible-code': 'Ask the site to map the code, or declare it in the plan.',
+  'data/changed': 'Ask the site to leave its records as they are while a run lasts, and run the plan again.',
   'data/too-large': 'Ask the site to give its agent more memory.',
   'data/encoding': 'Ask the site to save the file in UTF-8.',
   'data/duplicate-header': 'Ask the site to rename one of the columns.',
@@ -50,13 +59,43 @@ const OTHER_REMEDIES: Readonly<Record<string, string>> = {
   unreachable: 'Check that the site’s agent runs and reaches the coordinator, then run the plan again.',
   'too-few-studies':
     'The table of studies says why, study by study. Change what it names, or ask for fewer studies by minimum_studies in the plan.',
+  'not-computed':
+    'Look in the table of studies for numbers that cannot be right, and check that study’s records.',
+  'site-lost':
+    'Check that the site’s agent runs and what its policy allows, then run the plan again: a fit that has begun is never carried on with one site fewer.',
+  'link-boundary':
+    'Use the canonical link (logit, log), or leave out the covariates that drive fitted means to the edge of their range.',
   unsupported: 'Change the plan as the reason says, and run it again; the other analyses stand.',
 };
 
-/** What to do about it; null where the message has to speak for itself. */
-export function remedyFor({ code }: Reason): string | null {
-  const remedies: Readonly<Record<string, string>> = { ...OTHER_REMEDIES, ...DIAGNOSIS_REMEDIES };
+/** Of a whole one-stage fit, where it is not the same as of one site's. */
+const FIT_REMEDIES: Readonly<Record<string, string>> = {
+  separation:
+    'Leave out the covariate that is named, or merge sparse levels of the factor; for a common effect of sparse binary events, use penalty: firth.',
+  'monotone-likelihood': 'Leave out the covariate that is named: all events fall on one side of it.',
+  'rank-deficient':
+    'Leave out one of the terms that are named: over all studies, the others determine it. An across-trial term needs studies whose means differ.',
+  'not-converged':
+    'Use fewer random effects (treatment_effect: common, or correlated: false) or fewer covariates, and check units and codes at the sites.',
+  'too-few-participants': 'Use fewer covariates, or intercept: random.',
+  'no-events': 'Check the event code: no study that took part had an event.',
+  'no-variation': 'Check the outcome variable and its codes.',
+};
+
+export const REMEDIES: Readonly<Record<string, string>> = { ...OTHER_REMEDIES, ...DIAGNOSIS_REMEDIES };
+
+function lookUp(remedies: Readonly<Record<string, string>>, code: string): string | null {
   return Object.hasOwn(remedies, code) ? (remedies[code] ?? null) : null;
+}
+
+/** What to do about a site's or a study's reason; null where the message has to speak for itself. */
+export function remedyFor({ code }: Reason): string | null {
+  return lookUp(REMEDIES, code);
+}
+
+/** What to do about the reason of a whole analysis. */
+export function analysisRemedy(approach: AnalysisResult['approach'], { code }: Reason): string | null {
+  return (approach === 'one-stage' ? lookUp(FIT_REMEDIES, code) : null) ?? lookUp(REMEDIES, code);
 }
 
 /** The message as a sentence: sites' and the coordinator's messages are phrases without a full stop. */

@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OneStageResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { Analysis } from '@concordat/shared/plan/types.ts';
-import { DIAGNOSES } from '@concordat/shared/models/types.ts';
-import { remedyFor } from './reasons.ts';
 import { renderReport } from './report.ts';
 import { analysed, assertWellFormed, bcgStudies, BY_AGE, input, MAIN, MISSING, PLAN } from './testing.ts';
 
@@ -253,8 +251,4 @@ test('no text from a plan or a site becomes an element', () => {
   assert.doesNotMatch(html, /<script|<img/);
   assert.ok(html.includes('&lt;script&gt;'));
   assert.ok(html.split('<svg').length > 2);
-});
-
-test('every diagnosis of a study has a remedy', () => {
-  for (const code of DIAGNOSES) assert.ok(remedyFor({ code, message: '' }));
 });

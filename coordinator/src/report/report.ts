@@ -1,22 +1,28 @@
 import type {
   AnalysisResult,
+  PooledTerm,
   SiteResult,
   TwoStageResult,
   Warning,
 } from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { figureList } from './figure-list.ts';
 import { figures, type Figure } from './figures.ts';
+import { comparisonSection } from './comparison-section.ts';
 import { count, plural } from './format.ts';
 import { markup, Markup } from './markup.ts';
 import { methodsParagraph } from './methods.ts';
+import { modifierSection } from './modifier-section.ts';
+import { oneStageMethods } from './one-stage-methods.ts';
+import { oneStageBody } from './one-stage-section.ts';
 import { estimateWithInterval, intervalText, decimalsOf, whyNotPooled } from './phrases.ts';
-import { asSentence, remedyFor } from './reasons.ts';
+import { analysisRemedy, asSentence, remedyFor } from './reasons.ts';
 import { studyTable } from './study-table.ts';
 import { STYLE } from './style.ts';
 import { cell, head, rowHead, table } from './table.ts';
-import { heterogeneityTable, jointTable, pooledTable } from './tables.ts';
+import { heterogeneityTable, jointTable, estimateTable } from './tables.ts';
 import { capitalise, effectName, isInteraction, readMeasure, termLabel, inSentence } from './terms.ts';
-import { analysisViews, hasEvents, includedStudies, pooledTerms, total, type ReportInput } from './view.ts';
+import { analysisViews, basis, pooledTerms, type ReportInput } from './view.ts';
 
 const STATUS: Readonly<Record<AnalysisResult['status'], string>> = {
   done: 'Done',
@@ -86,23 +92,6 @@ function sitesSection(input: ReportInput): Markup {
   }</p>${table('Who took part', heads, rows)}</section>`;
 }
 
-/** Participants, events and studies of the pooled estimate; parts that a site did not release are left unsaid. */
-function basis(outcome: AnalysisResult, plan: ExpandedPlan): string {
-  const included = includedStudies(outcome);
-  const sum = (what: 'participants' | 'events'): number | null =>
-    included.reduce<number | null>((so, study) => {
-      const own = total(study, what, plan);
-      return so === null || own === null ? null : so + own;
-    }, 0);
-  const participants = sum('participants');
-  const events = hasEvents(plan) ? sum('events') : null;
-  return [
-    plural(included.length, 'study', 'studies'),
-    ...(participants === null ? [] : [plural(participants, 'participant')]),
-    ...(events === null ? [] : [plural(events, 'event')]),
-  ].join(', ');
-}
-
 function leadSentence(outcome: TwoStageResult, planned: Analysis, plan: ExpandedPlan): Markup {
   const measure = readMeasure(outcome.measure);
   const [first] = pooledTerms(outcome, planned);
@@ -115,35 +104,6 @@ function leadSentence(outcome: TwoStageResult, planned: Analysis, plan: Expanded
       ? ''
       : `; in a new study, ${intervalText(first.prediction, decimalsOf(first, measure.isRatio), measure.isRatio)} (prediction interval)`;
   return markup`<p class="lead">${effectName(first.term, planned, measure)}, ${inSentence(termLabel(first.term, planned, plan))}: <strong>${value}</strong>${prediction}. ${capitalise(basis(outcome, plan))}.</p>`;
-}
-
-function modifierSection(
-  outcome: TwoStageResult,
-  planned: Analysis,
-  plan: ExpandedPlan,
-  drawn: readonly Figure[],
-): Markup | null {
-  const modifier = planned.effectModifier;
-  if (modifier === null) return null;
-  const terms = [...outcome.pooled, ...outcome.contrasts].filter(({ term }) => isInteraction(term, planned));
-  const sentence = modifier.separate
-    ? 'Read the within-trial row: it compares participants of the same trial, so randomisation protects it. The across-trial row compares trials with one another, which differ in more than this covariate (ecological bias). Where the two disagree, do not average them.'
-    : 'This is one merged term. It mixes comparisons within trials, which randomisation protects, with comparisons between trials, which it does not (ecological bias).';
-  return markup`<h3>Effect modification by ${modifier.variable}</h3><p>${sentence}</p>${pooledTable(
-    `Interaction of treatment with ${modifier.variable}${modifier.form === 'linear' ? ', per unit' : ''}`,
-    terms,
-    outcome,
-    planned,
-    plan,
-  )}${figureList(drawn)}`;
-}
-
-function figureList(drawn: readonly Figure[]): Markup[] {
-  // The figures are made by this program from escaped parts; they are the one place that skips escaping.
-  return drawn.map(
-    ({ svg, analysis, term }) =>
-      markup`<figure tabindex="0" aria-label="Forest plot of ${analysis}, ${term}">${new Markup(svg)}</figure>`,
-  );
 }
 
 function warningList(outcome: AnalysisResult): Markup | null {
@@ -170,10 +130,37 @@ const GENERAL_REMEDY: Readonly<Record<'failed' | 'refused', string>> = {
 function trouble(outcome: AnalysisResult): Markup | null {
   if (outcome.status === 'done') return null;
   const { reason } = outcome;
-  const remedy = (reason === undefined ? null : remedyFor(reason)) ?? GENERAL_REMEDY[outcome.status];
+  const remedy =
+    (reason === undefined ? null : analysisRemedy(outcome.approach, reason)) ??
+    GENERAL_REMEDY[outcome.status];
   return markup`<div class="trouble"><p><strong>${STATUS[outcome.status]}.</strong> ${asSentence(
     reason?.message ?? 'no reason was recorded',
   )} ${reason === undefined ? null : markup`<code>${reason.code}</code>`}</p><p>What to do: ${remedy}</p></div>`;
+}
+
+function twoStageBody(
+  outcome: TwoStageResult,
+  planned: Analysis,
+  plan: ExpandedPlan,
+  drawn: readonly Figure[],
+): Markup {
+  const ofModifier = drawn.filter(
+    ({ term, suffix }) => isInteraction(term, planned) || suffix === 'modifier' || suffix === 'subgroups',
+  );
+  const ofInteraction = ({ term }: PooledTerm): boolean => isInteraction(term, planned);
+  const others = (terms: readonly PooledTerm[]): PooledTerm[] => terms.filter((term) => !ofInteraction(term));
+  return markup`${leadSentence(outcome, planned, plan)}${figureList(drawn.filter((figure) => !ofModifier.includes(figure)))}${estimateTable(
+    'Pooled estimates',
+    others(outcome.pooled),
+    outcome,
+    planned,
+    plan,
+  )}${estimateTable('Differences between arms', others(outcome.contrasts), outcome, planned, plan)}${modifierSection(
+    [...outcome.pooled, ...outcome.contrasts].filter(ofInteraction),
+    { planned, outcome },
+    plan,
+    ofModifier,
+  )}${heterogeneityTable(outcome, planned, plan)}${jointTable(outcome, planned, plan)}`;
 }
 
 function analysisSection(
@@ -184,23 +171,12 @@ function analysisSection(
 ): Markup {
   const { plan, result } = input;
   const own = drawn.filter((figure) => figure.analysis === planned.id);
-  const interactions = own.filter((figure) => isInteraction(figure.term, planned));
-  const done = outcome.status === 'done' && outcome.approach === 'two-stage';
-  const body = done
-    ? markup`${leadSentence(outcome, planned, plan)}${figureList(own.filter((figure) => !interactions.includes(figure)))}${pooledTable(
-        'Pooled estimates',
-        outcome.pooled.filter(({ term }) => !isInteraction(term, planned)),
-        outcome,
-        planned,
-        plan,
-      )}${pooledTable(
-        'Differences between arms',
-        outcome.contrasts.filter(({ term }) => !isInteraction(term, planned)),
-        outcome,
-        planned,
-        plan,
-      )}${modifierSection(outcome, planned, plan, interactions)}${heterogeneityTable(outcome, planned, plan)}${jointTable(outcome, planned, plan)}`
-    : trouble(outcome);
+  const done = outcome.status === 'done';
+  const body = !done
+    ? trouble(outcome)
+    : outcome.approach === 'one-stage'
+      ? oneStageBody(outcome, planned, plan, own)
+      : twoStageBody(outcome, planned, plan, own);
   const measure = readMeasure(outcome.measure);
   const scale = measure.isRatio ? `${measure.name} (estimated as ${outcome.measure})` : measure.name;
   return markup`<section aria-labelledby="analysis-${index}"><h2 id="analysis-${index}">Analysis ${planned.id}</h2><p>${
@@ -209,7 +185,11 @@ function analysisSection(
     outcome.studies.length === 0 ? null : studyTable(outcome, planned, plan)
   }${warningList(outcome)}${
     done
-      ? markup`<h3>Methods</h3><p>${methodsParagraph(planned, outcome, plan, result.run.software)}</p>`
+      ? markup`<h3>Methods</h3><p>${
+          outcome.approach === 'one-stage'
+            ? oneStageMethods(planned, outcome, plan, result.run.software)
+            : methodsParagraph(planned, outcome, plan, result.run.software)
+        }</p>`
       : null
   }</section>`;
 }
@@ -226,6 +206,7 @@ export function renderReport(input: ReportInput): string {
     result.run.policy?.open === true
       ? markup`<p class="banner" role="note">Open policy: every disclosure threshold was off in this run. For method comparisons on public data only.</p>`
       : null;
+  const comparison = comparisonSection(views, plan);
   const contents =
     views.length < 2
       ? null
@@ -245,7 +226,7 @@ export function renderReport(input: ReportInput): string {
 <body>
 ${banner}<a class="skip" href="#main">Skip to the results</a>
 ${header(input)}
-<main id="main">${contents}${sitesSection(input)}${views.map((view, index) => analysisSection(view, input, drawn, index))}
+<main id="main">${contents}${sitesSection(input)}${views.map((view, index) => analysisSection(view, input, drawn, index))}${comparison}
 <section aria-labelledby="plan"><h2 id="plan">Plan</h2><details><summary>The plan as it was signed (${count(
     input.planText.split('\n').length,
   )} lines)</summary><pre>${input.planText}</pre></details></section>

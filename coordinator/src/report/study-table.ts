@@ -1,11 +1,12 @@
 import type { AnalysisResult, StudyResult } from '@concordat/shared/plan/result-types.ts';
+import { hasEvents } from '@concordat/shared/plan/design.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { count, decimalsFor, fixed, NONE } from './format.ts';
 import { markup, type Markup } from './markup.ts';
 import { asSentence, remedyFor, STATUS_WORDS } from './reasons.ts';
 import { cell, head, rowHead, table } from './table.ts';
 import { termKind, termLabel } from './terms.ts';
-import { armCell, arms, hasEvents, includedStudies } from './view.ts';
+import { armCell, arms, includedStudies } from './view.ts';
 
 const LEFT_OUT_WORDS: Readonly<Record<string, string>> = {
   missing_outcome: 'outcome missing',
@@ -45,8 +46,12 @@ export function studyTable(outcome: AnalysisResult, planned: Analysis, plan: Exp
   const included = includedStudies(outcome);
   const columns = arms(plan);
   const { terms } = planned.pool;
+  // In one stage a study has no estimates of its own.
+  const twoStage = outcome.approach === 'two-stage';
   const shownTerms =
-    included.length === 0 ? [] : terms.map((term) => ({ term, decimals: columnDecimals(included, term) }));
+    included.length === 0 || !twoStage
+      ? []
+      : terms.map((term) => ({ term, decimals: columnDecimals(included, term) }));
   const hasWeights = included.some((study) => study.weight != null);
   const unit = hasEvents(plan) ? 'events/n' : 'n';
   const rows = outcome.studies.map((study) => {
@@ -64,7 +69,7 @@ export function studyTable(outcome: AnalysisResult, planned: Analysis, plan: Exp
     const weight = hasWeights ? cell(study.weight == null ? NONE : `${study.weight.toFixed(1)}%`) : null;
     return markup`<tr>${first}<td>${statusText(study)}</td><td class="text">${leftOut(study)}</td>${estimates}${weight}</tr>`;
   });
-  const weighted = outcome.approach === 'two-stage' ? outcome.heterogeneity_term : null;
+  const weighted = twoStage ? outcome.heterogeneity_term : null;
   const isNamed = terms.length > 1 || termKind(terms[0] ?? '', planned) !== 'treatment';
   const ofWeight =
     terms.length > 1 && hasWeights && weighted !== null
@@ -81,6 +86,6 @@ export function studyTable(outcome: AnalysisResult, planned: Analysis, plan: Exp
       ...(hasWeights ? [head(ofWeight === '' ? 'Weight' : 'Weight *')] : []),
     ],
     rows,
-    markup`<p class="notes">Estimates are on the model’s scale (${outcome.measure}). Rows left out were incomplete for this analysis; rows outside the population or on another treatment are named, not counted among them. ${NONE}: not released by the site or not computed.${ofWeight}</p>`,
+    markup`<p class="notes">${twoStage ? `Estimates are on the model’s scale (${outcome.measure}). ` : null}Rows left out were incomplete for this analysis; rows outside the population or on another treatment are named, not counted among them. ${NONE}: not released by the site or not computed.${ofWeight}</p>`,
   );
 }

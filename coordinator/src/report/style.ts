@@ -43,7 +43,7 @@ caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
 thead th { border-top: 1.5px solid var(--ink); border-bottom: 1px solid var(--ink); vertical-align: bottom; }
 tbody tr + tr > * { border-top: 1px solid var(--rule); }
 th, td { padding: .38rem .6rem; text-align: left; vertical-align: top; }
-tr:not(.second) > :first-child { padding-left: 0; }
+tr:not(.second, .next) > :first-child { padding-left: 0; }
 tr:not(.second) > :last-child { padding-right: 0; }
 td.scale { white-space: nowrap; }
 tbody th { font-weight: 500; min-width: 10rem; max-width: 18rem; overflow-wrap: break-word; }
@@ -53,6 +53,7 @@ td.text { min-width: 11rem; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 th.number { white-space: normal; }
 .notes { font-size: .82rem; color: var(--muted); max-width: none; }
+summary { cursor: pointer; padding-block: .25rem; }
 .status { font-weight: 600; }
 .status.included, .status.answered, .status.done { color: var(--good); }
 .status.excluded, .status.refused, .status.unreachable, .status.failed { color: var(--bad); }
@@ -65,7 +66,8 @@ svg.forest { display: block; max-width: 100%; height: auto; }
 .forest .muted { fill: var(--muted); }
 .forest .ink-line { stroke: var(--ink); }
 .forest .rule { stroke: var(--muted); }
-.forest .square { fill: var(--accent); }
+.forest .square, .forest .band { fill: var(--accent); }
+.forest .curve { stroke: var(--accent); }
 .forest .accent { fill: var(--prediction); }
 .forest .accent-line { stroke: var(--prediction); }
 footer { color: var(--muted); font-size: .85rem; margin-top: 2rem; padding-block: 1rem 2rem; }

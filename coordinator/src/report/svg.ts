@@ -47,6 +47,19 @@ const FILLS = {
   accent: markup`class="accent" fill="#9a3412"`,
 };
 
+const path = (points: readonly (readonly [number, number])[]): string =>
+  points.map(([x, y]) => `${px(x)},${px(y)}`).join(' ');
+
+/** A curve through points, in order. */
+export function curve(points: readonly (readonly [number, number])[]): Markup {
+  return markup`<polyline points="${path(points)}" class="curve" fill="none" stroke="#2f6690" stroke-width="2.2" stroke-linejoin="round"/>`;
+}
+
+/** The area that a closed line surrounds. */
+export function band(points: readonly (readonly [number, number])[]): Markup {
+  return markup`<polygon points="${path(points)}" class="band" fill="#2f6690" fill-opacity="0.18"/>`;
+}
+
 /** An arrowhead with its tip at (x, y), pointing right (1) or left (−1). */
 export function arrowhead(x: number, y: number, direction: 1 | -1, kind: keyof typeof FILLS): Markup {
   return markup`<path d="M${px(x)} ${px(y)}l${-7 * direction} -4v8z" ${FILLS[kind]}/>`;

@@ -1,4 +1,10 @@
-import type { Heterogeneity, PooledTerm, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
+import type {
+  AnalysisResult,
+  Coefficient,
+  Heterogeneity,
+  PooledTerm,
+  TwoStageResult,
+} from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import {
   decimalsFor,
@@ -14,35 +20,36 @@ import {
 import { markup, type Markup } from './markup.ts';
 import { decimalsOf, estimateText, intervalText } from './phrases.ts';
 import { cell, head, rowHead, table } from './table.ts';
-import { effectName, readMeasure, termLabel } from './terms.ts';
+import { effectName, ownCoefficient, readMeasure, termKind, termLabel } from './terms.ts';
 
 /** Three digits of the standard error; two where that would take more than three decimals. */
 function modelDecimals(se: number): number {
   return Math.max(Math.min(decimalsFor(se, 3), 3), decimalsFor(se, 2));
 }
 
-function testText(term: PooledTerm): string {
+function testText(term: Estimated): string {
   if (term.statistic === null) return NONE;
   const name = term.df === null ? 'z' : `t(${degrees(term.df)})`;
   return `${name} = ${fixed(term.statistic, 2)}`;
 }
 
-/** Pooled terms on the model's scale and, for a ratio, first exponentiated: then a term has two rows. */
-export function pooledTable(
+/** A pooled term, or a coefficient of one stage, which has no prediction interval. */
+export type Estimated = Coefficient & Partial<Pick<PooledTerm, 'prediction'>>;
+
+/** Terms on the model's scale and, for a ratio, first exponentiated: then a term has two rows. */
+export function estimateTable(
   caption: string,
-  terms: readonly PooledTerm[],
-  outcome: TwoStageResult,
+  terms: readonly Estimated[],
+  outcome: AnalysisResult,
   planned: Analysis,
   plan: ExpandedPlan,
 ): Markup | null {
   if (terms.length === 0) return null;
-  const { isRatio, name } = readMeasure(outcome.measure);
+  const measure = readMeasure(outcome.measure);
   const level = levelPercent(planned.pool.level);
-  const hasPrediction = terms.some((term) => term.prediction !== null);
-  const span = isRatio ? 2 : 1;
+  const hasPrediction = terms.some((term) => term.prediction != null);
   const numbers = (values: readonly (string | null)[]): Markup[] =>
     values.filter((value) => value !== null).map(cell);
-  const both = (value: string): Markup => markup`<td class="number" rowspan="${span}">${value}</td>`;
   return table(
     caption,
     [
@@ -56,23 +63,29 @@ export function pooledTable(
       head('p'),
     ],
     terms.map((term) => {
-      const effect = effectName(term.term, planned, { isRatio, name });
+      const study = ownCoefficient(term.term, planned, outcome.studies);
+      const base = study?.term ?? term.term;
+      const effect = effectName(base, planned, measure);
+      const isRatio = measure.isRatio && termKind(base, planned) !== 'parameter';
+      const span = isRatio ? 2 : 1;
+      const both = (value: string): Markup => markup`<td class="number" rowspan="${span}">${value}</td>`;
+      const label = `${termLabel(base, planned, plan)}${study === null ? '' : `, ${study.study}`}`;
       const decimals = decimalsOf(term, true);
       const own = modelDecimals(term.se ?? 0.1);
       const ratios = numbers([
         estimateText(term.estimate, decimals, true),
         '',
         intervalText(term.ci, decimals, true),
-        hasPrediction ? intervalText(term.prediction, decimals, true) : null,
+        hasPrediction ? intervalText(term.prediction ?? null, decimals, true) : null,
       ]);
       const logarithms = numbers([
         fixed(term.estimate, own),
         fixed(term.se, own),
         intervalText(term.ci, own, false),
-        hasPrediction ? intervalText(term.prediction, own, false) : null,
+        hasPrediction ? intervalText(term.prediction ?? null, own, false) : null,
       ]);
       const test = [both(testText(term)), both(pValue(term.p))];
-      const first = markup`<tr>${rowHead(termLabel(term.term, planned, plan), term.term, span)}<td class="scale">${effect}</td>${
+      const first = markup`<tr>${rowHead(label, term.term, span)}<td class="scale">${effect}</td>${
         isRatio ? ratios : logarithms
       }${test}</tr>`;
       return isRatio

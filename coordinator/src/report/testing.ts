@@ -1,7 +1,12 @@
 import { DEFAULT_INFERENCE, DEFAULT_MODEL } from '@concordat/shared/plan/defaults.ts';
 /** A realistic run for this folder's tests, and a strict check that markup is well formed. */
 import assert from 'node:assert/strict';
-import type { Result, StudyResult, TwoStageResult } from '@concordat/shared/plan/result-types.ts';
+import type {
+  OneStageResult,
+  Result,
+  StudyResult,
+  TwoStageResult,
+} from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, DesignColumn, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { stageTwo } from '@concordat/shared/pooling/stage-two.ts';
 import type { ReportInput } from './view.ts';
@@ -131,6 +136,84 @@ export function analysed(
     ...pooled,
     warnings,
   };
+}
+
+export const ONE: Analysis = {
+  ...MAIN,
+  id: 'one',
+  approach: 'one-stage',
+  columns: [
+    { ...intercept, stratified: true },
+    { ...treatment, product: [{ kind: 'treatment', arm: 1, centred: true }] },
+  ],
+  model: { ...DEFAULT_MODEL, treatmentEffect: 'random' },
+  inference: { ...DEFAULT_INFERENCE, likelihoodRatio: true },
+};
+
+/** A coefficient with its Wald interval. */
+export function coefficient(
+  term: string,
+  estimate: number,
+  se: number,
+): OneStageResult['coefficients'][number] {
+  const half = 1.959963984540054 * se;
+  return {
+    term,
+    estimate,
+    se,
+    ci: [estimate - half, estimate + half],
+    statistic: estimate / se,
+    df: null,
+    p: 0.01,
+  };
+}
+
+/** A one-stage analysis of these studies, with independent coefficients unless `over` says otherwise. */
+export function fitted(
+  coefficients: OneStageResult['coefficients'],
+  studies: readonly StudyResult[],
+  over: Partial<OneStageResult> = {},
+): OneStageResult {
+  return {
+    approach: 'one-stage',
+    status: 'done',
+    measure: 'log odds ratio',
+    studies: studies.map(({ estimates: _, vcov: __, ...study }) => study),
+    coefficients,
+    vcov: coefficients.map((a, i) => coefficients.map((__, j) => (i === j ? (a.se ?? 0) ** 2 : 0))),
+    random_effects: [],
+    correlations: [],
+    residual_variance: [],
+    log_likelihood: -1234.5678,
+    tests: [],
+    predicted: [],
+    convergence: { converged: true, rounds: 8, gradient_norm: 1e-9, bytes_up: 52_000, bytes_down: 26_000 },
+    warnings: [],
+    ...over,
+  };
+}
+
+/** As the coordinator reports `ONE` of the BCG trials: random treatment effect, an intercept of each study. */
+export function oneStage(studies: readonly StudyResult[] = bcgStudies()): OneStageResult {
+  const included = studies.filter((study) => study.status === 'included');
+  return fitted(
+    [
+      coefficient('treatment', -0.7473, 0.1792),
+      ...included.map(({ study }, i) => coefficient(`(intercept)[${study}]`, -3 - 0.1 * i, 0.2)),
+    ],
+    studies,
+    {
+      random_effects: [{ term: 'treatment', variance: 0.3025 }],
+      correlations: [[1]],
+      tests: [{ test: 'likelihood ratio', term: 'treatment', statistic: 12.34, df: 1, p: 0.00044 }],
+      predicted: included.map(({ study }, i) => ({
+        study,
+        term: 'treatment',
+        estimate: 0.5 * Math.sin(i),
+        se: 0.2,
+      })),
+    },
+  );
 }
 
 export const MISSING: readonly StudyResult[] = [

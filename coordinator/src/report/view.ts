@@ -6,8 +6,9 @@ import type {
   StudyResult,
   TwoStageResult,
 } from '@concordat/shared/plan/result-types.ts';
+import { hasEvents } from '@concordat/shared/plan/design.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { count, NONE } from './format.ts';
+import { count, NONE, plural } from './format.ts';
 
 /** All that the report and the figures are made of. */
 export interface ReportInput {
@@ -62,8 +63,12 @@ function armCount(counts: Readonly<Record<string, number>> | null | undefined, k
   return counts != null && Object.hasOwn(counts, key) ? (counts[key] ?? null) : null;
 }
 
-export function hasEvents(plan: ExpandedPlan): boolean {
-  return plan.outcome.kind !== 'continuous';
+/** Events of each arm that has participants; empty where they were not released, or the outcome has none. */
+export function armEvents(study: StudyResult, plan: ExpandedPlan): number[] {
+  if (!hasEvents(plan)) return [];
+  return arms(plan).flatMap(({ key }) =>
+    (armCount(study.participants, key) ?? 0) > 0 ? (armCount(study.events, key) ?? []) : [],
+  );
 }
 
 /** `40/101` where the outcome has events, `101` where it has none, an en dash for what was not released. */
@@ -99,4 +104,21 @@ export function heterogeneityOf(outcome: TwoStageResult, term: string): Heteroge
 /** Terms that stage two pooled, without across-trial terms and contrasts, in the result's order. */
 export function pooledTerms(outcome: TwoStageResult, planned: Analysis): PooledTerm[] {
   return outcome.pooled.filter(({ term }) => planned.pool.terms.includes(term));
+}
+
+/** Participants, events and studies of the pooled estimate; parts that a site did not release are left unsaid. */
+export function basis(outcome: AnalysisResult, plan: ExpandedPlan): string {
+  const included = includedStudies(outcome);
+  const sum = (what: 'participants' | 'events'): number | null =>
+    included.reduce<number | null>((so, study) => {
+      const own = total(study, what, plan);
+      return so === null || own === null ? null : so + own;
+    }, 0);
+  const participants = sum('participants');
+  const events = hasEvents(plan) ? sum('events') : null;
+  return [
+    plural(included.length, 'study', 'studies'),
+    ...(participants === null ? [] : [plural(participants, 'participant')]),
+    ...(events === null ? [] : [plural(events, 'event')]),
+  ].join(', ');
 }

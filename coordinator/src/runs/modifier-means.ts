@@ -46,7 +46,7 @@ const spanKey = (product: readonly Basis[]): string => product.map(basisKey).toS
 const meanKey = (product: readonly Basis[]): string =>
   spanKey(product.flatMap((basis) => (basis.kind === 'study-mean' ? [basis.of] : [])));
 
-const isCentred = (basis: Basis): boolean => 'centred' in basis && basis.centred === true;
+const isCentred = (basis: Basis): boolean => 'centred' in basis && (basis.centred ?? false);
 
 function quotient(a: number, b: number): number | null {
   const value = a / b;
