@@ -50,7 +50,7 @@ test('per-trial estimates are kept: no message has one, sums are given, and the 
     }
     assert.deepEqual(other.predicted, []);
   }
-  assert.ok(fitOf(open.analyses, 'mixed').predicted!.length > 0);
+  assert.ok((fitOf(open.analyses, 'mixed').predicted ?? []).length > 0);
   assert.ok(!fitOf(kept.analyses, 'stratified').coefficients.some(({ term }) => term.includes('[')));
   for (const { payload } of kept.sent) {
     assert.notEqual(payload?.$case, 'stageOneEstimate');
