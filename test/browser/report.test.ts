@@ -45,6 +45,20 @@ test('names the plan, every trial and the refusal', async () => {
   assert.doesNotMatch(text, /\b(NaN|undefined|null|Infinity)\b|\[object/);
 });
 
+test('one stage stands beside two, with predicted study effects, the effect over age and subgroups', async () => {
+  const headings = String(
+    await page.evaluate('[...document.querySelectorAll("h2")].map((h) => h.innerText).join()'),
+  );
+  assert.match(headings, /One stage and two stages side by side/);
+  const figures = readdirSync(join(out, 'figures'));
+  for (const file of [
+    'cvd-one-stage-study-effects.svg',
+    'cvd-by-age-modifier.svg',
+    'cvd-by-sex-subgroups.svg',
+  ])
+    assert.ok(figures.includes(file), file);
+});
+
 /** Elements that stick out of the window, or of their figure, and text on top of other text in one figure. */
 const FAULTS = `(() => {
   const faults = [];
@@ -76,6 +90,7 @@ for (const [name, width, scheme, media] of [
 ] as const) {
   test(`nothing is cut off or overlaps: ${name}`, async () => {
     await page.show(width, scheme, media);
+    await page.evaluate('document.querySelectorAll("details").forEach((details) => (details.open = true))');
     assert.deepEqual(await page.evaluate(FAULTS), []);
   });
 }

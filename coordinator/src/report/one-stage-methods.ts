@@ -4,8 +4,9 @@ import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
 import type { OneStageSpec } from '@concordat/shared/one-stage/types.ts';
 import type { OneStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { count, levelPercent } from './format.ts';
+import { count, levelPercent, plural } from './format.ts';
 import { analysisSet, designPhrase, list, outcomePhrase } from './method-phrases.ts';
+import { ownCoefficient } from './terms.ts';
 
 const LINKS = { logit: 'logistic', log: 'log-binomial', identity: 'identity-link binomial' } as const;
 
@@ -186,29 +187,44 @@ function inference(planned: Analysis, outcome: OneStageResult): string[] {
 }
 
 /** What left the sites, with the number of numbers where the plan alone gives it. */
-function travelled(outcome: OneStageResult, plan: ExpandedPlan, spec: OneStageSpec): string {
+function travelled(
+  planned: Analysis,
+  outcome: OneStageResult,
+  plan: ExpandedPlan,
+  spec: OneStageSpec,
+): string {
   const m = commonPositions(spec).length + lambdaCount(spec);
   const numbers = 1 + m + (m * (m + 1)) / 2;
   const answers: Readonly<Record<OneStageSpec['kind'], string>> = {
     likelihood: `the log-likelihood of its participants at the parameters asked for, its gradient and its second derivatives: 1 + m + m(m + 1)/2 = ${count(numbers)} numbers a round for m = ${count(m)} parameters`,
-    firth: 'its log-likelihood, penalised score and information at the parameters asked for',
+    firth: `its part of the penalised log-likelihood and score and its information at the parameters asked for: 1 + m + m(m + 1)/2 = ${count(numbers)} numbers a round for m = ${count(m)} parameters`,
     gaussian: 'sums of squares and products of its design and outcome, once',
     mmrm: 'sums of squares and products of its design and outcome, weighted by the covariance between visits asked for, and their derivatives in that covariance’s parameters',
     frailty: 'sums over the participants at risk in each interval of the grid',
   };
-  const rounds = outcome.convergence === null ? '' : `, in ${count(outcome.convergence.rounds)} rounds`;
+  const rounds = outcome.convergence === null ? 0 : outcome.convergence.rounds;
+  const inRounds = rounds === 0 || spec.kind === 'gaussian' ? '' : `, in ${plural(rounds, 'round')}`;
+  const sums =
+    spec.kind === 'gaussian'
+      ? 'From these statistics, study by study, the coordinator computed what the pooled records give.'
+      : 'The coordinator worked with the sums over the sites, which are those of the pooled records, taken in a fixed order in fixed-point arithmetic.';
+  const own = [
+    ...(outcome.coefficients.some(({ term }) => ownCoefficient(term, planned, outcome.studies) !== null)
+      ? ['its own coefficients, with their covariance and derivatives']
+      : []),
+    ...(outcome.predicted.length > 0 ? ['predictions of its random effects'] : []),
+  ];
   const each =
-    spec.stratified.length > 0 || outcome.predicted.length > 0
-      ? ` Where its policy allows it, a site also sent what is its own at the estimate: ${list([
-          ...(spec.stratified.length > 0
-            ? ['its own coefficients, with their covariance and derivatives']
-            : []),
-          ...(outcome.predicted.length > 0 ? ['predictions of its random effects'] : []),
-        ])}.`
-      : '';
+    own.length === 0 || spec.kind === 'gaussian'
+      ? ''
+      : ` Where its policy allows it, a site also sent what is its own at the estimate: ${list(own)}.`;
+  const fit =
+    spec.kind === 'mmrm'
+      ? ''
+      : ', and, where its policy allows it, its own fit without random effects, to start from';
   return `To begin, each site sent numbers of participants${hasEvents(plan) ? ' and events' : ''}${
     plan.treatment === null ? '' : ' per arm'
-  } and of rows left out, means and standard deviations of its columns, and, where its policy allows it, its own fit without random effects, to start from. Then it sent ${answers[spec.kind]}${rounds}. The coordinator worked with the sums over the sites, which are those of the pooled records, taken in a fixed order in fixed-point arithmetic.${each} No participant’s record left a site.`;
+  } and of rows left out, means and standard deviations of its columns${fit}. Then it sent ${answers[spec.kind]}${inRounds}. ${sums}${each} No participant’s record left a site.`;
 }
 
 /** The methods of a one-stage analysis as sentences: exactly what was computed, by the names a methods section uses. */
@@ -228,7 +244,7 @@ export function oneStageMethods(
     ...interaction(planned),
     ...estimation(planned, spec),
     ...inference(planned, outcome),
-    travelled(outcome, plan, spec),
+    travelled(planned, outcome, plan, spec),
     `Software: ${software}.`,
   ].join(' ');
 }

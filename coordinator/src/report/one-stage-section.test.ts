@@ -134,6 +134,7 @@ test('a repeated outcome has an effect and a covariance by visit', () => {
     '1 4.000 0.50 2.000 2 3.000 9.000 3.000',
     'repeated measures (MMRM)',
     'unstructured and common to all studies',
+    'their derivatives in that covariance’s parameters, in 8 rounds',
     '13 studies, 357,347 participants, in one model',
   ]) {
     assert.ok(text.includes(expected), expected);

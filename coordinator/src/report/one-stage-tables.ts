@@ -46,7 +46,9 @@ export function randomEffectsTable(
       ...(others ? labels.map((label) => head(`Correlation with ${label}`)) : []),
     ],
     effects.map(({ term, variance }, i) => {
-      const row = effects.map((_, j) => cell(i === j ? '1' : fixed(correlations[i]?.[j], 2)));
+      const row = effects.map((_, j) =>
+        cell(i === j ? '1' : planned.model.correlated ? fixed(correlations[i]?.[j], 2) : '0, assumed'),
+      );
       return markup`<tr>${[
         rowHead(labels[i] ?? term, term),
         cell(significant(variance, 4)),
