@@ -301,3 +301,69 @@ test('nobody left is an empty set, not a failure', () => {
   assert.equal(Number.isFinite(set.facts.leverage), true);
   assert.ok(checkRelease(set.facts, DEFAULT_POLICY).some(({ code }) => code === 'RULE_PARTICIPANTS'));
 });
+
+test('cells of an ordinal outcome: its levels by arm and by covariate; thresholds are parameters', () => {
+  const { facts } = setOf(
+    `levels: {sex: [f, m]}
+treatment: {variable: treat, control: 0, active: 1}
+outcome: {kind: ordinal, variable: y, levels: [1, 2, 3]}
+analyses: [{id: a, approach: two-stage, model: {family: ordinal, adjust: [factor(sex)]}}]`,
+    {
+      treat: [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1],
+      y: [1, 1, 2, 2, 2, 3, 1, 1, 2, 2, 2, 3, 3],
+      sex: ['f', 'm', 'f', 'f', 'm', 'f', 'f', 'f', 'f', 'f', 'm', 'f', 'f'],
+    },
+  );
+  assert.equal(facts.parameters, 4);
+  assert.deepEqual(
+    facts.cells.map(({ what, variable, count }) => `${what} ${variable} ${count}`),
+    ['level treat 6', 'level x outcome treat 1', 'level sex 3', 'level x arm sex 1', 'level x outcome sex 1'],
+  );
+  assert.ok(checkRelease(facts, DEFAULT_POLICY).some(({ code }) => code === 'RULE_SMALLEST_CELL'));
+});
+
+test('cells of a repeated outcome: participants at a visit, by arm', () => {
+  const visits = (arm: number, first: number, ...counts: readonly number[]) =>
+    counts.flatMap((count, v) =>
+      Array.from({ length: count }, (_, s) => ({ arm, visit: v + 1, subject: first + s })),
+    );
+  const rows = [...visits(0, 0, 8, 8, 2), ...visits(1, 100, 9, 8, 7)];
+  const { facts, participants } = setOf(
+    `treatment: {variable: treat, control: 0, active: 1}
+outcome: {kind: repeated, variable: y, subject: id, visit: v, visits: [1, 2, 3]}
+analyses: [{id: a, approach: one-stage, model: {family: gaussian}}]`,
+    {
+      treat: rows.map(({ arm }) => arm),
+      y: rows.map((_, i) => i),
+      id: rows.map(({ subject }) => subject),
+      v: rows.map(({ visit }) => visit),
+    },
+  );
+  assert.deepEqual(participants, [8, 9]);
+  assert.deepEqual(
+    facts.cells.map(({ what, count }) => [what, count]),
+    [
+      ['level', 8],
+      ['level x outcome', 2],
+    ],
+  );
+});
+
+test('cells of a hazard by intervals: events, and participants at risk without one, by arm; log hazards are parameters', () => {
+  const plan = (model: string) => `
+treatment: {variable: treat, control: 0, active: 1}
+outcome: {kind: time-to-event, time: t, event: d}
+analyses: [{id: a, approach: one-stage, model: {${model}}}]`;
+  const rows = {
+    treat: [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1],
+    t: [1, 2, 2, 3, 4, 5, 6, 1, 1, 2, 3, 4, 4],
+    d: [1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1],
+  };
+  // (0, 2]: 3 events and 4 without in control, 2 and 4 in the other arm. (2, ∞): 3 and 1, then 3 and none.
+  const { facts } = setOf(plan('family: piecewise-exponential, cuts: [2]'), rows);
+  assert.equal(facts.parameters, 3);
+  assert.deepEqual(facts.cells.at(-1), { what: 'interval x arm x outcome', variable: 't', count: 1 });
+  const varying = setOf(plan('family: cox, time_varying: {transform: piecewise, cuts: [2]}'), rows);
+  assert.equal(varying.facts.cells.at(-1)!.count, 1);
+  assert.ok(setOf(plan('family: cox'), rows).facts.cells.every(({ what }) => !what.startsWith('interval')));
+});

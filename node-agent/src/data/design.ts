@@ -84,6 +84,7 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
       arm,
       weights,
       events,
+      response: outcome.response,
       columns,
       factors: set.factors,
     }),

@@ -1,7 +1,9 @@
 import type { Cell, DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { leverage } from '@concordat/shared/disclosure/leverage.ts';
+import type { Response } from '@concordat/shared/models/types.ts';
+import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { covariateVariables, variableOf } from './analysis-set.ts';
+import { covariateVariables, outcomeVariables, variableOf } from './analysis-set.ts';
 import { distinctLevels } from './response.ts';
 import type { Table } from './table.ts';
 
@@ -15,6 +17,7 @@ interface Evidence {
   readonly weights: Float64Array | null;
   /** Events of each row; null for a continuous outcome. */
   readonly events: Float64Array | null;
+  readonly response: Response;
   readonly columns: readonly Float64Array[];
   /** Level of each row for the factors of the design. */
   readonly factors: ReadonlyMap<string, Int32Array>;
@@ -43,7 +46,7 @@ export function disclosureFacts(
   return {
     participants,
     perArm: arm === null ? [] : sumByArm(weights, arm, armCount, n).map(Math.round),
-    parameters: set.columns.length,
+    parameters: parameterTerms(plan, analysis).length,
     events: eventTotal !== null && binary ? Math.min(eventTotal, participants - eventTotal) : eventTotal,
     cells: allCells(plan, analysis, table, set, armCount),
     leverage: maximum,
@@ -70,8 +73,6 @@ function allCells(
   set: Evidence,
   armCount: number,
 ): Cell[] {
-  // Counts are sums of events, not people: only an outcome that a participant has or has not makes cells of people.
-  const outcome = plan.outcome.kind === 'count' ? null : set.events;
   const modifiers = new Set(
     analysis.columns.flatMap(({ product }) =>
       product.some(({ kind }) => kind === 'treatment')
@@ -80,26 +81,101 @@ function allCells(
     ),
   );
   const arms: Levels | null = set.arm === null ? null : { index: set.arm, size: armCount };
+  const by = arms === null ? [] : [arms];
+  const byOutcome = outcomeCells(set);
   const cells: Cell[] = [];
-  if (arms !== null) {
-    const variable = plan.treatment!.variable;
-    cells.push({ what: 'level', variable, count: smallest([arms], null, set) });
-    if (outcome !== null)
-      cells.push({ what: 'level x outcome', variable, count: smallest([arms], outcome, set) });
+  if (arms !== null)
+    cells.push({ what: 'level', variable: plan.treatment!.variable, count: smallest(by, null, set) });
+  if (byOutcome !== null) {
+    const variable = plan.treatment?.variable ?? outcomeVariables(plan.outcome)[0]!;
+    cells.push({ what: 'level x outcome', variable, count: byOutcome(by) });
   }
+  cells.push(...intervalCells(plan, analysis, set, Math.max(1, armCount)));
   for (const variable of covariateVariables(analysis)) {
     const levels = levelsOf(variable, plan, table, set);
     if (levels === null) continue;
     cells.push({ what: 'level', variable, count: smallest([levels], null, set) });
     if (arms !== null)
       cells.push({ what: 'level x arm', variable, count: smallest([levels, arms], null, set) });
-    if (outcome === null) continue;
-    cells.push({ what: 'level x outcome', variable, count: smallest([levels], outcome, set) });
+    if (byOutcome === null) continue;
+    cells.push({ what: 'level x outcome', variable, count: byOutcome([levels]) });
     if (arms !== null && modifiers.has(variable)) {
-      cells.push({ what: 'level x arm x outcome', variable, count: smallest([levels, arms], outcome, set) });
+      cells.push({ what: 'level x arm x outcome', variable, count: byOutcome([levels, arms]) });
     }
   }
   return cells;
+}
+
+/**
+ * Counts a classification's smallest cell once more by what the outcome makes of it: events, an ordinal outcome's levels,
+ * the visits of a repeated one. Null: a measurement, or sums of events, which are no cells of people.
+ */
+function outcomeCells(set: Evidence): ((by: readonly Levels[]) => number) | null {
+  const { response, events } = set;
+  switch (response.kind) {
+    case 'ordinal': {
+      const levels: Levels = { index: response.level, size: response.levels };
+      return (by) => smallest([...by, levels], null, set);
+    }
+    case 'repeated': {
+      const visits: Levels = { index: response.visit, size: response.visits };
+      // A row is a participant at a visit.
+      return (by) => smallest([...by, visits], null, { ...set, weights: null });
+    }
+    case 'binary':
+    case 'time-to-event':
+      return (by) => smallest(by, events, set);
+    default:
+      return null;
+  }
+}
+
+/**
+ * Where a hazard, or an effect on it, has its own value in each interval of time: who has an event in one, and who is only
+ * at risk in it, by arm.
+ */
+function intervalCells(
+  plan: ExpandedPlan,
+  { model }: Analysis,
+  { response, arm, rows }: Evidence,
+  armCount: number,
+): Cell[] {
+  if (response.kind !== 'time-to-event') return [];
+  const variable = outcomeVariables(plan.outcome)[0]!;
+  const { time, event, entry } = response;
+  return [model.cuts, model.grid, model.timeVarying?.cuts ?? []].flatMap((ends): Cell[] => {
+    if (ends.length === 0) return [];
+    const counts: number[] = [];
+    for (let a = 0; a < armCount; a++) {
+      const having = new Float64Array(ends.length + 1);
+      const change = new Float64Array(ends.length + 2);
+      for (let i = 0; i < rows.length; i++) {
+        if (arm !== null && arm[i] !== a) continue;
+        const last = intervalOf(ends, time[i]!);
+        change[entry === null ? 0 : intervalAfter(ends, entry[i]!)]!++;
+        change[last + 1]!--;
+        having[last]! += event[i]!;
+      }
+      let atRisk = 0;
+      having.forEach((events, k) => {
+        atRisk += change[k]!;
+        counts.push(events, atRisk - events);
+      });
+    }
+    return [{ what: 'interval x arm x outcome', variable, count: smallestCount(counts) }];
+  });
+}
+
+/** The interval (end before, end] that a time lies in. */
+function intervalOf(ends: readonly number[], time: number): number {
+  const k = ends.findIndex((end) => time <= end);
+  return k < 0 ? ends.length : k;
+}
+
+/** The interval in which a participant who enters at `time` is first at risk. */
+function intervalAfter(ends: readonly number[], time: number): number {
+  const k = ends.findIndex((end) => time < end);
+  return k < 0 ? ends.length : k;
 }
 
 function levelsOf(variable: string, plan: ExpandedPlan, table: Table, set: Evidence): Levels | null {
@@ -125,11 +201,13 @@ function smallest(by: readonly Levels[], outcome: Float64Array | null, set: Evid
     having[cell]! += events;
     without[cell]! += (set.weights === null ? 1 : set.weights[i]!) - events;
   }
-  let least = Infinity;
-  for (const counts of [without, having])
-    // A participant of several rows is a sum of parts of one.
-    for (const count of counts.map((c) => Math.round(c * 1e6) / 1e6)) if (count > 0 && count < least) least = count;
-  return least === Infinity ? 0 : least;
+  return smallestCount([...without, ...having]);
+}
+
+/** The smallest that is not 0; 0 where all are. A participant of several rows is a sum of parts of one. */
+function smallestCount(counts: readonly number[]): number {
+  const some = counts.map((count) => Math.round(count * 1e6) / 1e6).filter((count) => count > 0);
+  return some.length === 0 ? 0 : some.reduce((a, b) => Math.min(a, b));
 }
 
 function sum(values: Float64Array): number {

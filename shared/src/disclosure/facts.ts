@@ -7,7 +7,7 @@ export interface DisclosureFacts {
   readonly participants: number;
   /** Participants of each arm, control first; empty where the plan names no treatment. */
   readonly perArm: readonly number[];
-  /** Columns of the design, the intercept included. */
+  /** Of the study's model: the design's columns, the intercept included, and the family's own (thresholds, log hazards). */
   readonly parameters: number;
   /** Binary: the fewer of events and non-events. Counts and time-to-event: events. Continuous: null. */
   readonly events: number | null;
@@ -19,8 +19,13 @@ export interface DisclosureFacts {
 
 /** The smallest non-empty cell of a table that the released numbers imply. */
 export interface Cell {
-  readonly what: 'level' | 'level x arm' | 'level x outcome' | 'level x arm x outcome';
-  /** The variable whose levels make the table (the treatment's own arms are its levels). */
+  readonly what:
+    | 'level'
+    | 'level x arm'
+    | 'level x outcome'
+    | 'level x arm x outcome'
+    | 'interval x arm x outcome';
+  /** The variable whose levels (the treatment's own arms are its levels) or intervals make the table. */
   readonly variable: string;
   readonly count: number;
 }
