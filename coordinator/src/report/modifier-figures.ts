@@ -56,7 +56,7 @@ export function groupSubgroups(
     : subgroups(joint, group, reference, means);
 }
 
-export function referenceLevel({ effectModifier }: Analysis, plan: ExpandedPlan): Code | null {
+function referenceLevel({ effectModifier }: Analysis, plan: ExpandedPlan): Code | null {
   return effectModifier === null ? null : (plan.levels[effectModifier.variable]?.[0] ?? null);
 }
 

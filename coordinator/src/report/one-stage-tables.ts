@@ -11,7 +11,7 @@ import { isInteraction, ownCoefficient, readMeasure, termLabel } from './terms.t
 import { includedStudies } from './view.ts';
 
 /** A part of the report that is folded until it is asked for. */
-export function folded(summary: string, body: Markup | null): Markup | null {
+function folded(summary: string, body: Markup | null): Markup | null {
   return body === null ? null : markup`<details><summary>${summary}</summary>${body}</details>`;
 }
 

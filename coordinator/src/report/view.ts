@@ -80,7 +80,7 @@ export function armCell(study: StudyResult, arm: Arm, plan: ExpandedPlan): strin
 }
 
 /** Sum over arms; null where any of it was not released. */
-export function total(
+function total(
   study: StudyResult,
   what: 'participants' | 'events',
   plan: ExpandedPlan,
