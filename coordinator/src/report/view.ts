@@ -80,11 +80,7 @@ export function armCell(study: StudyResult, arm: Arm, plan: ExpandedPlan): strin
 }
 
 /** Sum over arms; null where any of it was not released. */
-function total(
-  study: StudyResult,
-  what: 'participants' | 'events',
-  plan: ExpandedPlan,
-): number | null {
+function total(study: StudyResult, what: 'participants' | 'events', plan: ExpandedPlan): number | null {
   let sum = 0;
   for (const { key } of arms(plan)) {
     const value = armCount(study[what], key);
