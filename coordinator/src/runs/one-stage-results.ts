@@ -1,7 +1,12 @@
 /** From a one-stage fit to its entry in result.json. Pure. */
 import { Diagnosis } from '@concordat/proto/concordat/v1/site.ts';
 import { toRows } from '@concordat/shared/linalg/symmetric.ts';
-import { normalQuantile, normalTwoSided, tQuantile, tTwoSided } from '@concordat/shared/numerics/distributions.ts';
+import {
+  normalQuantile,
+  normalTwoSided,
+  tQuantile,
+  tTwoSided,
+} from '@concordat/shared/numerics/distributions.ts';
 import type { FittedCoefficient, OneStageFit, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
 import type {
   Coefficient,
@@ -10,6 +15,7 @@ import type {
   StudyResult,
   Warning,
 } from '@concordat/shared/plan/result-types.ts';
+import { hasEvents } from '@concordat/shared/plan/design.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { diagnosisReason, failureReason, missing } from './answers.ts';
@@ -22,6 +28,8 @@ export interface OneStageInput {
   readonly entries: readonly StudyAnswer[];
   /** Studies that took part, in the order of the fit's positions. */
   readonly studies: readonly string[];
+  /** What the design's columns were divided by; null where no fit began. */
+  readonly scale: Float64Array | null;
 }
 
 /** Bytes of the fit's questions and answers, over all sites. */
@@ -78,16 +86,14 @@ export function oneStageResult(
     residual_variance: fit.residualVariance.map(({ study, variance }) =>
       study === null ? { variance } : { study: studies[study]!, variance },
     ),
-    ...(fit.visitCovariance === undefined
-      ? {}
-      : { visit_covariance: toRows(fit.visitCovariance) }),
+    ...(fit.visitCovariance === undefined ? {} : { visit_covariance: toRows(fit.visitCovariance) }),
     log_likelihood: fit.logLikelihood,
     tests: fit.tests.map(({ study, ...test }) =>
       study === undefined ? test : { study: studies[study]!, ...test },
     ),
     predicted: fit.predicted.map(({ study, ...effect }) => ({ study: studies[study]!, ...effect })),
     convergence,
-    warnings: warningsOf(input, fit),
+    warnings: warningsOf(input, spec, fit),
   };
 }
 
@@ -148,18 +154,38 @@ function studyOf(
   return { study, ...missing(answer), participants: null };
 }
 
-const FAILURES: Readonly<Record<NonNullable<OneStageFit['failure']>['code'], string>> = {
-  separation: 'covariates separate events from non-events over all studies: the maximum-likelihood estimate is infinite',
-  'monotone-likelihood': 'the partial likelihood is monotone over all studies: the maximum-likelihood estimate is infinite',
+export const FAILURES: Readonly<Record<NonNullable<OneStageFit['failure']>['code'], string>> = {
+  separation:
+    'covariates separate events from non-events over all studies: the maximum-likelihood estimate is infinite',
+  'monotone-likelihood':
+    'the partial likelihood is monotone over all studies: the maximum-likelihood estimate is infinite',
   'rank-deficient': 'terms cannot be told apart over all studies',
   'not-converged': 'the fit did not converge',
   'too-few-participants': 'there are not more participants than parameters',
   'no-events': 'no participant had an event',
-  'no-variation': 'the outcome does not vary',
+  'no-variation': 'the outcome does not vary, or no participant has one of its levels',
   'link-boundary': 'the maximum lies where a fitted mean leaves the range that the link allows',
 };
 
-function reasonOf({ entries }: OneStageInput, { failure }: OneStageFit): Reason {
+/** Of all studies that take part, by entry; null where the outcome is no event, or a site keeps its number. */
+export function eventsOf({
+  plan,
+  entries,
+}: Pick<OneStageInput, 'plan' | 'entries'>): { readonly events: number; readonly participants: number } | null {
+  if (!hasEvents(plan)) return null;
+  let [events, participants] = [0, 0];
+  for (const { answer } of entries) {
+    if (answer.kind !== 'reply' || answer.payload.$case !== 'oneStageEntry') continue;
+    const { counts } = answer.payload.value;
+    if (counts === undefined || counts.events.length === 0) return null;
+    for (const count of counts.events) events += count;
+    for (const count of counts.participants) participants += count;
+  }
+  return { events, participants };
+}
+
+function reasonOf(input: OneStageInput, { failure, rounds, gradientNorm }: OneStageFit): Reason {
+  const { entries } = input;
   const { code, terms } = failure!;
   const diverges = code === 'separation' || code === 'monotone-likelihood';
   const sites = diverges
@@ -167,10 +193,15 @@ function reasonOf({ entries }: OneStageInput, { failure }: OneStageFit): Reason 
     : [];
   const named = terms.length === 0 ? '' : ` (${terms.join(', ')})`;
   const where = sites.length === 0 ? '' : `; studies whose own fit fails: ${sites.join(', ')}`;
-  return { code, message: `${FAILURES[code]}${named}${where}` };
+  const how =
+    code !== 'not-converged'
+      ? ''
+      : ` in ${rounds} rounds${gradientNorm === null ? '' : `; gradient norm ${gradientNorm.toPrecision(2)}`}`;
+  return { code, message: `${FAILURES[code]}${how}${named}${where}` };
 }
 
-function warningsOf({ analysis, studies }: OneStageInput, fit: OneStageFit): Warning[] {
+function warningsOf(input: OneStageInput, spec: OneStageSpec, fit: OneStageFit): Warning[] {
+  const { analysis, studies } = input;
   const warnings: Warning[] = [];
   for (const { code, terms } of fit.warnings) {
     const named = terms.join(', ');
@@ -182,6 +213,7 @@ function warningsOf({ analysis, studies }: OneStageInput, fit: OneStageFit): War
       });
     }
   }
+  warnings.push(...scalingWarnings(input, spec), ...eventWarnings(input, spec));
   if (analysis.effectModifier?.separate === false) {
     warnings.push({
       code: 'ecological-bias',
@@ -190,9 +222,47 @@ function warningsOf({ analysis, studies }: OneStageInput, fit: OneStageFit): War
     });
   }
   if (studies.length === 1) {
-    warnings.push({ code: 'single-study', message: 'one study contributes: report it as that study’s result' });
+    warnings.push({
+      code: 'single-study',
+      message: 'one study contributes: report it as that study’s result',
+    });
   }
   return warnings;
+}
+
+/** Columns are rescaled by more than this to fit. */
+const BADLY_SCALED = 1e6;
+
+function scalingWarnings({ scale }: OneStageInput, { terms }: OneStageSpec): Warning[] {
+  return [...(scale ?? [])].flatMap((by, j) =>
+    Math.max(by, 1 / by) > BADLY_SCALED
+      ? [
+          {
+            code: 'badly-scaled',
+            term: terms[j]!,
+            message: `${terms[j]} was rescaled by more than 10⁶ to fit; estimates are on the plan’s scale`,
+          },
+        ]
+      : [],
+  );
+}
+
+/** Fewer events (or non-events) for each parameter of the federation's own make asymptotic intervals too narrow. */
+const EVENTS_PER_PARAMETER = 5;
+
+function eventWarnings(input: OneStageInput, spec: OneStageSpec): Warning[] {
+  const counts = eventsOf(input);
+  if (counts === null) return [];
+  const { events, participants } = counts;
+  const scarce = input.analysis.family === 'binomial' ? Math.min(events, participants - events) : events;
+  const parameters = spec.terms.length - spec.stratified.length + spec.random.length;
+  if (scarce >= EVENTS_PER_PARAMETER * parameters) return [];
+  return [
+    {
+      code: 'few-events',
+      message: `${scarce} ${scarce === events ? 'events' : 'non-events'} for ${parameters} parameters, fewer than ${EVENTS_PER_PARAMETER} each: estimates are biased away from 0 and intervals may be too narrow`,
+    },
+  ];
 }
 
 const WARNINGS: Readonly<
@@ -200,11 +270,18 @@ const WARNINGS: Readonly<
 > = {
   boundary: {
     code: 'variance-boundary',
-    message: 'the variance of {} between studies is estimated as zero, the boundary of its range; that does not show that there is none',
+    message:
+      'the variance of {} between studies is estimated as zero, the boundary of its range; that does not show that there is none',
+  },
+  'no-overdispersion': {
+    code: 'no-overdispersion',
+    message:
+      'the counts vary no more than Poisson’s: {} is at infinity, the boundary of its range, and the estimates are those of family: poisson',
   },
   'perfect-correlation': {
     code: 'perfect-correlation',
-    message: 'the random effects are estimated as perfectly correlated, the boundary of their range; `correlated: false` asks less of few studies',
+    message:
+      'the random effects are estimated as perfectly correlated, the boundary of their range; `correlated: false` asks less of few studies',
   },
   'profile-limit': {
     code: 'profile-limit',
@@ -212,7 +289,8 @@ const WARNINGS: Readonly<
   },
   'no-degrees-of-freedom': {
     code: 'no-degrees-of-freedom',
-    message: 'degrees of freedom cannot be computed for {}: a variance is at its boundary, or the fit is not by REML; intervals are normal',
+    message:
+      'degrees of freedom cannot be computed for {}: a variance is at its boundary, or the fit is not by REML; intervals are normal',
   },
   'singular-information': {
     code: 'singular-information',

@@ -14,7 +14,7 @@ import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { objectiveQuestion, studyEntry } from '@concordat/shared/wire/one-stage.ts';
 
 import { missing, type SiteAnswer } from './answers.ts';
-import { failedOneStage, oneStageResult, type FitTraffic } from './one-stage-results.ts';
+import { eventsOf, failedOneStage, FAILURES, oneStageResult, type FitTraffic } from './one-stage-results.ts';
 import type { RoundAnswers, RunTask } from './rounds.ts';
 import type { StudyAnswer } from './results.ts';
 
@@ -66,6 +66,10 @@ export class OneStageRun {
       };
       return;
     }
+    if (this.#spec.kind === 'likelihood' && eventsOf({ plan, entries })?.events === 0) {
+      this.#failure = { status: 'failed', reason: { code: 'no-events', message: FAILURES['no-events'] } };
+      return;
+    }
     this.#entry = combineEntries(
       this.#spec,
       taking.map(({ entry }) => entry),
@@ -104,7 +108,8 @@ export class OneStageRun {
         this.#traffic.down += answer.bytes?.down ?? 0;
         if (answer.payload.$case === 'objectiveValue') return Float64Array.from(answer.payload.value.values);
         // What a study keeps of itself is missing from the result, and stops nothing.
-        if (ask.objective === 'study-effects' && answer.payload.$case === 'refusal') return new Float64Array(0);
+        if (ask.objective === 'study-effects' && answer.payload.$case === 'refusal')
+          return new Float64Array(0);
       }
       this.#lost(this.#studies[i]!, answer);
       return null;
@@ -121,7 +126,13 @@ export class OneStageRun {
 
   result(): OneStageResult {
     const traffic: FitTraffic = { bytesUp: this.#traffic.up, bytesDown: this.#traffic.down };
-    const input = { plan: this.#plan, analysis: this.analysis, entries: this.#entries, studies: this.#studies };
+    const input = {
+      plan: this.#plan,
+      analysis: this.analysis,
+      entries: this.#entries,
+      studies: this.#studies,
+      scale: this.#entry?.scaling.scale ?? null,
+    };
     return this.#fit === null || this.#failure !== null
       ? failedOneStage(input, this.#failure ?? { status: 'failed', reason: NOT_COMPUTED })
       : oneStageResult(input, this.#spec, this.#fit, traffic);
@@ -156,7 +167,10 @@ export class OneStageRun {
   }
 }
 
-const NOT_COMPUTED: Reason = { code: 'not-computed', message: 'the fit cannot be computed in double precision' };
+const NOT_COMPUTED: Reason = {
+  code: 'not-computed',
+  message: 'the fit cannot be computed in double precision',
+};
 
 function missingStatus(answer: SiteAnswer): ReturnType<typeof missing>['status'] | null {
   return answer.kind === 'reply' && answer.payload.$case === 'oneStageEntry' ? null : missing(answer).status;

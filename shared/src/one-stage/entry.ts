@@ -7,9 +7,12 @@ import {
   solveCholesky,
 } from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
+import { startingThresholds } from '../models/ordinal.ts';
 import { families } from '../models/registry.ts';
 import { fitStageOne } from '../models/stage-one.ts';
-import type { Diagnosis, DiagnosisCode, StudyData } from '../models/types.ts';
+import type { Diagnosis, DiagnosisCode, StageOneOutcome, StudyData } from '../models/types.ts';
+import { commonPositions, study } from './likelihood-study.ts';
+import { OUTSIDE, evaluationLength } from './maximise.ts';
 import type { Entry, OneStageSpec } from './types.ts';
 
 /** One site's entry: its columns' moments and, where it has one, its own fit without random effects. */
@@ -41,7 +44,7 @@ export type SiteEntry =
  * ones by their trials.
  */
 export function siteEntry(spec: OneStageSpec, data: StudyData): SiteEntry {
-  const code = cannotTakePart(spec, data);
+  const code = cannotTakePart(spec, data) ?? (ownMaximum(spec, data) ? null : 'not-converged');
   if (code !== null) return { status: 'excluded', code };
   const moments = data.columns.map(momentsOf);
   const fit = data.response.kind === 'repeated' ? null : fitStageOne(data, spec.options, spec.treatment);
@@ -51,18 +54,35 @@ export function siteEntry(spec: OneStageSpec, data: StudyData): SiteEntry {
       participants: participantsOf(data),
       means: Float64Array.from(moments, ({ mean }) => mean),
       deviations: Float64Array.from(moments, ({ sd }) => sd),
-      own:
-        fit?.status !== 'fitted'
-          ? null
-          : {
-              // What changes with time is not in the study's own fit.
-              estimable: spec.terms.map((_, j) => fit.estimable[j] ?? false),
-              estimates: fit.estimates,
-              vcov: fit.vcov,
-            },
+      own: fit?.status === 'fitted' ? ownFit(spec, fit, [...data.columns.keys()]) : ownBaseline(spec, data),
     },
     diagnosis: fit?.status === 'not-estimable' ? fit.diagnosis : null,
   };
+}
+
+/** A fit to some of the columns, and to all of the family's own parameters. What changes with time is in none. */
+function ownFit(
+  { terms, columns }: OneStageSpec,
+  fit: Extract<StageOneOutcome, { status: 'fitted' }>,
+  of: readonly number[],
+): StudyEntry['own'] {
+  const estimable = terms.map(() => false);
+  fit.estimable.forEach((yes, k) => {
+    const j = k < of.length ? of[k]! : columns + k - of.length;
+    if (j < terms.length) estimable[j] = yes;
+  });
+  return { estimable, estimates: fit.estimates, vcov: fit.vcov };
+}
+
+/** The model without covariates: where the common baseline, intercept or thresholds may start if more cannot be fitted. */
+function ownBaseline(spec: OneStageSpec, data: StudyData): StudyEntry['own'] {
+  const { intercept, columns, terms, stratified, kind } = spec;
+  const common = [...terms.keys()].some((j) => (j === intercept || j >= columns) && !stratified.includes(j));
+  if (kind !== 'likelihood' || !common || spec.timeVarying !== null) return null;
+  const of = intercept < 0 ? [] : [intercept];
+  const alone = { ...data, columns: of.map((j) => data.columns[j]!), terms: of.map((j) => terms[j]!) };
+  const fit = fitStageOne(alone, spec.options, []);
+  return fit.status === 'fitted' ? ownFit(spec, fit, of) : null;
 }
 
 function participantsOf({ response, n }: StudyData): number {
@@ -91,6 +111,26 @@ function cannotTakePart({ kind, stratified, options }: OneStageSpec, data: Study
   });
   if (sum === 0) return 'no-events';
   return family.nonevents && sum === total ? 'all-events' : null;
+}
+
+/** Whether the study's own parameters have a maximum at all; a Weibull shape has none with a single event, say. */
+function ownMaximum(spec: OneStageSpec, data: StudyData): boolean {
+  if (spec.kind !== 'likelihood' || spec.stratified.length === 0) return true;
+  const theta = Float64Array.from(commonPositions(spec), (j) => defaultStart(spec)[j]!);
+  const scaling = {
+    centre: new Float64Array(spec.columns),
+    scale: new Float64Array(spec.columns).fill(1),
+    intercept: spec.intercept,
+  };
+  const ask = study({ ...spec, random: [] }, data, scaling);
+  const [value] = ask({
+    objective: 'log-likelihood',
+    theta,
+    order: 0,
+    length: evaluationLength(theta.length),
+    gather: 'sum',
+  });
+  return value! > OUTSIDE;
 }
 
 function momentsOf(column: Float64Array): { readonly mean: number; readonly sd: number } {
@@ -185,9 +225,9 @@ function standardise(
   return { estimable: own.estimable, estimates, vcov };
 }
 
-/** (Σ Iᵢ)⁻¹ Σ Iᵢγ̂ᵢ over the parameters that are not stratified; what no study estimates starts at 0. */
+/** (Σ Iᵢ)⁻¹ Σ Iᵢγ̂ᵢ over the parameters that are not stratified. */
 function pooled(spec: OneStageSpec, studies: readonly (Standardised | null)[]): Float64Array {
-  const start = new Float64Array(spec.terms.length);
+  const start = defaultStart(spec);
   const common = [...spec.terms.keys()].filter((j) => !spec.stratified.includes(j));
   const information = new Float64Array(packedLength(common.length));
   const score = new Float64Array(common.length);
@@ -224,7 +264,34 @@ function pooled(spec: OneStageSpec, studies: readonly (Standardised | null)[]): 
   } catch (error) {
     if (!(error instanceof ConcordatError)) throw error;
   }
+  return inOrder(spec, start)
+    ? start
+    : start.map((value, j) => (j < spec.columns ? value : defaultStart(spec)[j]!));
+}
+
+/** Where a parameter starts that no study estimates: inside the region where the log-likelihood exists. */
+export function defaultStart({ options, terms, columns, intercept }: OneStageSpec): Float64Array {
+  const start = new Float64Array(terms.length);
+  const { family, link } = options;
+  if (intercept >= 0 && link === 'log' && family === 'binomial') start[intercept] = -1;
+  if (intercept >= 0 && link === 'identity') start[intercept] = family === 'binomial' ? 0.5 : 1;
+  if (family === 'royston-parmar') start[columns + 1] = 1;
+  if (family === 'ordinal') {
+    const anchor = options.anchored === true ? 1 : 0;
+    const levels = terms.length - columns + anchor + 1;
+    const even = startingThresholds(new Float64Array(levels));
+    for (let j = columns; j < terms.length; j++) start[j] = even[j - columns + anchor]! - anchor * even[0]!;
+  }
   return start;
+}
+
+/** Thresholds that studies with different levels estimate need not be. */
+function inOrder({ options, terms, columns, stratified }: OneStageSpec, start: Float64Array): boolean {
+  if (options.family !== 'ordinal' || stratified.includes(columns)) return true;
+  const lowest = options.anchored === true ? 0 : -Infinity;
+  return start
+    .subarray(columns, terms.length)
+    .every((value, k, all) => value > (k === 0 ? lowest : all[k - 1]!));
 }
 
 function inverseOf(block: Float64Array): Float64Array | null {

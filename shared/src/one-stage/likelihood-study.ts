@@ -27,6 +27,14 @@ export function lambdaCount({ random, correlated }: OneStageSpec): number {
   return random.length === 2 && correlated ? 3 : random.length;
 }
 
+/**
+ * Whether standard errors are the expected information's: as R's glm, under a link that is not canonical. Until it has
+ * converged the fit uses the observed one, so that Newton's method converges quadratically and sees where a maximum lies on
+ * the edge of the means' range.
+ */
+export const asksExpected = ({ options, random }: OneStageSpec): boolean =>
+  options.information === 'expected' && (options.link ?? null) !== null && random.length === 0;
+
 /** One study's side of `likelihoodModel`. */
 export function study(
   spec: OneStageSpec,
@@ -36,11 +44,19 @@ export function study(
 ): (ask: Ask) => Float64Array {
   const { options } = spec;
   const family = families[options.family];
-  const objective =
-    spec.timeVarying === null
-      ? ownObjective(spec, data, scaling, objectiveOf ?? ((...given) => family.objective(...given)))
-      : timeVarying(data, options, scaling, spec.timeVarying);
-  const base = isConditional(objective) ? objective : conditional(objective);
+  const baseOf = (information: 'observed' | 'expected'): ConditionalObjective => {
+    const own = { ...options, information };
+    const objective =
+      spec.timeVarying === null
+        ? ownObjective(
+            { ...spec, options: own },
+            data,
+            scaling,
+            objectiveOf ?? ((...given) => family.objective(...given)),
+          )
+        : timeVarying(data, own, scaling, spec.timeVarying);
+    return isConditional(objective) ? objective : conditional(objective);
+  };
   const start = ownStart(spec, data);
   const own = spec.stratified.indexOf(spec.intercept);
   const inside =
@@ -49,7 +65,8 @@ export function study(
       : (point: Float64Array): Float64Array =>
           start.with(own, interceptInside(data, scaling, options, point, spec.intercept, start[own]!));
   const directions = spec.random.map(({ direction }) => direction);
-  const build = (points: number): { objective: Objective; random: MarginalObjective | null } => {
+  const build = (points: number, information: 'observed' | 'expected'): Built => {
+    const base = baseOf(information);
     const random =
       directions.length === 0 ? null : marginal(base, { directions, correlated: spec.correlated, points });
     const whole: Objective = random ?? base;
@@ -58,16 +75,28 @@ export function study(
       random,
     };
   };
-  const laplace = build(1);
-  const full = spec.points > 1 && directions.length > 0 ? build(spec.points) : laplace;
+  const laplace = build(1, 'observed');
+  const full = spec.points > 1 && directions.length > 0 ? build(spec.points, 'observed') : laplace;
+  let expected: Built | null = null;
+  const reported = (): Built => (asksExpected(spec) ? (expected ??= build(1, 'expected')) : full);
+  const asked: Partial<Record<Ask['objective'], () => Built>> = {
+    'laplace-log-likelihood': () => laplace,
+    'expected-information': reported,
+  };
   return (ask) => {
-    const { objective: asked } = ask.objective === 'laplace-log-likelihood' ? laplace : full;
-    if (ask.objective === 'study-effects') return studyEffects(spec, data, full.objective, full.random, ask);
+    if (ask.objective === 'study-effects') return studyEffects(spec, data, reported(), ask);
     if (ask.objective === 'proportional-hazards') return proportionalHazardsScore(spec, data, scaling, ask);
-    const out = emptyEvaluation(asked.parameters);
-    asked.evaluate(ask.theta, ask.order, out);
+    const { objective } = asked[ask.objective]?.() ?? full;
+    const out = emptyEvaluation(objective.parameters);
+    objective.evaluate(ask.theta, ask.order, out);
     return pack(out);
   };
+}
+
+interface Built {
+  readonly objective: Objective;
+  /** Null without random effects. */
+  readonly random: MarginalObjective | null;
 }
 
 /**
@@ -125,8 +154,7 @@ function ownStart(spec: OneStageSpec, data: StudyData): Float64Array {
 function studyEffects(
   spec: OneStageSpec,
   data: StudyData,
-  objective: Objective,
-  random: MarginalObjective | null,
+  { objective, random }: Built,
   { theta, length }: Ask,
 ): Float64Array {
   const values = new Float64Array(length);

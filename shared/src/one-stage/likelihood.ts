@@ -11,11 +11,14 @@ import { moveCorrelated } from '../models/marginal.ts';
 import { POISSON_LIMIT, atPoissonLimit } from '../models/negative-binomial.ts';
 import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
 import type { Evaluation, Optimiser } from '../models/types.ts';
+import { families } from '../models/registry.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
 import { newton } from '../numerics/newton.ts';
 import { trustRegion } from '../numerics/trust-region.ts';
+import { defaultStart } from './entry.ts';
 import {
   NO_STATISTIC,
+  asksExpected,
   commonPositions,
   effectsLength,
   lambdaCount,
@@ -68,6 +71,11 @@ const LONGEST_DEVIATION_STEP = 0.5;
 const ALIASED = 1e-11;
 /** A coefficient per standard deviation that no fit without a divergence comes near. */
 const ENORMOUS = 20;
+/** A fit that ends while a Newton step still moves a coefficient by this is one that goes on for ever. */
+const DIVERGING_STEP = 0.5;
+/** Thresholds further from the middle, or closer to each other, than any level with participants leaves them. */
+const FAR = 12;
+const TOGETHER = 1e-4;
 
 /** Λ as a packed lower triangle, from its free entries. */
 function lambdaOf(spec: OneStageSpec, entries: Float64Array): Float64Array {
@@ -101,37 +109,45 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
           })
         : newton(from);
 
+  /** A coefficient has gone where only a divergence leads. */
+  const beyond = (psi: Float64Array): boolean =>
+    common.some((j, k) => j < spec.columns && j !== spec.intercept && Math.abs(psi[k]!) > ENORMOUS);
+
   let rounds = 0;
-  let from: Float64Array = start;
+  const maximum = function* (
+    from: Float64Array,
+    at: AskAt,
+    fixed: readonly number[] = [],
+  ): Generator<Ask, Maximum, Gathered> {
+    const found: Maximum = yield* maximise(optimiser(fixed), from, at, fixed, beyond);
+    rounds += found.rounds;
+    return found;
+  };
+  const stands = (found: Maximum): boolean =>
+    found.status === 'converged' || poissonLimit(spec, common, found).length > 0;
+  /** Outside where the log-likelihood exists, the studies' own estimates are no place to start from. */
+  const fromStart = function* (at: AskAt): Generator<Ask, Maximum, Gathered> {
+    const found = yield* maximum(start, at);
+    if (found.full.value > -Infinity) return found;
+    const central = defaultStart(spec);
+    const again = start.map((value, k) => (k < common.length ? central[common[k]!]! : value));
+    return yield* maximum(again, at);
+  };
+  let fit: Maximum;
   if (lambdas > 0 && spec.points > 1) {
-    const first: Maximum = yield* maximise(optimiser([]), start, askFor('laplace-log-likelihood'));
-    rounds += first.rounds;
-    if (first.status !== 'converged' && poissonLimit(spec, common, first).length === 0)
-      return failed(spec, common, first, rounds);
-    from = first.theta;
-  }
-  let fit: Maximum = yield* maximise(optimiser([]), from, askAt);
-  rounds += fit.rounds;
+    fit = yield* fromStart(askFor('laplace-log-likelihood'));
+    if (!stands(fit)) return failed(spec, common, fit, rounds);
+    fit = yield* maximum(fit.theta, askAt);
+  } else fit = yield* fromStart(askAt);
   const warnings: OneStageWarning[] = [];
   const held = poissonLimit(spec, common, fit);
   if (held.length > 0) {
-    from = fit.theta.slice();
-    for (const k of held) from[k] = POISSON_LIMIT;
-    fit = yield* maximise(optimiser(held), from, askAt, held);
-    rounds += fit.rounds;
-    warnings.push({ code: 'boundary', terms: held.map((k) => spec.terms[common[k]!]!) });
+    const limit = fit.theta.map((value, k) => (held.includes(k) ? POISSON_LIMIT : value));
+    fit = yield* maximum(limit, askAt, held);
+    warnings.push({ code: 'no-overdispersion', terms: held.map((k) => spec.terms[common[k]!]!) });
   }
   if (fit.status !== 'converged') return failed(spec, common, fit, rounds);
-  if (
-    fit.theta.some(
-      (value, k) =>
-        k < common.length &&
-        common[k]! < spec.columns &&
-        common[k] !== spec.intercept &&
-        Math.abs(value) > ENORMOUS,
-    )
-  )
-    return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
+  if (beyond(fit.theta)) return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
 
   const lambda = lambdaOf(spec, fit.theta.slice(common.length));
   const atBoundary = boundaries(spec, lambda);
@@ -139,11 +155,16 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const fixed = [...zero, ...held];
   const boundaryTerms = spec.random.flatMap(({ term }, a) => (atBoundary[a] === true ? [term] : []));
   if (boundaryTerms.length > 0) warnings.push({ code: 'boundary', terms: boundaryTerms });
+  if (lambdas === 3 && boundaryTerms.length === 0 && Math.abs(lambda[2]!) < BOUNDARY * Math.abs(lambda[1]!))
+    warnings.push({ code: 'perfect-correlation', terms: spec.random.map(({ term }) => term) });
   const psi = fit.theta.slice();
   for (const k of zero) psi[k] = 0;
 
   const free = [...psi.keys()].filter((k) => !fixed.includes(k));
-  const covariance = covarianceOf(fit.full, free, m);
+  const information: Gathered = asksExpected(spec)
+    ? yield { ...askAt(psi), objective: 'expected-information' }
+    : [];
+  const covariance = covarianceOf(information.length === 0 ? fit.full : unpack(information[0]!, m), free, m);
   if (covariance === null) return failed(spec, common, { ...fit, status: 'singular' }, rounds);
 
   const tested = common.flatMap((j, k) => (spec.tested.includes(j) ? [{ term: spec.terms[j]!, k }] : []));
@@ -151,8 +172,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   if (spec.inference.likelihoodRatio) {
     for (const { term, k } of tested) {
       const at = onRidge(fit, k, 0, fixed);
-      const restricted: Maximum = yield* maximise(optimiser([k, ...held]), at, askAt, [k, ...held]);
-      rounds += restricted.rounds;
+      const restricted = yield* maximum(at, askAt, [k, ...held]);
       const statistic =
         restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;
       tests.push({
@@ -204,7 +224,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     if (transform !== null)
       tests.push(...gathered.flatMap((values, i) => ownTests(spec, values, i, transform)));
   }
-  const { coefficients, vcov } = originalScale(spec, entry.scaling, common, psi, covariance, effects);
+  const scaled = originalScale(spec, entry.scaling, common, psi, covariance, effects);
+  const { coefficients, vcov } = without(held, scaled);
   const sigma = outerProduct(lambda, spec.random.length, atBoundary);
   return {
     failure: null,
@@ -250,6 +271,20 @@ function ownTests(spec: OneStageSpec, values: Float64Array, study: number, trans
       p: statistic === null ? null : chiSquareUpper(statistic, df),
     };
   });
+}
+
+/** Some of the first coefficients left out, which have no finite estimate. */
+function without(
+  positions: readonly number[],
+  { coefficients, vcov }: ReturnType<typeof originalScale>,
+): ReturnType<typeof originalScale> {
+  const kept = [...coefficients.keys()].filter((k) => !positions.includes(k));
+  return {
+    coefficients: kept.map((k) => coefficients[k]!),
+    vcov: Float64Array.from(
+      kept.flatMap((i, a) => kept.slice(0, a + 1).map((j) => vcov[packedIndex(i, j)]!)),
+    ),
+  };
 }
 
 /** Position of a negative binomial's log size where the fit shows no overdispersion; none elsewhere. */
@@ -336,16 +371,23 @@ function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rou
   });
   const { dependent } = pivotedRank(information, ALIASED);
   const far = columns.filter((k) => Math.abs(fit.theta[k]!) > ENORMOUS / 2 && common[k] !== spec.intercept);
+  const farColumns = far.filter((k) => common[k]! < spec.columns);
   let [code, terms]: [OneStageFailureCode, readonly string[]] = ['not-converged', []];
-  if (fit.full.value === -Infinity)
+  const divergence = families[spec.options.family].divergence as OneStageFailureCode;
+  const empty = emptyLevels(spec, common, fit);
+  if (empty.length > 0 && farColumns.length === 0) [code, terms] = ['no-variation', names(empty)];
+  else if (fit.full.value === -Infinity)
     code = (spec.options.link ?? null) === null ? 'not-converged' : 'link-boundary';
   else if (fit.status === 'singular' && far.length === 0 && dependent.length > 0)
     [code, terms] = ['rank-deficient', names(dependent)];
   else if (fit.status === 'diverging' || fit.status === 'singular' || far.length > 0) {
-    const moving = far.length > 0 ? far : movingPositions(fit, common, spec);
-    code = spec.options.family === 'cox' ? 'monotone-likelihood' : 'separation';
+    const moving =
+      farColumns.length > 0 ? farColumns : far.length > 0 ? far : movingPositions(fit, common, spec);
+    code = divergence;
     terms = names(moving);
   } else if ((spec.options.link ?? null) !== null) code = 'link-boundary';
+  else if (Math.max(0, ...movements(fit, common, spec)) > DIVERGING_STEP)
+    [code, terms] = [divergence, names(movingPositions(fit, common, spec))];
   return {
     failure: { code, terms },
     coefficients: [],
@@ -364,15 +406,35 @@ function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rou
   };
 }
 
+/** Common thresholds that a level without participants leaves together, or at infinity. */
+function emptyLevels(
+  { options, columns, terms }: OneStageSpec,
+  common: readonly number[],
+  { theta }: Maximum,
+): number[] {
+  if (options.family !== 'ordinal' || !common.includes(columns)) return [];
+  const thresholds = [...common.keys()].filter((k) => common[k]! >= columns && common[k]! < terms.length);
+  return thresholds.filter((k, i) => {
+    const below = i === 0 ? (options.anchored === true ? 0 : -Infinity) : theta[thresholds[i - 1]!]!;
+    return Math.abs(theta[k]!) > FAR || theta[k]! - below < TOGETHER;
+  });
+}
+
 /** Columns that the last Newton step still moves most. */
 function movingPositions(fit: Maximum, common: readonly number[], spec: OneStageSpec): number[] {
+  const sizes = movements(fit, common, spec);
+  const largest = Math.max(...sizes);
+  return sizes.flatMap((size, k) => (size > 0 && size >= largest / 10 ? [k] : []));
+}
+
+/** How far one more Newton step would move each column's coefficient. */
+function movements(fit: Maximum, common: readonly number[], spec: OneStageSpec): number[] {
   let step: Float64Array;
   try {
     step = solveCholesky(cholesky(fit.full.hessian.map((value) => -value)), fit.full.gradient);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof ConcordatError)) throw error;
     step = fit.theta;
   }
-  const sizes = common.map((j, k) => (j === spec.intercept || j >= spec.columns ? 0 : Math.abs(step[k]!)));
-  const largest = Math.max(...sizes);
-  return sizes.flatMap((size, k) => (size > 0 && size >= largest / 10 ? [k] : []));
+  return common.map((j, k) => (j === spec.intercept || j >= spec.columns ? 0 : Math.abs(step[k]!)));
 }

@@ -47,15 +47,19 @@ export interface Maximum extends Fit {
   readonly full: Evaluation;
 }
 
+/** Steps to where the log-likelihood does not exist that a fit may try: more are a maximum on the edge of where it does. */
+const MOST_OUTSIDE = 10;
+
 /**
  * Drives an optimiser over the free coordinates, the others held at their values in `start`; every question is about all
- * of ψ.
+ * of ψ. `beyond` says where no maximum can lie: two questions there in a row are a divergence, and end it.
  */
 export function* maximise(
   optimiser: (start: Float64Array) => Optimiser,
   start: Float64Array,
   askAt: AskAt,
   fixed: readonly number[] = [],
+  beyond: (psi: Float64Array) => boolean = () => false,
 ): Generator<Ask, Maximum, Gathered> {
   const m = start.length;
   const free = [...start.keys()].filter((j) => !fixed.includes(j));
@@ -68,10 +72,20 @@ export function* maximise(
   let turn = coroutine.next();
   let full = emptyEvaluation(m);
   let [best, bestFull] = [-Infinity, full];
+  let [rounds, astray, outside] = [0, 0, 0];
   while (turn.done !== true) {
-    const [sum] = yield askAt(whole(turn.value.theta));
+    const psi = whole(turn.value.theta);
+    const [sum] = yield askAt(psi);
+    rounds++;
     full = unpack(sum!, m);
     if (full.value >= best) [best, bestFull] = [full.value, full];
+    astray = beyond(psi) ? astray + 1 : 0;
+    if (full.value === -Infinity) outside++;
+    if (astray === 2 || outside > MOST_OUTSIDE) {
+      const status = astray === 2 ? 'diverging' : 'step-failure';
+      const evaluation = restrict(bestFull, free);
+      return { status, theta: psi, evaluation, rounds, decrement: Infinity, full: bestFull };
+    }
     turn = coroutine.next(restrict(full, free));
   }
   return { ...turn.value, theta: whole(turn.value.theta), full: bestFull };

@@ -82,6 +82,7 @@ export const OBJECTIVES = [
   'risk-sets',
   'proportional-hazards',
   'study-effects',
+  'expected-information',
 ] as const;
 
 export interface Ask {
@@ -177,7 +178,13 @@ export interface FittedTest {
 }
 
 export interface OneStageWarning {
-  readonly code: 'boundary' | 'profile-limit' | 'singular-information' | 'perfect-correlation' | 'no-degrees-of-freedom';
+  readonly code:
+    | 'boundary'
+    | 'no-overdispersion'
+    | 'profile-limit'
+    | 'singular-information'
+    | 'perfect-correlation'
+    | 'no-degrees-of-freedom';
   readonly terms: readonly string[];
 }
 

@@ -16,6 +16,7 @@ const WIRE: Readonly<Record<Ask['objective'], Objective>> = {
   'risk-sets': Objective.OBJECTIVE_RISK_SETS,
   'proportional-hazards': Objective.OBJECTIVE_PROPORTIONAL_HAZARDS,
   'study-effects': Objective.OBJECTIVE_STUDY_EFFECTS,
+  'expected-information': Objective.OBJECTIVE_EXPECTED_INFORMATION,
 };
 
 export function objectiveQuestion(

@@ -22,6 +22,7 @@ export const Objective = {
   OBJECTIVE_RISK_SETS: "OBJECTIVE_RISK_SETS",
   OBJECTIVE_PROPORTIONAL_HAZARDS: "OBJECTIVE_PROPORTIONAL_HAZARDS",
   OBJECTIVE_STUDY_EFFECTS: "OBJECTIVE_STUDY_EFFECTS",
+  OBJECTIVE_EXPECTED_INFORMATION: "OBJECTIVE_EXPECTED_INFORMATION",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -37,6 +38,7 @@ export namespace Objective {
   export type OBJECTIVE_RISK_SETS = typeof Objective.OBJECTIVE_RISK_SETS;
   export type OBJECTIVE_PROPORTIONAL_HAZARDS = typeof Objective.OBJECTIVE_PROPORTIONAL_HAZARDS;
   export type OBJECTIVE_STUDY_EFFECTS = typeof Objective.OBJECTIVE_STUDY_EFFECTS;
+  export type OBJECTIVE_EXPECTED_INFORMATION = typeof Objective.OBJECTIVE_EXPECTED_INFORMATION;
   export type UNRECOGNIZED = typeof Objective.UNRECOGNIZED;
 }
 
@@ -69,6 +71,9 @@ export function objectiveFromJSON(object: any): Objective {
     case 8:
     case "OBJECTIVE_STUDY_EFFECTS":
       return Objective.OBJECTIVE_STUDY_EFFECTS;
+    case 9:
+    case "OBJECTIVE_EXPECTED_INFORMATION":
+      return Objective.OBJECTIVE_EXPECTED_INFORMATION;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -96,6 +101,8 @@ export function objectiveToNumber(object: Objective): number {
       return 7;
     case Objective.OBJECTIVE_STUDY_EFFECTS:
       return 8;
+    case Objective.OBJECTIVE_EXPECTED_INFORMATION:
+      return 9;
     case Objective.UNRECOGNIZED:
     default:
       return -1;
