@@ -1,3 +1,4 @@
+import type { OneStageEntry } from '@concordat/proto/concordat/v1/site.ts';
 import { modifierColumns } from '@concordat/shared/plan/design.ts';
 import type { StudyResult } from '@concordat/shared/plan/result-types.ts';
 import { basisKey } from '@concordat/shared/plan/terms.ts';
@@ -8,15 +9,21 @@ type ModifierMean = NonNullable<StudyResult['modifier_means']>[number];
 /**
  * Means and standard deviations of the effect modifier's columns in one study, from the moments of the design's columns
  * that the study entered the fit with. A column that is centred has lost its mean; the across-trial column, treatment ×
- * mean, still has it: as a ratio of means, or, where the treatment is centred too, as a ratio of standard deviations,
- * which has lost its sign and serves for a level's share alone. Null where a mean is lost.
+ * mean, still has it: over the treatment's own mean or, where that is centred, the arm's share of the participants
+ * (`grouped`: a row is several, and that share is not the rows'). Null where a mean is lost.
  */
 export function entryModifierMeans(
   analysis: Analysis,
-  { means, deviations }: { readonly means: readonly number[]; readonly deviations: readonly number[] },
+  { means, deviations, counts }: Pick<OneStageEntry, 'means' | 'deviations' | 'counts'>,
+  grouped: boolean,
 ): readonly ModifierMean[] | null {
   const { columns } = analysis;
+  const participants = counts?.participants ?? [];
+  let total = 0;
+  for (const count of participants) total += count;
   const treatment = columns.findIndex(({ role }) => role === 'treatment');
+  const centred = columns[treatment]?.product.some(isCentred) ?? false;
+  const share = centred ? (grouped ? 0 : (participants[1] ?? 0) / total) : means[treatment]!;
   const found = modifierColumns(analysis).map(({ term, product }): ModifierMean | null => {
     const key = spanKey(product);
     const main = columns.findIndex(
@@ -29,11 +36,7 @@ export function entryModifierMeans(
         ? means[main]!
         : across < 0
           ? null
-          : columns[treatment]!.product.some(isCentred)
-            ? product.every(({ kind }) => kind === 'level')
-              ? quotient(deviations[across]!, deviations[treatment]!)
-              : null
-            : quotient(means[across]!, means[treatment]!);
+          : quotient(means[across]!, share);
     return mean === null ? null : { term, mean, ...(sd === null ? {} : { sd }) };
   });
   const known = found.filter((entry) => entry !== null);
