@@ -55,14 +55,14 @@ test('beside a centred treatment, the arm’s share of the participants gives th
     factor,
     moments(factor, {
       treatment: [0, 0.5],
-      'treatment:factor(g)b.across': [0.08, 0.1],
+      'treatment:factor(g)b.across': [0.1, 0.1],
       'treatment:factor(g)c.across': [0.2, 0.25],
     }),
     false,
   );
   assert.deepEqual(
     found?.map(({ mean }) => mean),
-    [0.2, 0.5],
+    [0.25, 0.5],
   );
   const linear = analysis(model, '{variable: age}');
   const centred = moments(linear, { treatment: [0, 0.5], age: [0, 9], 'treatment:age.across': [24, 30] });
