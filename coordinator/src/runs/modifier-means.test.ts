@@ -78,5 +78,5 @@ test('beside a centred treatment, the arm’s share of the participants gives th
 test('without a modifier, and in a study of one arm, nothing is known', () => {
   const planned = analysis('{family: binomial}', '{variable: age}');
   assert.equal(entryModifierMeans(planned, moments(planned, { age: [0, 9] }), false), null);
-  assert.equal(entryModifierMeans({ ...planned, effectModifier: null }, moments(planned, {})), null);
+  assert.equal(entryModifierMeans({ ...planned, effectModifier: null }, moments(planned, {}), false), null);
 });
