@@ -3,7 +3,7 @@ import { drive, emptyEvaluation } from '../numerics/newton.ts';
 import { factorOf, trustRegion } from '../numerics/trust-region.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import { alongGenerically } from './expansion.ts';
-import type { Objective } from './types.ts';
+import type { Evaluation, Objective } from './types.ts';
 
 /**
  * A log-likelihood with some parameters α at their maximum given the others θ: ℓ_p(θ) = max_α ℓ(θ, α). Its gradient is ℓ's
@@ -96,6 +96,7 @@ export function profiled(
           out.hessian[packedIndex(a, b)] = sum;
         }
       });
+      if (order === 2) rest.forEach((j, a) => clear(out, a, whole.hessian[packedIndex(j, j)]!));
     },
 
     nuisanceAt(theta) {
@@ -108,6 +109,16 @@ export function profiled(
       };
     },
   };
+}
+
+/** Of the information about a parameter, what α leaves, relative: below, it is rounding, and the parameter is α's alone. */
+const ALIASED = 1e-12;
+
+/** Exact zeros, which a sum over studies keeps, where α determines θ's coordinate a. */
+function clear({ gradient, hessian }: Evaluation, a: number, whole: number): void {
+  if (Math.abs(hessian[packedIndex(a, a)]!) > ALIASED * Math.abs(whole)) return;
+  gradient[a] = 0;
+  for (let b = 0; b < gradient.length; b++) hessian[packedIndex(a, b)] = 0;
 }
 
 interface Inner {

@@ -13,6 +13,7 @@ import { fitStageOne } from '../models/stage-one.ts';
 import type { Diagnosis, DiagnosisCode, StageOneOutcome, StudyData } from '../models/types.ts';
 import { commonPositions, study } from './likelihood-study.ts';
 import { OUTSIDE, evaluationLength } from './maximise.ts';
+import { levelOf } from './spec.ts';
 import type { Entry, OneStageSpec } from './types.ts';
 
 /** One site's entry: its columns' moments and, where it has one, its own fit without random effects. */
@@ -168,8 +169,9 @@ export function combineEntries(spec: OneStageSpec, entries: readonly StudyEntry[
 function commonScaling(spec: OneStageSpec, entries: readonly StudyEntry[]): Scaling {
   const centre = new Float64Array(spec.columns);
   const scale = new Float64Array(spec.columns).fill(1);
-  // A shift of a column is absorbed by an intercept, or by a Cox model's baseline.
-  const shifts = spec.intercept >= 0 || spec.kind === 'frailty' || spec.options.family === 'cox';
+  // A shift of a column is absorbed by an intercept, by what stands in its place, or by a Cox model's baseline.
+  const shifts =
+    spec.kind === 'frailty' || spec.options.family === 'cox' || levels(spec).some((level) => level !== 0);
   for (let j = 0; j < spec.columns; j++) {
     if (j === spec.intercept || spec.treatment.includes(j)) continue;
     let [n, mean] = [0, 0];
@@ -197,22 +199,28 @@ interface Standardised {
   readonly vcov: Float64Array;
 }
 
-/** γⱼ = βⱼsⱼ, γ₀ = β₀ + Σ βⱼcⱼ. */
+const levels = (spec: OneStageSpec): number[] => spec.terms.map((_, j) => levelOf(spec, j));
+
+/** γⱼ = βⱼsⱼ, γ₀ = β₀ + Σ βⱼcⱼ, and so for what stands in an intercept's place. */
 function standardise(
-  { columns, intercept, terms }: OneStageSpec,
+  spec: OneStageSpec,
   { centre, scale }: Scaling,
   { own }: StudyEntry,
 ): Standardised | null {
   if (own === null) return null;
+  const { columns, terms } = spec;
   const p = terms.length;
   const position: number[] = [];
   own.estimable.forEach((yes, j) => yes && position.push(j));
   const estimates = new Float64Array(p);
   const vcov = new Float64Array(packedLength(p));
+  const level = levels(spec);
   const row = (j: number): readonly (readonly [number, number])[] =>
-    j === intercept
-      ? position.map((k, a) => [a, k === j ? 1 : k < columns ? centre[k]! : 0] as const)
-      : [[position.indexOf(j), j < columns ? scale[j]! : 1] as const];
+    position.map((k, a) => [
+      a,
+      (k === j ? (k < columns ? scale[k]! : 1) : 0) +
+        (level[j] !== 0 && k < columns ? level[j]! * centre[k]! : 0),
+    ]);
   for (const i of position) {
     for (const [a, w] of row(i)) estimates[i]! += w * own.estimates[a]!;
     for (const j of position) {

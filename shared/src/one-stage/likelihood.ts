@@ -14,7 +14,7 @@ import type { Evaluation, Optimiser } from '../models/types.ts';
 import { families } from '../models/registry.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
 import { newton } from '../numerics/newton.ts';
-import { trustRegion } from '../numerics/trust-region.ts';
+import { factorOf, trustRegion } from '../numerics/trust-region.ts';
 import { defaultStart } from './entry.ts';
 import {
   NO_STATISTIC,
@@ -30,6 +30,7 @@ import {
   maximise,
   onRidge,
   profileLimit,
+  restrict,
   unpack,
   type AskAt,
   type Maximum,
@@ -69,8 +70,11 @@ const LONGEST_STEP = 3;
 const LONGEST_DEVIATION_STEP = 0.5;
 /** Of a squared column length, what the columns before it leave: below, it is aliased. */
 const ALIASED = 1e-11;
+const SINGULAR = 1e-8;
 /** A coefficient per standard deviation that no fit without a divergence comes near. */
 const ENORMOUS = 20;
+/** Information about a coefficient per participant below which its column does not vary beside the study's own parameters. */
+const SILENT = 1e-11;
 /** A fit that ends while a Newton step still moves a coefficient by this is one that goes on for ever. */
 const DIVERGING_STEP = 0.5;
 /** Thresholds further from the middle, or closer to each other, than any level with participants leaves them. */
@@ -97,7 +101,10 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     (objective: Ask['objective']): AskAt =>
     (theta) => ({ objective, theta, order: 2, length: evaluationLength(m), gather: 'sum' });
   const askAt = askFor('log-likelihood');
-  const longest = new Float64Array(m).fill(LONGEST_STEP).fill(LONGEST_DEVIATION_STEP, common.length);
+  // Of nearly collinear columns, large coefficients all but cancel.
+  const longest = new Float64Array(m)
+    .map((_, k) => (spec.options.link === 'identity' || common[k]! < spec.columns ? Infinity : LONGEST_STEP))
+    .fill(LONGEST_DEVIATION_STEP, common.length);
   const optimiser =
     (fixed: readonly number[]) =>
     (from: Float64Array): Optimiser =>
@@ -109,9 +116,22 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
           })
         : newton(from);
 
-  /** A coefficient has gone where only a divergence leads. */
-  const beyond = (psi: Float64Array): boolean =>
-    common.some((j, k) => j < spec.columns && j !== spec.intercept && Math.abs(psi[k]!) > ENORMOUS);
+  const columnAt = (k: number): boolean => common[k]! < spec.columns && common[k] !== spec.intercept;
+  const columns = [...common.keys()].filter(columnAt);
+  /**
+   * A coefficient has gone where only a divergence leads, but for what its likeness to others explains; or the first answer
+   * shows a column that says nothing.
+   */
+  const verdict = (psi: Float64Array, full: Evaluation, round: number): 'diverging' | 'singular' | null => {
+    if (round === 1 && full.value > -Infinity) {
+      const silent = columns.some((k) => !(-full.hessian[packedIndex(k, k)]! > SILENT * entry.n));
+      if (silent) return 'singular';
+    }
+    const far = columns.filter((k) => Math.abs(psi[k]!) > ENORMOUS);
+    if (far.length === 0 || spec.options.link === 'identity') return null;
+    const likeness = likenesses(full, columns);
+    return far.some((k) => Math.abs(psi[k]!) > ENORMOUS * likeness[columns.indexOf(k)]!) ? 'diverging' : null;
+  };
 
   let rounds = 0;
   const maximum = function* (
@@ -119,7 +139,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     at: AskAt,
     fixed: readonly number[] = [],
   ): Generator<Ask, Maximum, Gathered> {
-    const found: Maximum = yield* maximise(optimiser(fixed), from, at, fixed, beyond);
+    const found: Maximum = yield* maximise(optimiser(fixed), from, at, fixed, verdict);
     rounds += found.rounds;
     return found;
   };
@@ -147,7 +167,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     warnings.push({ code: 'no-overdispersion', terms: held.map((k) => spec.terms[common[k]!]!) });
   }
   if (fit.status !== 'converged') return failed(spec, common, fit, rounds);
-  if (beyond(fit.theta)) return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
+  if (verdict(fit.theta, fit.full, Infinity) !== null)
+    return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
 
   const lambda = lambdaOf(spec, fit.theta.slice(common.length));
   const atBoundary = boundaries(spec, lambda);
@@ -287,6 +308,15 @@ function without(
   };
 }
 
+/** √ of the variance inflation of each column by the others; 1 where it cannot be told. */
+function likenesses(full: Evaluation, columns: readonly number[]): number[] {
+  const information = restrict(full, columns).hessian.map((value) => -value);
+  const factor = factorOf(information);
+  if (factor === null) return columns.map(() => 1);
+  const inverse = inverseFromCholesky(factor);
+  return columns.map((_, a) => Math.sqrt(information[packedIndex(a, a)]! * inverse[packedIndex(a, a)]!));
+}
+
 /** Position of a negative binomial's log size where the fit shows no overdispersion; none elsewhere. */
 function poissonLimit({ options, columns }: OneStageSpec, common: readonly number[], fit: Maximum): number[] {
   const k = options.family === 'negative-binomial' ? common.indexOf(columns) : -1;
@@ -295,7 +325,7 @@ function poissonLimit({ options, columns }: OneStageSpec, common: readonly numbe
 
 /** Concave in φ wherever it is finite, so that Newton's method with halving is safe. */
 function isConcave({ options }: OneStageSpec): boolean {
-  return ['binomial', 'poisson', 'cox'].includes(options.family) && (options.link ?? null) === null;
+  return ['binomial', 'poisson', 'cox'].includes(options.family);
 }
 
 /** Which random effects have variance zero. */
@@ -322,13 +352,9 @@ function covarianceOf({ hessian }: Evaluation, free: readonly number[], m: numbe
   free.forEach((i, a) =>
     free.slice(0, a + 1).forEach((j, b) => (information[packedIndex(a, b)] = -hessian[packedIndex(i, j)]!)),
   );
-  let inverse: Float64Array;
-  try {
-    inverse = inverseFromCholesky(cholesky(information));
-  } catch (error) {
-    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
-    throw error;
-  }
+  const factor = factorOf(information);
+  if (factor === null) return null;
+  const inverse = inverseFromCholesky(factor);
   const covariance = new Float64Array(packedLength(m));
   free.forEach((i, a) =>
     free.slice(0, a + 1).forEach((j, b) => (covariance[packedIndex(i, j)] = inverse[packedIndex(a, b)]!)),
@@ -363,13 +389,17 @@ export function correlationsOf(sigma: Float64Array, q: number): (number | null)[
 /** A fit that did not converge, with the terms that cause it. */
 function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rounds: number): OneStageFit {
   const names = (positions: readonly number[]): string[] =>
-    positions.flatMap((k) => (common[k] === undefined ? [] : [spec.terms[common[k]]!]));
+    // What is no parameter of φ is of a random effect's.
+    [
+      ...new Set(
+        positions.flatMap((k) =>
+          k < common.length ? [spec.terms[common[k]!]!] : spec.random.map(({ term }) => term),
+        ),
+      ),
+    ];
   const columns = [...common.keys()];
-  const information = new Float64Array(packedLength(columns.length));
-  columns.forEach((i) => {
-    for (let j = 0; j <= i; j++) information[packedIndex(i, j)] = -fit.full.hessian[packedIndex(i, j)]!;
-  });
-  const { dependent } = pivotedRank(information, ALIASED);
+  const information = fit.full.hessian.map((value) => -value);
+  const { dependent } = pivotedRank(information, fit.status === 'singular' ? SINGULAR : ALIASED);
   const far = columns.filter((k) => Math.abs(fit.theta[k]!) > ENORMOUS / 2 && common[k] !== spec.intercept);
   const farColumns = far.filter((k) => common[k]! < spec.columns);
   let [code, terms]: [OneStageFailureCode, readonly string[]] = ['not-converged', []];

@@ -52,14 +52,15 @@ const MOST_OUTSIDE = 10;
 
 /**
  * Drives an optimiser over the free coordinates, the others held at their values in `start`; every question is about all
- * of ψ. `beyond` says where no maximum can lie: two questions there in a row are a divergence, and end it.
+ * of ψ. `verdict` may end it early: two verdicts in a row that it diverges, or one that it is singular.
  */
 export function* maximise(
   optimiser: (start: Float64Array) => Optimiser,
   start: Float64Array,
   askAt: AskAt,
   fixed: readonly number[] = [],
-  beyond: (psi: Float64Array) => boolean = () => false,
+  verdict: (psi: Float64Array, full: Evaluation, round: number) => 'diverging' | 'singular' | null = () =>
+    null,
 ): Generator<Ask, Maximum, Gathered> {
   const m = start.length;
   const free = [...start.keys()].filter((j) => !fixed.includes(j));
@@ -79,12 +80,19 @@ export function* maximise(
     rounds++;
     full = unpack(sum!, m);
     if (full.value >= best) [best, bestFull] = [full.value, full];
-    astray = beyond(psi) ? astray + 1 : 0;
+    const found = verdict(psi, full, rounds);
+    astray = found === 'diverging' ? astray + 1 : 0;
     if (full.value === -Infinity) outside++;
-    if (astray === 2 || outside > MOST_OUTSIDE) {
-      const status = astray === 2 ? 'diverging' : 'step-failure';
+    if (found === 'singular' || astray === 2 || outside > MOST_OUTSIDE) {
       const evaluation = restrict(bestFull, free);
-      return { status, theta: psi, evaluation, rounds, decrement: Infinity, full: bestFull };
+      return {
+        status: found ?? 'step-failure',
+        theta: psi,
+        evaluation,
+        rounds,
+        decrement: Infinity,
+        full: bestFull,
+      };
     }
     turn = coroutine.next(restrict(full, free));
   }

@@ -49,7 +49,7 @@ export function originalScale(
   const shift = (j: number): number =>
     j < spec.columns && j !== spec.intercept ? -centre[j]! / scale[j]! : 0;
   const factor = (j: number): number => (j < spec.columns ? 1 / scale[j]! : 1);
-  /** Weights of the common coefficients in parameter j of a study (null: in the common intercept). */
+  /** Weights of the common coefficients in an intercept, or what stands in its place, of a study (null: of all). */
   const shifted = (study: StudyEffects | null, j: number): Map<number, number> => {
     const weights = new Map<number, number>();
     const sign = levelOf(spec, j);
@@ -64,7 +64,7 @@ export function originalScale(
   const rows: Row[] = common.map((j, k) => ({
     term: spec.terms[j]!,
     study: null,
-    common: j === spec.intercept ? shifted(null, j).set(k, 1) : new Map([[k, factor(j)]]),
+    common: shifted(null, j).set(k, factor(j)),
     own: new Map(),
   }));
   const m = psi.length;
@@ -76,10 +76,7 @@ export function originalScale(
         term: spec.terms[j]!,
         study: i,
         common: shifted(effect, j),
-        own:
-          j === spec.intercept
-            ? new Map(spec.stratified.map((other, b) => [b, other === j ? 1 : shift(other)]))
-            : new Map([[a, factor(j)]]),
+        own: new Map([[a, factor(j)]]),
       });
     });
   });
