@@ -46,7 +46,7 @@ class Site {
       case 'planOffer':
         return { $case: 'planAccepted', value: { policyDigest: new Uint8Array(32), openPolicy: true } };
       case 'stageOneQuestion':
-        return draftStageOne(this.#plan, analysis, this.#table).payload;
+        return draftStageOne(this.#plan, analysis, this.#table, true).payload;
       case 'entryQuestion': {
         const open = openAnalysis({ data: this.#study, map: null }, this.#plan, analysis, this.#table);
         this.#fits.set(id, { open, replay: new Replay(oneStageSpec(this.#plan, analysis)) });

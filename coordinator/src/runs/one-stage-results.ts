@@ -135,7 +135,7 @@ function studyOf(
 ): StudyResult {
   const payload = answer.kind === 'reply' ? answer.payload : null;
   if (payload?.$case === 'oneStageEntry') {
-    const means = entryModifierMeans(analysis, payload.value);
+    const means = entryModifierMeans(analysis, payload.value, plan.outcome.kind === 'binary-grouped');
     return {
       study,
       status: 'included',
@@ -171,7 +171,10 @@ export const FAILURES: Readonly<Record<NonNullable<OneStageFit['failure']>['code
 export function eventsOf({
   plan,
   entries,
-}: Pick<OneStageInput, 'plan' | 'entries'>): { readonly events: number; readonly participants: number } | null {
+}: Pick<OneStageInput, 'plan' | 'entries'>): {
+  readonly events: number;
+  readonly participants: number;
+} | null {
   if (!hasEvents(plan)) return null;
   let [events, participants] = [0, 0];
   for (const { answer } of entries) {

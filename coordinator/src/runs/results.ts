@@ -207,7 +207,12 @@ function positions(estimate: StageOneEstimate): readonly (number | null)[] {
   return estimate.estimable.map((yes) => (yes ? next++ : null));
 }
 
-export function studyResult(plan: ExpandedPlan, analysis: Analysis, study: string, answer: SiteAnswer): StudyResult {
+export function studyResult(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  study: string,
+  answer: SiteAnswer,
+): StudyResult {
   const payload = answer.kind === 'reply' ? answer.payload : null;
   if (payload?.$case === 'stageOneEstimate') return includedStudy(plan, analysis, study, payload.value);
   if (payload?.$case === 'stageOneFailure') {
@@ -281,7 +286,8 @@ export function countsOf(
       not_in_population: counts.notInPopulation,
       other_treatment: counts.otherTreatment,
     },
-    ...(hasEvents(plan) ? { events: by(counts.events) } : {}),
+    // Events that a site's policy keeps are null, not 0.
+    ...(hasEvents(plan) ? { events: counts.events.length === 0 ? null : by(counts.events) } : {}),
   };
 }
 

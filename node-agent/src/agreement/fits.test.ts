@@ -345,11 +345,17 @@ test('under a policy that keeps per-trial estimates, an entry has none, and a ga
   const begun = new Dialogue({ policy });
   const entered = await begun.enter();
   assert.ok(entered.$case === 'oneStageEntry');
-  const { estimable, estimates, vcov } = entered.value;
-  assert.deepEqual([estimable, estimates, vcov], [[], [], []]);
+  const { estimable, estimates, vcov, counts } = entered.value;
+  assert.deepEqual([estimable, estimates, vcov, counts?.events], [[], [], [], []]);
   await begun.honest(3);
 
   const refused = { $case: 'refusal', value: { rule: Rule.RULE_PER_TRIAL_ESTIMATES, threshold: 0 } };
+  const alone = new Dialogue({ policy });
+  await alone.enter();
+  const entry = { ...alone.entry, studies: 1 };
+  alone.begin(entry);
+  assert.deepEqual(await alone.send(alone.task(alone.question({}, entry))), refused);
+
   const gaussian = new Dialogue({ policy, plan: GAUSSIAN });
   assert.deepEqual(await gaussian.enter(), refused);
   // Asked none the less, as if it had entered.

@@ -128,7 +128,10 @@ function judge(replay: Replay, question: ObjectiveQuestion, spec: OneStageSpec):
     throw error;
   }
   const asked = replay.next(told);
-  return typeof asked === 'string' ? asked : { ask: asked, scaling: replay.entry!.scaling };
+  if (typeof asked === 'string') return asked;
+  const { studies, scaling } = replay.entry!;
+  // A sum over one study is that study's own answer, which its policy may keep.
+  return { ask: studies > 1 ? asked : { ...asked, gather: 'each' }, scaling };
 }
 
 const keyOf = ({ header }: Task): string => `${toHex(header.run)} ${header.analysis}`;

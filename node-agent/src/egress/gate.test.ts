@@ -122,6 +122,20 @@ test('a failure to fit is held to the same rules: its counts are about people to
   assert.equal(ruleOf(gateOf(log).release({ payload, evidence }, newTask())), Rule.RULE_PARTICIPANTS);
 });
 
+test('under a policy that keeps per-trial estimates, no failure tells events by arm', () => {
+  const gate = gateOf(openLog(newFolder()), { ...DEFAULT_POLICY, per_trial_estimates: false });
+  const { evidence } = draftOf();
+  const failure = (events: number[]): Payload => ({
+    $case: 'stageOneFailure',
+    value: { diagnosis: 'DIAGNOSIS_SEPARATION', terms: [1], counts: { ...counts, events } },
+  });
+  assert.equal(
+    ruleOf(gate.release({ payload: failure([30, 30]), evidence }, newTask())),
+    Rule.RULE_PER_TRIAL_ESTIMATES,
+  );
+  assert.deepEqual(payloadOf(gate.release({ payload: failure([]), evidence }, newTask())), failure([]));
+});
+
 test('what is wrong with the rows that a plan selects is not said of a few', () => {
   const gate = gateOf(openLog(newFolder()));
   const payload: Payload = { $case: 'dataProblem', value: { problem: 'PROBLEM_IMPOSSIBLE_CODE' } };

@@ -6,7 +6,13 @@
  * is missing, or a threshold that is not met, and nothing leaves but a refusal.
  */
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
-import { Problem, Rule, SiteMessage, type FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
+import {
+  Problem,
+  Rule,
+  SiteMessage,
+  type Counts,
+  type FactorLevels,
+} from '@concordat/proto/concordat/v1/site.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { checkRelease, checkSelection, type Refusal } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -155,7 +161,8 @@ export class Gate {
         const computed = plan !== null && analysis !== null && analysis.unsupported === null;
         if (!computed || evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
         const refusals = checkRelease(evidence.facts, policy);
-        if (isPerTrial(payload, task, analysis) && !policy.per_trial_estimates) refusals.push(perTrialRefusal);
+        if (isPerTrial(payload, task, analysis) && !policy.per_trial_estimates)
+          refusals.push(perTrialRefusal);
         if (needsRiskSets(analysis) && !policy.shared_baseline) refusals.push(sharedBaselineRefusal);
         return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
       }
@@ -207,14 +214,24 @@ function isPerTrial(payload: Payload, { ask, plan }: Task, { family, approach }:
   switch (payload.$case) {
     case 'stageOneEstimate':
       return true;
+    case 'stageOneFailure':
+      return tellsEvents(payload.value);
     case 'oneStageEntry':
-      return payload.value.estimates.length > 0 || (family === 'gaussian' && plan?.outcome.kind !== 'repeated');
+      return (
+        tellsEvents(payload.value) ||
+        payload.value.estimates.length > 0 ||
+        (family === 'gaussian' && plan?.outcome.kind !== 'repeated')
+      );
     case 'objectiveValue':
       return ask?.gather !== 'sum' || approach === 'two-stage';
     default:
       return false;
   }
 }
+
+/** Events by arm are a risk ratio. */
+const tellsEvents = ({ counts }: { readonly counts?: Counts | undefined }): boolean =>
+  counts !== undefined && counts.events.length > 0;
 
 /** A baseline hazard that studies share. */
 const needsRiskSets = ({ approach, family, model }: Analysis): boolean =>

@@ -68,7 +68,7 @@ export function draftEntry(
   { spec, set, evidence }: OpenAnalysis,
   ownEstimates: boolean,
 ): Draft {
-  const counts = countsOf(plan, set);
+  const counts = countsOf(plan, set, ownEstimates);
   const outcome = siteEntry(spec, set.data);
   if (outcome.status === 'excluded') {
     return {

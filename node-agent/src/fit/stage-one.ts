@@ -12,10 +12,15 @@ import { buildAnalysisSet, setDigest, type AnalysisSet } from '../data/design.ts
 import type { Table } from '../data/read.ts';
 import type { Draft } from './draft.ts';
 
-export function draftStageOne(plan: ExpandedPlan, analysis: Analysis, table: Table): Draft {
+export function draftStageOne(
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  table: Table,
+  ownEstimates: boolean,
+): Draft {
   const set = buildAnalysisSet(plan, analysis, table);
   const outcome = ownFit(analysis, set);
-  const counts = countsOf(plan, set);
+  const counts = countsOf(plan, set, ownEstimates);
   const evidence = { kind: 'analysis-set', facts: set.facts, set: setDigest(set) } as const;
   if (outcome.status === 'not-estimable') {
     const value = {
@@ -54,10 +59,11 @@ function ownFit(analysis: Analysis, { data, treatmentTerms }: AnalysisSet): Stag
     : fitStageOne(data, modelOptions(analysis), treatmentTerms);
 }
 
-export function countsOf(plan: ExpandedPlan, set: AnalysisSet): Counts {
+/** Events by arm are a trial's own estimate, and go with it. */
+export function countsOf(plan: ExpandedPlan, set: AnalysisSet, ownEstimates: boolean): Counts {
   return {
     participants: [...set.participants],
-    events: hasEvents(plan) ? [...(set.events ?? [])] : [],
+    events: hasEvents(plan) && ownEstimates ? [...(set.events ?? [])] : [],
     notInPopulation: set.leftOut.not_in_population,
     otherTreatment: set.leftOut.other_treatment,
     missingTreatment: set.leftOut.missing_treatment,

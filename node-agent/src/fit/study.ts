@@ -52,7 +52,7 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
           () =>
             analysis.approach === 'one-stage'
               ? draftEntry(plan, openAnalysis(question.source, plan, analysis, table), question.ownEstimates)
-              : draftStageOne(plan, analysis, table),
+              : draftStageOne(plan, analysis, table, question.ownEstimates),
           () => selection(plan, analysis, table),
         );
       }),

@@ -429,7 +429,7 @@ export interface FactorLevels {
 export interface Counts {
   /** Per arm: control, then the active arms in the plan's order; one entry without a treatment. */
   participants: number[];
-  /** Likewise; empty for a continuous outcome. */
+  /** Likewise; empty for a continuous outcome, and where the site's policy keeps per-trial estimates. */
   events: number[];
   notInPopulation: number;
   otherTreatment: number;
