@@ -207,12 +207,7 @@ function positions(estimate: StageOneEstimate): readonly (number | null)[] {
   return estimate.estimable.map((yes) => (yes ? next++ : null));
 }
 
-export function studyResult(
-  plan: ExpandedPlan,
-  analysis: Analysis,
-  study: string,
-  answer: SiteAnswer,
-): StudyResult {
+function studyResult(plan: ExpandedPlan, analysis: Analysis, study: string, answer: SiteAnswer): StudyResult {
   const payload = answer.kind === 'reply' ? answer.payload : null;
   if (payload?.$case === 'stageOneEstimate') return includedStudy(plan, analysis, study, payload.value);
   if (payload?.$case === 'stageOneFailure') {

@@ -53,7 +53,7 @@ export function product(a: Jet, b: Jet): Jet {
 }
 
 /** f(a), from f, f′ and f″ at a's value. */
-export function mapped(a: Jet, value: number, slope: number, curvature: number): Jet {
+function mapped(a: Jet, value: number, slope: number, curvature: number): Jet {
   const out = combination([[slope, a]]);
   const hessian = out.hessian;
   for (let i = 0, at = 0; at < hessian.length; i++)

@@ -3,6 +3,7 @@ import type { Scaling } from '../models/blocks.ts';
 import { original, standardise } from '../models/standardise.ts';
 import type { ModelOptions, StudyData } from '../models/types.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
+import { NOTHING_FITTED } from './failed.ts';
 import { limit, solve, type Solution } from './firth-solve.ts';
 import { firthStudy, packFirth } from './firth-study.ts';
 import { commonPositions, effectsLength, readEffects } from './likelihood-study.ts';
@@ -12,7 +13,6 @@ import type {
   Entry,
   FittedTest,
   Gathered,
-  OneStageFit,
   OneStageModel,
   OneStageSpec,
   OneStageWarning,
@@ -61,7 +61,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     const { dependent } = pivotedRank(fit.information, ALIASED);
     const terms = fit.status === 'singular' ? dependent.map((k) => spec.terms[common[k]!]!) : [];
     return {
-      ...NOTHING,
+      ...NOTHING_FITTED,
       failure: { code: fit.status === 'singular' ? 'rank-deficient' : 'not-converged', terms },
       rounds,
     };
@@ -106,7 +106,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const effects = gathered.map((values) => (values.length === 0 ? null : readEffects(spec, m, values)));
   const { coefficients, vcov } = originalScale(spec, entry.scaling, common, fit.beta, fit.v, effects);
   return {
-    ...NOTHING,
+    ...NOTHING_FITTED,
     coefficients: coefficients.map((coefficient) =>
       coefficient.study === undefined && profiles.has(coefficient.term)
         ? { ...coefficient, profile: profiles.get(coefficient.term)! }
@@ -120,21 +120,6 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     warnings,
   };
 }
-
-const NOTHING: OneStageFit = {
-  failure: null,
-  coefficients: [],
-  vcov: new Float64Array(0),
-  randomEffects: [],
-  correlations: [],
-  residualVariance: [],
-  logLikelihood: null,
-  tests: [],
-  predicted: [],
-  rounds: 0,
-  gradientNorm: null,
-  warnings: [],
-};
 
 /** ½ log of what the columns' scales contribute to |I|. */
 function logScales(scale: Float64Array, columns: readonly number[]): number {

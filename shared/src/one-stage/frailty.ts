@@ -7,6 +7,7 @@ import {
   solveCholesky,
 } from '../linalg/symmetric.ts';
 import { chiSquareUpper } from '../numerics/distributions.ts';
+import { failedFit } from './failed.ts';
 import { factorOver, firstBlock, rooted, tiesOf, traceOf } from './frailty-algebra.ts';
 import { frailtyStudy, layoutOf, question, readSums, type Layout } from './frailty-study.ts';
 import { originalScale } from './original-scale.ts';
@@ -15,7 +16,6 @@ import type {
   Entry,
   FittedTest,
   Gathered,
-  OneStageFailureCode,
   OneStageFit,
   OneStageModel,
   OneStageSpec,
@@ -121,10 +121,10 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   const [first] = yield ask(question(beta, 0, new Float64Array(multipliers)));
   const { events, gradient } = readSums(layout, first!);
   const totals = gradient.slice(gradient.length - multipliers).map((value) => -value);
-  if (events.every((d) => d === 0)) return failed('no-events', [], 1);
+  if (events.every((d) => d === 0)) return failedFit('no-events', [], 1);
   const fit = yield* fitWith([], { beta, theta: 0, events, totals });
   let rounds = 1 + fit.rounds;
-  if (fit.status !== 'converged') return failedFit(spec, fit, rounds);
+  if (fit.status !== 'converged') return diagnosed(spec, fit, rounds);
 
   const tests: FittedTest[] = [];
   if (spec.inference.likelihoodRatio && layout.gamma) {
@@ -289,32 +289,15 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 const limited = (step: number): number =>
   Number.isFinite(step) ? Math.max(-LONGEST_STEP, Math.min(LONGEST_STEP, step)) : -LONGEST_STEP;
 
-function failedFit(spec: OneStageSpec, fit: Solution, rounds: number): OneStageFit {
+function diagnosed(spec: OneStageSpec, fit: Solution, rounds: number): OneStageFit {
   if (fit.status === 'diverging') {
     const terms = spec.terms.filter((_, j) => !(Math.abs(fit.beta[j] ?? 0) <= ENORMOUS));
-    return failed('monotone-likelihood', terms, rounds);
+    return failedFit('monotone-likelihood', terms, rounds);
   }
-  if (fit.status !== 'singular') return failed('not-converged', [], rounds);
-  return failed(
+  if (fit.status !== 'singular') return failedFit('not-converged', [], rounds);
+  return failedFit(
     'rank-deficient',
     fit.dependent.map((j) => spec.terms[j]!),
     rounds,
   );
-}
-
-function failed(code: OneStageFailureCode, terms: readonly string[], rounds: number): OneStageFit {
-  return {
-    failure: { code, terms },
-    coefficients: [],
-    vcov: new Float64Array(0),
-    randomEffects: [],
-    correlations: [],
-    residualVariance: [],
-    logLikelihood: null,
-    tests: [],
-    predicted: [],
-    rounds,
-    gradientNorm: null,
-    warnings: [],
-  };
 }

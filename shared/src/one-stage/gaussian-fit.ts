@@ -69,7 +69,7 @@ const VALUE_NOISE = 1e-12;
 const SCORE_NOISE = 1e-9;
 
 /** Free entries of Λ: of Ψ 1 × 1, diagonal, or a full triangle by rows. */
-export const lambdaLength = (q: number, correlated: boolean): number => (q === 2 && correlated ? 3 : q);
+const lambdaLength = (q: number, correlated: boolean): number => (q === 2 && correlated ? 3 : q);
 
 /** `null`: the coefficients are not identified. `start`: Λ's entries to start from alone. */
 export function fitVariances(sums: Sums, estimation: Estimation, start?: Float64Array): VarianceFit | null {

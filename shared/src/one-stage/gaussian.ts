@@ -2,6 +2,7 @@ import { packedIndex, packedLength } from '../linalg/symmetric.ts';
 import type { Scaling } from '../models/blocks.ts';
 import { logLikelihood } from '../models/gaussian.ts';
 import { families } from '../models/registry.ts';
+import { failedFit } from './failed.ts';
 import { fitVariances, type Estimation, type VarianceFit } from './gaussian-fit.ts';
 import { contrast } from './gaussian-likelihood.ts';
 import { multiply } from './gaussian-matrices.ts';
@@ -67,14 +68,14 @@ export const gaussianModel: OneStageModel = {
 };
 
 /** The fit from all studies' answers, θ₀ the point that they are about. */
-export function fitGaussian(
+function fitGaussian(
   spec: OneStageSpec,
   scaling: Scaling,
   theta: Float64Array,
   answers: readonly StudyAnswer[],
 ): OneStageFit {
   const fault = faultOf(spec, answers, theta);
-  if (fault !== null) return failed(fault);
+  if (fault !== null) return failedFit(fault.code, fault.terms, 1);
   const sums = sumsOf(spec, answers);
   const q = sums.effects;
   const estimation: Estimation = {
@@ -94,10 +95,10 @@ export function fitGaussian(
     restricted: spec.estimation === 'REML',
   };
   const fit = fitVariances(sums, estimation);
-  if (fit === null || !fit.converged) return failed({ code: 'not-converged', terms: [] });
+  if (fit === null || !fit.converged) return failedFit('not-converged', [], 1);
   const { profile, unit } = fit;
   if (profile.variances.residual.some((variance) => !(variance > SMALLEST_RESIDUAL)))
-    return failed({ code: 'no-variation', terms: [] });
+    return failedFit('no-variation', [], 1);
 
   const warnings: OneStageWarning[] = boundaryWarnings(spec, fit);
   const all = allCoefficients(fit);
@@ -152,23 +153,6 @@ export function fitGaussian(
 const SMALLEST_RESIDUAL = 1e-13;
 
 const wantsT = ({ inference }: OneStageSpec): boolean => inference.ci === 't' || inference.df !== null;
-
-function failed(failure: NonNullable<OneStageFit['failure']>): OneStageFit {
-  return {
-    failure,
-    coefficients: [],
-    vcov: new Float64Array(0),
-    randomEffects: [],
-    correlations: [],
-    residualVariance: [],
-    logLikelihood: null,
-    tests: [],
-    predicted: [],
-    rounds: 1,
-    gradientNorm: null,
-    warnings: [],
-  };
-}
 
 function boundaryWarnings(spec: OneStageSpec, { profile, zero, sums }: VarianceFit): OneStageWarning[] {
   const q = sums.effects;

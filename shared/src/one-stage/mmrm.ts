@@ -7,6 +7,7 @@ import {
   pivotedRank,
 } from '../linalg/symmetric.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
+import { failedFit } from './failed.ts';
 import { pack } from './gaussian-matrices.ts';
 import { covarianceStructure, type CovarianceStructure } from './mmrm-covariance.ts';
 import {
@@ -27,7 +28,6 @@ import type {
   FittedCoefficient,
   FittedTest,
   OneStageFailureCode,
-  OneStageFit,
   OneStageModel,
   OneStageSpec,
   Program,
@@ -85,10 +85,10 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     structure.identity,
     new Float64Array(packedLength(p + 1)),
   );
-  if (first === null) return failed('not-converged', [], 1);
+  if (first === null) return failedFit('not-converged', [], 1);
   const opening = open(problem, first);
   if ('code' in opening)
-    return failed(
+    return failedFit(
       opening.code,
       opening.terms.map((a) => spec.terms[common[a]!]!),
       1,
@@ -99,12 +99,12 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   let asked = 1 + rounds;
   const few = first.rows - first.own - p < structure.parameters;
   if (fit.status !== 'converged' || last === null)
-    return failed(few ? 'too-few-participants' : 'not-converged', [], asked);
+    return failedFit(few ? 'too-few-participants' : 'not-converged', [], asked);
   const sigma = structure.at(fit.theta);
   const information = last.hessian.map((value) => -value);
   const { dependent } = pivotedRank(information, ALIASED);
   // A covariance that no participant's visits tell.
-  if (dependent.length > 0 || sigma === null) return failed('too-few-participants', [], asked);
+  if (dependent.length > 0 || sigma === null) return failedFit('too-few-participants', [], asked);
 
   const means = predictMeans(last, fit.theta);
   const { rows, own } = last.sums;
@@ -204,21 +204,4 @@ function satterthwaite({ means, covarianceSlopes }: Criterion, covariance: Float
     const slopes = Float64Array.from(covarianceSlopes, (slope) => slope[at]!);
     return (2 * means.covariance[at]! ** 2) / quadratic(covariance, slopes);
   });
-}
-
-function failed(code: OneStageFailureCode, terms: readonly string[], rounds: number): OneStageFit {
-  return {
-    failure: { code, terms },
-    coefficients: [],
-    vcov: new Float64Array(0),
-    randomEffects: [],
-    correlations: [],
-    residualVariance: [],
-    logLikelihood: null,
-    tests: [],
-    predicted: [],
-    rounds,
-    gradientNorm: null,
-    warnings: [],
-  };
 }

@@ -22,7 +22,7 @@ export function modelOptions(analysis: Analysis): ModelOptions {
 }
 
 /** A family that has a likelihood; a restricted mean survival time has none, and is estimated from the survival curve. */
-export function likelihoodFamily(analysis: Analysis): ModelOptions['family'] {
+function likelihoodFamily(analysis: Analysis): ModelOptions['family'] {
   return analysis.family === 'rmst' ? 'cox' : analysis.family;
 }
 
@@ -57,7 +57,7 @@ function emptyResponse(outcome: Outcome): Response {
 }
 
 /** A family's own parameters, named as the result names them. */
-export function extraParameters(plan: Plan, analysis: Analysis): readonly ExtraParameter[] {
+function extraParameters(plan: Plan, analysis: Analysis): readonly ExtraParameter[] {
   const options = modelOptions(analysis);
   const effects = timeVaryingEffects(analysis);
   if (effects !== null) {
@@ -75,7 +75,7 @@ export function extraParameters(plan: Plan, analysis: Analysis): readonly ExtraP
 }
 
 /** The treatment's columns, and how their coefficients change with time; null where they do not. */
-export function timeVaryingEffects({ columns, model }: Analysis): TimeVaryingEffects | null {
+function timeVaryingEffects({ columns, model }: Analysis): TimeVaryingEffects | null {
   if (model.timeVarying === null) return null;
   return {
     ...model.timeVarying,

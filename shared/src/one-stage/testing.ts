@@ -59,7 +59,7 @@ export function federate(text: string, given: readonly Records[], { ownEstimates
 }
 
 /** Response and design of complete records, as an agent makes them. */
-export function studyData(plan: ExpandedPlan, analysis: Analysis, records: Records): StudyData {
+function studyData(plan: ExpandedPlan, analysis: Analysis, records: Records): StudyData {
   const { outcome, treatment } = plan;
   const numbers = (name: string): Float64Array => Float64Array.from(records[name] ?? [], Number);
   const codes = (name: string): readonly Code[] => records[name] ?? [];
@@ -97,7 +97,7 @@ export function studyData(plan: ExpandedPlan, analysis: Analysis, records: Recor
     const out = new Float64Array(n).fill(1);
     for (const basis of bases) {
       const values = columnOf(basis);
-      const mean = centring && 'centred' in basis && basis.centred === true ? average(values) : 0;
+      const mean = centring && 'centred' in basis && (basis.centred ?? false) ? average(values) : 0;
       for (let i = 0; i < n; i++) out[i]! *= values[i]! - mean;
     }
     return out;

@@ -37,20 +37,26 @@ const WITH_INTERCEPT: readonly WrittenAnalysis['model']['family'][] = [
 ];
 
 /** Study intercepts are columns of ones: also beside common thresholds, of which the first is then fixed at 0. */
-export function hasIntercept({ approach, model }: WrittenAnalysis): boolean {
+function hasIntercept({ approach, model }: WrittenAnalysis): boolean {
   if (model.family !== 'ordinal') return WITH_INTERCEPT.includes(model.family);
   return (
-    approach === 'one-stage' && model.thresholds !== 'stratified' && (model.intercept ?? 'stratified') === 'stratified'
+    approach === 'one-stage' &&
+    model.thresholds !== 'stratified' &&
+    (model.intercept ?? 'stratified') === 'stratified'
   );
 }
 
 /** One-stage: the intercept is each study's own. */
 const stratifiedIntercept = ({ model }: WrittenAnalysis): boolean =>
-  model.family === 'weibull' ? model.baseline !== 'shared' || model.intercept === 'stratified' : model.intercept !== 'random';
+  model.family === 'weibull'
+    ? model.baseline !== 'shared' || model.intercept === 'stratified'
+    : model.intercept !== 'random';
 
 /** In place of an intercept: thresholds, or a hazard, of each study's own. A partial likelihood does not depend on the coding. */
 const ownBaseline = ({ model }: WrittenAnalysis): boolean =>
-  model.family === 'ordinal' ? model.thresholds === 'stratified' : model.family !== 'cox' && model.baseline !== 'shared';
+  model.family === 'ordinal'
+    ? model.thresholds === 'stratified'
+    : model.family !== 'cox' && model.baseline !== 'shared';
 
 export const adjustTerms = (analysis: WrittenAnalysis): Term[] =>
   (analysis.model.adjust ?? []).map((text, i) => parseTerm(text, `${analysis.id}: model.adjust[${i}]`));
@@ -152,7 +158,8 @@ function byVisit(
   );
 }
 
-const spanKey = (column: Pick<TermColumn, 'product'>): string => column.product.map(basisKey).toSorted().join(' × ');
+const spanKey = (column: Pick<TermColumn, 'product'>): string =>
+  column.product.map(basisKey).toSorted().join(' × ');
 
 /** Factors that the analysis uses, each once. */
 export function analysisFactors(analysis: WrittenAnalysis): string[] {
