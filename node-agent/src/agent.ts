@@ -164,7 +164,9 @@ export class Agent {
       }
     }
     for (const group of byPlan(questions)) released.push(...(await this.#answerStageOne(group)));
-    released.push(...(await Promise.all(objectives.map((received) => this.#answerObjective(received)))).flat());
+    released.push(
+      ...(await Promise.all(objectives.map((received) => this.#answerObjective(received)))).flat(),
+    );
     return released;
   }
 

@@ -168,10 +168,7 @@ export const FAILURES: Readonly<Record<NonNullable<OneStageFit['failure']>['code
 };
 
 /** Of all studies that take part, by entry; null where the outcome is no event, or a site keeps its number. */
-export function eventsOf({
-  plan,
-  entries,
-}: Pick<OneStageInput, 'plan' | 'entries'>): {
+export function eventsOf({ plan, entries }: Pick<OneStageInput, 'plan' | 'entries'>): {
   readonly events: number;
   readonly participants: number;
 } | null {

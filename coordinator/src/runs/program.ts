@@ -101,7 +101,9 @@ export function* runProgram(input: RunInput): Generator<Round, RunOutcome, Round
 
   let round = 3;
   const fits = asked.flatMap((analysis) =>
-    analysis.approach === 'one-stage' ? [new OneStageRun(plan, analysis, answersTo(analysis), agreedLevels)] : [],
+    analysis.approach === 'one-stage'
+      ? [new OneStageRun(plan, analysis, answersTo(analysis), agreedLevels)]
+      : [],
   );
   for (;;) {
     const open = fits.filter((fit) => !fit.finished);

@@ -60,7 +60,8 @@ export const PolicySchema = Type.Object(
     ),
     per_trial_estimates: Type.Optional(
       Type.Boolean({
-        description: 'true or false: a trial’s own estimates may leave, and not only its part of sums, default true',
+        description:
+          'true or false: a trial’s own estimates may leave, and not only its part of sums, default true',
       }),
     ),
     shared_baseline: Type.Optional(

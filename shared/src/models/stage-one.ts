@@ -1,10 +1,5 @@
 import { ConcordatError } from '../errors.ts';
-import {
-  cholesky,
-  inverseFromCholesky,
-  pivotedRank,
-  solveCholesky,
-} from '../linalg/symmetric.ts';
+import { cholesky, inverseFromCholesky, pivotedRank, solveCholesky } from '../linalg/symmetric.ts';
 import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
 import { diagnoseData } from './diagnose.ts';
 import type { Family, NullModel } from './family.ts';

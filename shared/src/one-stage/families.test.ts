@@ -105,7 +105,9 @@ test('negative binomial counts without overdispersion: Poisson, with the size at
     );
     assert.equal(mine.failure, null);
     assert.ok(
-      mine.warnings.some(({ code, terms: named }) => code === 'no-overdispersion' && named.includes('log(size)')),
+      mine.warnings.some(
+        ({ code, terms: named }) => code === 'no-overdispersion' && named.includes('log(size)'),
+      ),
     );
     const of = (fit: typeof mine) => fit.coefficients.find(({ term }) => term === 'treatment')!;
     near('treatment', of(mine).estimate, of(poisson).estimate, of(poisson).se!, 1e-7);

@@ -118,7 +118,8 @@ function modelFindings(
     inference.df !== undefined &&
     (model.family !== 'gaussian' || !(random || repeated) || model.estimation === 'ML')
   ) {
-    const remedy = 'remove it: it belongs to a gaussian model with random effects or repeated measures, by REML';
+    const remedy =
+      'remove it: it belongs to a gaussian model with random effects or repeated measures, by REML';
     findings.push(inconsistent(['inference', 'df'], 'degrees of freedom that this model has not', remedy));
   }
   if (inference.df === 'kenward-roger' && repeated) {
@@ -139,7 +140,10 @@ function modelFindings(
       ),
     );
   }
-  if (inference.proportional_hazards !== undefined && (random || model.time_varying !== undefined || model.baseline === 'shared')) {
+  if (
+    inference.proportional_hazards !== undefined &&
+    (random || model.time_varying !== undefined || model.baseline === 'shared')
+  ) {
     findings.push(
       inconsistent(
         ['inference', 'proportional_hazards'],
@@ -166,7 +170,8 @@ function familyOptionFindings(
     findings.push(inconsistent(['model', key], message, remedy));
   };
   const needs = (family: WrittenAnalysis['model']['family'], key: ModelKey, remedy: string): void => {
-    if (model.family === family && model[key] === undefined) report(key, `\`${family}\` without \`${key}\``, remedy);
+    if (model.family === family && model[key] === undefined)
+      report(key, `\`${family}\` without \`${key}\``, remedy);
   };
   needs('rmst', 'tau', 'write `tau`, a time to which every study was followed');
   needs('piecewise-exponential', 'cuts', 'write `cuts: [t1, t2]`, the times at which the hazard changes');
@@ -176,7 +181,11 @@ function familyOptionFindings(
       report(key, 'a restricted mean survival time is not adjusted for covariates', 'remove it');
   }
   if (model.family === 'rmst' && approach === 'one-stage') {
-    report('family', 'restricted mean survival times are pooled in two stages', 'write `approach: two-stage`');
+    report(
+      'family',
+      'restricted mean survival times are pooled in two stages',
+      'write `approach: two-stage`',
+    );
   }
   for (const key of ['grid', 'cuts', 'knots'] as const) {
     const values = model[key];
@@ -184,7 +193,11 @@ function familyOptionFindings(
       report(key, `\`${key}\` do not increase`, 'write them in increasing order');
   }
   if (model.grid !== undefined && model.baseline !== 'shared')
-    report('grid', 'a time grid beside baselines stratified by study', 'write `baseline: shared`, or remove it');
+    report(
+      'grid',
+      'a time grid beside baselines stratified by study',
+      'write `baseline: shared`, or remove it',
+    );
   if (model.penalty !== undefined && (model.intercept === 'random' || model.treatment_effect === 'random'))
     report('penalty', 'a penalty beside random effects', 'remove `penalty`, or the random effects');
   if (model.covariance !== undefined && outcome !== null && outcome.kind !== 'repeated')
@@ -194,7 +207,11 @@ function familyOptionFindings(
     report('time_varying', '`cuts` go with `transform: piecewise`', 'write both, or remove `cuts`');
   }
   if (varying !== undefined && model.treatment_effect === 'random')
-    report('time_varying', 'a random treatment effect that changes with time', 'use `treatment_effect: common`');
+    report(
+      'time_varying',
+      'a random treatment effect that changes with time',
+      'use `treatment_effect: common`',
+    );
   return findings;
 }
 

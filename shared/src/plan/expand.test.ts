@@ -249,8 +249,16 @@ test('what this version cannot compute is named, with what to use instead, besid
       'two-stage, model: {family: gaussian, link: log}',
       /canonical `identity`/,
     ],
-    ['{kind: binary, variable: y}', 'two-stage, model: {family: binomial, link: log}', /`approach: one-stage`/],
-    ['{kind: binary, variable: y}', 'one-stage, model: {family: binomial, link: probit}', /canonical `logit`/],
+    [
+      '{kind: binary, variable: y}',
+      'two-stage, model: {family: binomial, link: log}',
+      /`approach: one-stage`/,
+    ],
+    [
+      '{kind: binary, variable: y}',
+      'one-stage, model: {family: binomial, link: probit}',
+      /canonical `logit`/,
+    ],
     [
       '{kind: repeated, variable: y, subject: i, visit: v, visits: [1, 2]}',
       'one-stage, model: {family: gaussian, treatment_effect: random}',

@@ -9,9 +9,7 @@ import type { Analysis, Code, DesignColumn, ExpandedPlan, ModelSettings } from '
 
 /** Factors of computable analyses whose levels the plan does not declare: the sites are asked for them first. */
 export function undeclaredFactors(plan: WrittenPlan): string[] {
-  const computed = plan.analyses.filter(
-    (analysis) => unsupportedReasons(analysis, plan).length === 0,
-  );
+  const computed = plan.analyses.filter((analysis) => unsupportedReasons(analysis, plan).length === 0);
   const factors = new Set(computed.flatMap(analysisFactors));
   return [...factors].filter((variable) => !Object.hasOwn(plan.levels ?? {}, variable));
 }

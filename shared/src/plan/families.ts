@@ -101,16 +101,24 @@ export function unsupportedReasons(
       'random effects of several active arms are not computed by this version; name one active arm, or use `treatment_effect: common`',
     );
   }
-  if (oneStage && outcome.kind === 'repeated' && (treatment_effect === 'random' || analysis.model.intercept === 'random')) {
+  if (
+    oneStage &&
+    outcome.kind === 'repeated' &&
+    (treatment_effect === 'random' || analysis.model.intercept === 'random')
+  ) {
     reasons.push(
       'random study effects beside a covariance between visits are not computed by this version; use `intercept: stratified` and `treatment_effect: common`, or `approach: two-stage`',
     );
   }
   if (family === 'cox' && analysis.model.baseline === 'shared') {
     if (analysis.model.grid === undefined)
-      reasons.push('a shared baseline needs the times that end its intervals; name them: `grid: [t1, t2, …]`');
+      reasons.push(
+        'a shared baseline needs the times that end its intervals; name them: `grid: [t1, t2, …]`',
+      );
     if (analysis.model.frailty === undefined)
-      reasons.push('a shared baseline without a frailty of studies is not computed; write `frailty: gamma` or `gaussian`, or `baseline: stratified`');
+      reasons.push(
+        'a shared baseline without a frailty of studies is not computed; write `frailty: gamma` or `gaussian`, or `baseline: stratified`',
+      );
   }
   for (const variable of unnamedKnots(analysis)) {
     reasons.push(

@@ -254,7 +254,10 @@ const Pool = Type.Object(
 const Inference = Type.Object(
   {
     ci: Type.Optional(
-      choice(['wald', 't', 'profile'], 'confidence intervals of coefficients, default wald; t: studies − 1 degrees of freedom'),
+      choice(
+        ['wald', 't', 'profile'],
+        'confidence intervals of coefficients, default wald; t: studies − 1 degrees of freedom',
+      ),
     ),
     df: Type.Optional(
       choice(['kenward-roger', 'satterthwaite'], 'degrees of freedom (gaussian with random effects, REML)'),
@@ -264,7 +267,10 @@ const Inference = Type.Object(
       choice(['identity', 'log'], 'test of proportional hazards, by this transform of time (cox)'),
     ),
   },
-  { ...closed, description: 'inference of a one-stage analysis: `ci`, `df`, `likelihood_ratio`, `proportional_hazards`' },
+  {
+    ...closed,
+    description: 'inference of a one-stage analysis: `ci`, `df`, `likelihood_ratio`, `proportional_hazards`',
+  },
 );
 
 const Analysis = Type.Object(

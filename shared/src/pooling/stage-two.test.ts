@@ -41,8 +41,8 @@ function analysis(
       ...pool,
     },
     model: DEFAULT_MODEL,
-  inference: DEFAULT_INFERENCE,
-  unsupported: null,
+    inference: DEFAULT_INFERENCE,
+    unsupported: null,
   };
 }
 

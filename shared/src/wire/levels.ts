@@ -16,7 +16,9 @@ export function codeOf(level: Level): Code {
 }
 
 /** The levels that a question of an analysis brings for the plan's undeclared factors, by variable. */
-export function agreedLevels(question: Pick<StageOneQuestion, 'agreedLevels'>): Readonly<Record<string, readonly Code[]>> {
+export function agreedLevels(
+  question: Pick<StageOneQuestion, 'agreedLevels'>,
+): Readonly<Record<string, readonly Code[]>> {
   return Object.fromEntries(
     question.agreedLevels.map(({ variable, levels }) => [variable, levels.map(codeOf)]),
   );

@@ -1,5 +1,9 @@
 /** Questions and entries of one-stage analyses, between their wire form and the one that the optimisers use. */
-import { Objective, type Entry as WireEntry, type ObjectiveQuestion } from '@concordat/proto/concordat/v1/coordinator.ts';
+import {
+  Objective,
+  type Entry as WireEntry,
+  type ObjectiveQuestion,
+} from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { OneStageEntry } from '@concordat/proto/concordat/v1/site.ts';
 
 import { ConcordatError } from '../errors.ts';
@@ -51,7 +55,9 @@ function wireEntry({ studies, n, scaling, start, sd }: Entry): WireEntry {
 
 /** Throws `wire/unknown-field` for an objective that this version does not know. */
 export function toldQuestion(question: ObjectiveQuestion, spec: OneStageSpec): ToldQuestion {
-  const objective = (Object.keys(WIRE) as Ask['objective'][]).find((name) => WIRE[name] === question.objective);
+  const objective = (Object.keys(WIRE) as Ask['objective'][]).find(
+    (name) => WIRE[name] === question.objective,
+  );
   const { order, entry } = question;
   if (objective === undefined || (order !== 0 && order !== 1 && order !== 2)) {
     throw new ConcordatError('wire/unknown-field', 'a question asks for what this version does not know', {
