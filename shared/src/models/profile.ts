@@ -114,9 +114,14 @@ export function profiled(
 /** Of the information about a parameter, what α leaves, relative: below, it is rounding, and the parameter is α's alone. */
 const ALIASED = 1e-12;
 
-/** Exact zeros, which a sum over studies keeps, where α determines θ's coordinate a. */
+/** Share of a standard error's score that rounding leaves. */
+const NO_SCORE = 1e-7;
+
+/** Exact zeros, which a sum over studies keeps, where α determines θ's coordinate a: no curvature is left, and no slope. */
 function clear({ gradient, hessian }: Evaluation, a: number, whole: number): void {
-  if (Math.abs(hessian[packedIndex(a, a)]!) > ALIASED * Math.abs(whole)) return;
+  const curvature = Math.abs(hessian[packedIndex(a, a)]!);
+  if (curvature > ALIASED * Math.abs(whole) || Math.abs(gradient[a]!) > NO_SCORE * Math.sqrt(Math.abs(whole)))
+    return;
   gradient[a] = 0;
   for (let b = 0; b < gradient.length; b++) hessian[packedIndex(a, b)] = 0;
 }

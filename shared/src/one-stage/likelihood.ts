@@ -123,7 +123,8 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
    * shows a column that says nothing.
    */
   const verdict = (psi: Float64Array, full: Evaluation, round: number): 'diverging' | 'singular' | null => {
-    if (round === 1 && full.value > -Infinity) {
+    // Under another link an event may say nothing of its curvature.
+    if (round === 1 && full.value > -Infinity && (spec.options.link ?? null) === null) {
       const silent = columns.some((k) => !(-full.hessian[packedIndex(k, k)]! > SILENT * entry.n));
       if (silent) return 'singular';
     }
@@ -325,7 +326,7 @@ function poissonLimit({ options, columns }: OneStageSpec, common: readonly numbe
 
 /** Concave in φ wherever it is finite, so that Newton's method with halving is safe. */
 function isConcave({ options }: OneStageSpec): boolean {
-  return ['binomial', 'poisson', 'cox'].includes(options.family);
+  return ['binomial', 'poisson', 'cox'].includes(options.family) && (options.link ?? null) === null;
 }
 
 /** Which random effects have variance zero. */
@@ -399,7 +400,12 @@ function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rou
     ];
   const columns = [...common.keys()];
   const information = fit.full.hessian.map((value) => -value);
-  const { dependent } = pivotedRank(information, fit.status === 'singular' ? SINGULAR : ALIASED);
+  const most = Math.max(...columns.map((k) => information[packedIndex(k, k)]!));
+  const silent = columns.filter((k) => !(information[packedIndex(k, k)]! > SILENT * most));
+  const dependent =
+    silent.length > 0
+      ? silent
+      : pivotedRank(information, fit.status === 'singular' ? SINGULAR : ALIASED).dependent;
   const far = columns.filter((k) => Math.abs(fit.theta[k]!) > ENORMOUS / 2 && common[k] !== spec.intercept);
   const farColumns = far.filter((k) => common[k]! < spec.columns);
   let [code, terms]: [OneStageFailureCode, readonly string[]] = ['not-converged', []];
