@@ -101,7 +101,7 @@ function modelFindings(
     const remedy = 'write `intercept: random` and `treatment_effect: random` beside it, or remove it';
     findings.push(inconsistent(['model', 'correlated'], '`correlated` without two random effects', remedy));
   }
-  if (model.baseline === 'stratified' && model.frailty !== undefined) {
+  if (model.baseline !== 'shared' && model.frailty !== undefined) {
     const remedy = 'write `baseline: shared`, or remove `frailty`';
     findings.push(
       inconsistent(['model', 'frailty'], 'a frailty beside baselines stratified by study', remedy),
@@ -128,6 +128,19 @@ function modelFindings(
         ['inference', 'df'],
         'Kenward–Roger degrees of freedom of repeated measures are not computed',
         'use `satterthwaite`',
+      ),
+    );
+  }
+  if (
+    repeated &&
+    model.estimation !== 'ML' &&
+    (inference.likelihood_ratio === true || inference.ci === 'profile')
+  ) {
+    findings.push(
+      inconsistent(
+        ['inference', inference.ci === 'profile' ? 'ci' : 'likelihood_ratio'],
+        'restricted likelihoods of different means do not compare',
+        'write `estimation: ML`, or remove it',
       ),
     );
   }
@@ -202,6 +215,26 @@ function familyOptionFindings(
     report('penalty', 'a penalty beside random effects', 'remove `penalty`, or the random effects');
   if (model.covariance !== undefined && outcome !== null && outcome.kind !== 'repeated')
     report('covariance', 'a covariance between visits of an outcome without visits', 'remove it');
+  if (model.residual === 'stratified' && outcome?.kind === 'repeated')
+    report(
+      'residual',
+      'residual variances beside a covariance between visits, which all studies share',
+      'remove it',
+    );
+  if (model.penalty !== undefined && model.link !== undefined && model.link !== 'logit')
+    report('penalty', `a penalty beside the link \`${model.link}\``, 'remove one of them');
+  const ownBaseline =
+    model.family === 'ordinal'
+      ? model.thresholds === 'stratified'
+      : outcome?.kind === 'time-to-event' && model.baseline !== 'shared';
+  if (ownBaseline && model.intercept === 'random') {
+    const key = model.family === 'ordinal' ? 'thresholds: common' : 'baseline: shared';
+    report(
+      'intercept',
+      'random intercepts beside thresholds or baselines that each study has for itself',
+      `write \`${key}\`, or remove \`intercept\``,
+    );
+  }
   const varying = model.time_varying;
   if (varying !== undefined && (varying.transform === 'piecewise') !== (varying.cuts !== undefined)) {
     report('time_varying', '`cuts` go with `transform: piecewise`', 'write both, or remove `cuts`');

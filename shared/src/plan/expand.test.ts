@@ -270,6 +270,11 @@ test('what this version cannot compute is named, with what to use instead, besid
       /`grid: /,
     ],
     [
+      '{kind: time-to-event, time: t, event: d}',
+      'one-stage, model: {family: cox, baseline: shared, frailty: gaussian, grid: [1, 2], strata: [c], treatment_effect: random}, inference: {likelihood_ratio: true}',
+      /`strata`, `treatment_effect: random`, `likelihood_ratio`.*not computed/,
+    ],
+    [
       '{kind: continuous, variable: y}',
       'two-stage, model: {family: gaussian, adjust: ["rcs(x, 4)"]}',
       /`rcs\(x, \[k1, k2, k3\]\)`/,

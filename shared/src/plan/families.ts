@@ -119,6 +119,21 @@ export function unsupportedReasons(
       reasons.push(
         'a shared baseline without a frailty of studies is not computed; write `frailty: gamma` or `gaussian`, or `baseline: stratified`',
       );
+    const { strata, time_varying, frailty } = analysis.model;
+    const { ci, likelihood_ratio } = analysis.inference ?? {};
+    const beside = [
+      ...(strata === undefined ? [] : ['`strata`']),
+      ...(time_varying === undefined ? [] : ['`time_varying`']),
+      ...(treatment_effect === 'random' ? ['`treatment_effect: random`'] : []),
+      ...(ci === 'profile' ? ['`ci: profile`'] : []),
+      ...(likelihood_ratio === true && frailty === 'gaussian'
+        ? ['`likelihood_ratio` (of a gaussian frailty)']
+        : []),
+    ];
+    if (beside.length > 0)
+      reasons.push(
+        `${beside.join(', ')} beside a shared baseline: not computed by this version; write \`baseline: stratified\`, or remove ${beside.length > 1 ? 'them' : 'it'}`,
+      );
   }
   for (const variable of unnamedKnots(analysis)) {
     reasons.push(

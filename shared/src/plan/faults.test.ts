@@ -130,6 +130,51 @@ describe('rules between keys', () => {
       /baseline: shared/,
     ],
     [
+      'frailty beside the default, stratified baselines',
+      plan(surv, 'one-stage, model: {family: cox, frailty: gamma}'),
+      /frailty beside/,
+      /baseline: shared/,
+    ],
+    [
+      'random intercepts beside a baseline of each study',
+      plan(surv, 'one-stage, model: {family: weibull, intercept: random}'),
+      /random intercepts beside/,
+      /`baseline: shared`/,
+    ],
+    [
+      'random intercepts beside thresholds of each study',
+      plan(
+        '{kind: ordinal, variable: y, levels: [1, 2, 3]}',
+        'one-stage, model: {family: ordinal, thresholds: stratified, intercept: random}',
+      ),
+      /random intercepts beside/,
+      /`thresholds: common`/,
+    ],
+    [
+      'a penalty beside another link',
+      plan('{kind: binary, variable: y}', 'one-stage, model: {family: binomial, penalty: firth, link: log}'),
+      /penalty beside the link `log`/,
+      /remove one/,
+    ],
+    [
+      'a likelihood-ratio test of means by REML',
+      plan(
+        '{kind: repeated, variable: y, subject: id, visit: v, visits: [0, 1]}',
+        'one-stage, model: {family: gaussian}, inference: {likelihood_ratio: true}',
+      ),
+      /do not compare/,
+      /estimation: ML/,
+    ],
+    [
+      'residual variances of repeated measures by study',
+      plan(
+        '{kind: repeated, variable: y, subject: id, visit: v, visits: [0, 1]}',
+        'one-stage, model: {family: gaussian, residual: stratified}',
+      ),
+      /which all studies share/,
+      /remove/,
+    ],
+    [
       'an unknown pooled term',
       plan(cont, 'two-stage, model: {family: gaussian, adjust: [age]}, pool: {term: agee}'),
       /no term `agee`/,

@@ -86,7 +86,7 @@ describe('every form of the contract is accepted', () => {
     ['{kind: count, variable: y}', 'two-stage, model: {family: negative-binomial}'],
     [
       '{kind: ordinal, variable: y, levels: [1, 2, 3]}',
-      'one-stage, model: {family: ordinal, thresholds: stratified, intercept: random}',
+      'one-stage, model: {family: ordinal, thresholds: common, intercept: random}',
     ],
     [
       '{kind: repeated, variable: y, subject: id, visit: v, visits: [0, 1, 2]}',
