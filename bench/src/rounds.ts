@@ -147,7 +147,7 @@ async function play(
     while (!gone.signal.aborted) {
       await travel(latency / 2);
       for (const reply of decode(ExchangeRequest, request, 'an exchange').replies)
-        engine.accept(study, reply);
+        await engine.accept(study, reply);
       const tasks = await desk.collect(study, 60_000, gone.signal);
       const response = encode(ExchangeResponse, { protocol: 1, ...RULE, tasks: [...tasks] }, 'an answer');
       await travel(latency / 2);

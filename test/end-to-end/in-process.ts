@@ -155,7 +155,7 @@ export class InProcess {
         continue;
       }
       if (gone.aborted) return new Promise(() => undefined);
-      for (const { message } of replies) engine.accept(study, message);
+      for (const { message } of replies) await engine.accept(study, message);
       await new Promise(setImmediate);
     }
   }

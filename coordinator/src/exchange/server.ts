@@ -35,8 +35,8 @@ export interface ExchangeServerOptions {
   /** SHA-256 of a site's client certificate (hex) → its study. */
   readonly studies: ReadonlyMap<string, string>;
   readonly desk: Desk;
-  /** Takes one reply of a site. One that is not durable yet when this returns is asked for again after a crash. */
-  readonly accept: (study: string, reply: SignedMessage) => void;
+  /** Takes one reply of a site. One that is not durable yet when this resolves is asked for again after a crash. */
+  readonly accept: (study: string, reply: SignedMessage) => Promise<void>;
   readonly seen: (study: string) => void;
   readonly refused: (study: string | null, code: ErrorCode) => void;
 }
@@ -132,7 +132,7 @@ async function handle(
     return encode(ExchangeResponse, { protocol, ...ranges, tasks: [] }, 'an answer');
   }
   options.seen(study);
-  for (const reply of request.replies) options.accept(study, reply);
+  for (const reply of request.replies) await options.accept(study, reply);
   const gone = new AbortController();
   call.on('cancelled', () => gone.abort());
   const tasks = await options.desk.collect(study, HOLD_MILLISECONDS, gone.signal);

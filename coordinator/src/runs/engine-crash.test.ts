@@ -119,7 +119,7 @@ test('what cannot be written ends the run, and nothing is taken after it', async
   });
   await assert.rejects(playing, Crash);
   const { length } = federation.log.entries;
-  for (const [study, reply] of kept) assert.throws(() => federation.engine.accept(study, reply), Crash);
+  for (const [study, reply] of kept) await assert.rejects(federation.engine.accept(study, reply), Crash);
   assert.equal(federation.log.entries.length, length);
   federation.close();
 });

@@ -11,9 +11,12 @@ import type { RunOutcome } from './program.ts';
 import { coordinator, honest, identities, newFolder, newRun, openLog, replyTo, STUDIES } from './testing.ts';
 
 /** What a site sends when it is given a task; several messages, or none. */
-export type Behaviour = (study: string, task: SignedMessage) => readonly SignedMessage[];
+export type Behaviour = (
+  study: string,
+  task: SignedMessage,
+) => readonly SignedMessage[] | Promise<readonly SignedMessage[]>;
 
-export const behave: Behaviour = (study, task) => [
+export const behave = (study: string, task: SignedMessage): readonly SignedMessage[] => [
   replyTo(task, honest(study, CoordinatorMessage.decode(task.body)), identities.get(study)!),
 ];
 
@@ -31,6 +34,8 @@ export class Federation {
   readonly desk = new Desk();
   readonly events: Progress[] = [];
   readonly log: MessageLog;
+  /** Replies that the engine has taken. */
+  accepted = 0;
   readonly engine: RunEngine;
   readonly #journal: Journal;
   readonly #gone = new AbortController();
@@ -59,7 +64,10 @@ export class Federation {
         const tasks = await this.desk.collect(study, 1, this.#gone.signal);
         if (this.#gone.signal.aborted) return new Promise(() => undefined);
         for (const task of tasks)
-          for (const reply of behaviour(study, task)) this.engine.accept(study, reply);
+          for (const reply of await behaviour(study, task)) {
+            await this.engine.accept(study, reply);
+            this.accepted++;
+          }
         await new Promise(setImmediate);
       }
     };

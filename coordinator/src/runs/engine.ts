@@ -13,7 +13,7 @@ import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
-import { verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+import { verifyMessageAside, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Desk } from '../exchange/desk.ts';
 import type { Journal, RunRecord, Settlement } from '../store/journal.ts';
@@ -126,10 +126,10 @@ export class RunEngine {
    * again, and its own log has it give the same bytes again. A reply that is not signed by the site, or answers no open
    * question of this run, changes nothing but the log.
    */
-  accept(study: string, reply: SignedMessage): void {
-    if (this.#failure !== null) throw this.#failure.error;
+  async accept(study: string, reply: SignedMessage): Promise<void> {
     const bytes = encode(SignedMessage, reply, 'a reply');
-    const message = this.#read(study, reply);
+    const message = await this.#read(study, reply);
+    if (this.#failure !== null) throw this.#failure.error;
     if (typeof message === 'string') return this.#refuse(study, bytes, message);
     const task = this.#open.get(toHex(message.header.inReplyTo));
     if (task?.study !== study) return this.#repeated(study, toHex(message.header.inReplyTo), bytes);
@@ -141,11 +141,11 @@ export class RunEngine {
   }
 
   /** The site's own message, or what is wrong with it. */
-  #read(study: string, reply: SignedMessage): Complete | ErrorCode {
+  async #read(study: string, reply: SignedMessage): Promise<Complete | ErrorCode> {
     try {
       const key = this.#options.keys.get(study);
       if (key === undefined) throw new ConcordatError('wire/identity', 'no such site');
-      verifyMessage(reply, key, study);
+      await verifyMessageAside(reply, key, study);
       const { header, payload } = decode(SiteMessage, reply.body, 'a reply');
       return header === undefined || payload === undefined ? 'wire/malformed' : { header, payload };
     } catch (error) {
