@@ -11,7 +11,7 @@ import { startingThresholds } from '../models/ordinal.ts';
 import { families } from '../models/registry.ts';
 import { fitStageOne } from '../models/stage-one.ts';
 import type { Diagnosis, DiagnosisCode, StageOneOutcome, StudyData } from '../models/types.ts';
-import { commonPositions, study } from './likelihood-study.ts';
+import { commonPositions, study as studySide } from './likelihood-study.ts';
 import { OUTSIDE, evaluationLength } from './maximise.ts';
 import { levelOf } from './spec.ts';
 import type { Entry, OneStageSpec } from './types.ts';
@@ -123,7 +123,7 @@ function ownMaximum(spec: OneStageSpec, data: StudyData): boolean {
     scale: new Float64Array(spec.columns).fill(1),
     intercept: spec.intercept,
   };
-  const ask = study({ ...spec, random: [] }, data, scaling);
+  const ask = studySide({ ...spec, random: [] }, data, scaling);
   const [value] = ask({
     objective: 'log-likelihood',
     theta,
@@ -171,7 +171,9 @@ function commonScaling(spec: OneStageSpec, entries: readonly StudyEntry[]): Scal
   const scale = new Float64Array(spec.columns).fill(1);
   // A shift of a column is absorbed by an intercept, by what stands in its place, or by a Cox model's baseline.
   const shifts =
-    spec.kind === 'frailty' || spec.options.family === 'cox' || levels(spec).some((level) => level !== 0);
+    spec.kind === 'frailty' ||
+    spec.options.family === 'cox' ||
+    levelsMoved(spec).some((level) => level !== 0);
   for (let j = 0; j < spec.columns; j++) {
     if (j === spec.intercept || spec.treatment.includes(j)) continue;
     let [n, mean] = [0, 0];
@@ -199,7 +201,7 @@ interface Standardised {
   readonly vcov: Float64Array;
 }
 
-const levels = (spec: OneStageSpec): number[] => spec.terms.map((_, j) => levelOf(spec, j));
+const levelsMoved = (spec: OneStageSpec): number[] => spec.terms.map((_, j) => levelOf(spec, j));
 
 /** γⱼ = βⱼsⱼ, γ₀ = β₀ + Σ βⱼcⱼ, and so for what stands in an intercept's place. */
 function standardise(
@@ -214,7 +216,7 @@ function standardise(
   own.estimable.forEach((yes, j) => yes && position.push(j));
   const estimates = new Float64Array(p);
   const vcov = new Float64Array(packedLength(p));
-  const level = levels(spec);
+  const level = levelsMoved(spec);
   const row = (j: number): readonly (readonly [number, number])[] =>
     position.map((k, a) => [
       a,

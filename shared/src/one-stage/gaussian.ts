@@ -16,7 +16,7 @@ import {
   type AllCoefficients,
   type Denominator,
 } from './kenward-roger.ts';
-import { correlationsOf } from './likelihood.ts';
+import { correlationsOf } from './random-effects.ts';
 import type {
   Entry,
   FittedCoefficient,

@@ -8,11 +8,10 @@ import { marginal, type MarginalObjective } from '../models/marginal.ts';
 import { collapse, presentLevels } from '../models/ordinal.ts';
 import { amongAllIntervals, ownIntervals, type OwnIntervals } from '../models/piecewise-exponential.ts';
 import { profiled, type ProfiledObjective } from '../models/profile.ts';
-import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
 import { families } from '../models/registry.ts';
-import { fitStageOne } from '../models/stage-one.ts';
 import type { ModelOptions, Objective, StudyData } from '../models/types.ts';
 import { emptyEvaluation } from '../numerics/newton.ts';
+import { ownProportionalHazards, proportionalHazardsScore, testsLength } from './hazard-tests.ts';
 import { pack } from './maximise.ts';
 import type { StudyEffects } from './original-scale.ts';
 import type { Ask, ObjectiveOf, OneStageSpec } from './types.ts';
@@ -177,7 +176,7 @@ function studyEffects(
     add(mode.b.map((_, a) => mode.variance[packedIndex(a, a)]!));
   }
   if (spec.inference.proportionalHazards !== null) {
-    values.set(ownProportionalHazards(spec, data), length - 2 * (spec.groups.length + 1));
+    values.set(ownProportionalHazards(spec, data), length - testsLength(spec));
   }
   return values;
 }
@@ -193,7 +192,7 @@ function insert(spec: OneStageSpec, theta: Float64Array, own: Float64Array): Flo
 
 export const effectsLength = (spec: OneStageSpec, m: number): number => {
   const s = spec.stratified.length;
-  const tests = spec.inference.proportionalHazards === null ? 0 : 2 * (spec.groups.length + 1);
+  const tests = spec.inference.proportionalHazards === null ? 0 : testsLength(spec);
   return s + packedLength(s) + s * m + spec.treatment.length + 2 * spec.random.length + tests;
 };
 
@@ -210,60 +209,4 @@ export function readEffects(spec: OneStageSpec, m: number, values: Float64Array)
     modes: take(q),
     modeSes: take(q).map((variance) => Math.sqrt(Math.max(0, variance))),
   };
-}
-
-/**
- * The study's part of the score test of proportional hazards at β̂: value, score and Hessian in (β, γ), γ = 0, where the log
- * hazard ratio of every column changes as γ·g(t).
- */
-function proportionalHazardsScore(
-  spec: OneStageSpec,
-  data: StudyData,
-  scaling: Scaling,
-  { theta }: Ask,
-): Float64Array {
-  const columns = [...data.columns.keys()];
-  const objective = timeVarying(data, spec.options, scaling, {
-    columns,
-    transform: spec.inference.proportionalHazards!,
-    cuts: [],
-  });
-  const at = new Float64Array(objective.parameters);
-  at.set(theta.subarray(0, columns.length));
-  const out = emptyEvaluation(objective.parameters);
-  objective.evaluate(at, 2, out);
-  return pack(out);
-}
-
-/** A statistic that a study does not have; every one that it has is positive. */
-export const NO_STATISTIC = -1;
-
-/** The study's own test, at its own estimates: statistic and degrees of freedom of each term and of all of them. */
-function ownProportionalHazards(spec: OneStageSpec, data: StudyData): number[] {
-  const none = [...spec.groups, null].flatMap(() => [NO_STATISTIC, 0]);
-  const fit = fitStageOne(data, spec.options, spec.treatment);
-  if (fit.status !== 'fitted') return none;
-  const kept = [...data.columns.keys()].filter((j) => fit.estimable[j] === true);
-  const own: StudyData = {
-    ...data,
-    columns: kept.map((j) => data.columns[j]!),
-    terms: kept.map((j) => data.terms[j]!),
-  };
-  const objective = timeVarying(own, spec.options, null, {
-    columns: [...kept.keys()],
-    transform: spec.inference.proportionalHazards!,
-    cuts: [],
-  });
-  const at = new Float64Array(objective.parameters);
-  at.set(fit.estimates);
-  const out = emptyEvaluation(objective.parameters);
-  objective.evaluate(at, 2, out);
-  const groups = spec.groups.map(({ term, columns }) => ({
-    term,
-    columns: columns.flatMap((j) => (kept.includes(j) ? [kept.indexOf(j)] : [])),
-  }));
-  return proportionalHazardsTest(out, kept.length, groups).flatMap(({ statistic, df }) => [
-    statistic ?? NO_STATISTIC,
-    df,
-  ]);
 }

@@ -1,23 +1,15 @@
-import { ConcordatError } from '../errors.ts';
-import {
-  cholesky,
-  inverseFromCholesky,
-  packedIndex,
-  packedLength,
-  pivotedRank,
-  solveCholesky,
-} from '../linalg/symmetric.ts';
+import { inverseFromCholesky, packedIndex, packedLength } from '../linalg/symmetric.ts';
 import { moveCorrelated } from '../models/marginal.ts';
 import { POISSON_LIMIT, atPoissonLimit } from '../models/negative-binomial.ts';
 import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
 import type { Evaluation, Optimiser } from '../models/types.ts';
-import { families } from '../models/registry.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
 import { newton } from '../numerics/newton.ts';
 import { factorOf, trustRegion } from '../numerics/trust-region.ts';
 import { defaultStart } from './entry.ts';
+import { ownTests } from './hazard-tests.ts';
+import { ENORMOUS, SILENT, failedLikelihood } from './likelihood-failure.ts';
 import {
-  NO_STATISTIC,
   asksExpected,
   commonPositions,
   effectsLength,
@@ -36,13 +28,19 @@ import {
   type Maximum,
 } from './maximise.ts';
 import { originalScale, type StudyEffects } from './original-scale.ts';
+import {
+  BOUNDARY,
+  boundaries,
+  boundaryPositions,
+  correlationsOf,
+  lambdaOf,
+  outerProduct,
+} from './random-effects.ts';
 import type {
   Ask,
   Entry,
   FittedTest,
   Gathered,
-  OneStageFailureCode,
-  OneStageFit,
   OneStageModel,
   OneStageSpec,
   OneStageWarning,
@@ -60,34 +58,12 @@ import type {
  */
 export const likelihoodModel: OneStageModel = { program, study };
 
-/** A standard deviation (or part of one) below this share of an outcome's natural unit is at the boundary. */
-const BOUNDARY = 1e-4;
 /**
  * Longest steps of a standardised parameter and of a random effect's standard deviation, on the scale of a linear predictor:
  * far from the maximum the likelihood is nearly flat in a standard deviation.
  */
 const LONGEST_STEP = 3;
 const LONGEST_DEVIATION_STEP = 0.5;
-/** Of a squared column length, what the columns before it leave: below, it is aliased. */
-const ALIASED = 1e-11;
-const SINGULAR = 1e-8;
-/** A coefficient per standard deviation that no fit without a divergence comes near. */
-const ENORMOUS = 20;
-/** Information about a coefficient per participant below which its column does not vary beside the study's own parameters. */
-const SILENT = 1e-11;
-/** A fit that ends while a Newton step still moves a coefficient by this is one that goes on for ever. */
-const DIVERGING_STEP = 0.5;
-/** Thresholds further from the middle, or closer to each other, than any level with participants leaves them. */
-const FAR = 12;
-const TOGETHER = 1e-4;
-
-/** Λ as a packed lower triangle, from its free entries. */
-function lambdaOf(spec: OneStageSpec, entries: Float64Array): Float64Array {
-  return spec.random.length === 2 && !spec.correlated
-    ? Float64Array.of(entries[0]!, 0, entries[1]!)
-    : entries;
-}
-
 function* program(spec: OneStageSpec, entry: Entry): Program {
   const common = commonPositions(spec);
   const lambdas = lambdaCount(spec);
@@ -157,7 +133,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   let fit: Maximum;
   if (lambdas > 0 && spec.points > 1) {
     fit = yield* fromStart(askFor('laplace-log-likelihood'));
-    if (!stands(fit)) return failed(spec, common, fit, rounds);
+    if (!stands(fit)) return failedLikelihood(spec, common, fit, rounds);
     fit = yield* maximum(fit.theta, askAt);
   } else fit = yield* fromStart(askAt);
   const warnings: OneStageWarning[] = [];
@@ -167,9 +143,9 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     fit = yield* maximum(limit, askAt, held);
     warnings.push({ code: 'no-overdispersion', terms: held.map((k) => spec.terms[common[k]!]!) });
   }
-  if (fit.status !== 'converged') return failed(spec, common, fit, rounds);
+  if (fit.status !== 'converged') return failedLikelihood(spec, common, fit, rounds);
   if (verdict(fit.theta, fit.full, Infinity) !== null)
-    return failed(spec, common, { ...fit, status: 'diverging' }, rounds);
+    return failedLikelihood(spec, common, { ...fit, status: 'diverging' }, rounds);
 
   const lambda = lambdaOf(spec, fit.theta.slice(common.length));
   const atBoundary = boundaries(spec, lambda);
@@ -187,7 +163,7 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
     ? yield { ...askAt(psi), objective: 'expected-information' }
     : [];
   const covariance = covarianceOf(information.length === 0 ? fit.full : unpack(information[0]!, m), free, m);
-  if (covariance === null) return failed(spec, common, { ...fit, status: 'singular' }, rounds);
+  if (covariance === null) return failedLikelihood(spec, common, { ...fit, status: 'singular' }, rounds);
 
   const tested = common.flatMap((j, k) => (spec.tested.includes(j) ? [{ term: spec.terms[j]!, k }] : []));
   const tests: FittedTest[] = [];
@@ -196,7 +172,9 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
       const at = onRidge(fit, k, 0, fixed);
       const restricted = yield* maximum(at, askAt, [k, ...held]);
       const statistic =
-        restricted.status === 'converged' ? 2 * (fit.evaluation.value - restricted.evaluation.value) : null;
+        restricted.status === 'converged'
+          ? Math.max(0, 2 * (fit.evaluation.value - restricted.evaluation.value))
+          : null;
       tests.push({
         test: 'likelihood ratio',
         term,
@@ -221,15 +199,15 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
 
   const transform = spec.inference.proportionalHazards;
   if (transform !== null) {
-    const columns = common.length;
+    const p = common.length;
     const [sum] = yield {
       objective: 'proportional-hazards',
       theta: psi,
       order: 2,
-      length: evaluationLength(2 * columns),
+      length: evaluationLength(2 * p),
       gather: 'sum',
     };
-    const found = proportionalHazardsTest(unpack(sum!, 2 * columns), columns, spec.groups);
+    const found = proportionalHazardsTest(unpack(sum!, 2 * p), p, spec.groups);
     tests.push(...found.map((test) => ({ test: `proportional hazards, ${transform} of time`, ...test })));
   }
 
@@ -278,23 +256,6 @@ function* program(spec: OneStageSpec, entry: Entry): Program {
   };
 }
 
-function ownTests(spec: OneStageSpec, values: Float64Array, study: number, transform: string): FittedTest[] {
-  if (values.length === 0) return [];
-  const own = values.subarray(values.length - 2 * (spec.groups.length + 1));
-  return [...spec.groups.map(({ term }) => term), 'global'].map((term, k) => {
-    const statistic = own[2 * k]! === NO_STATISTIC ? null : own[2 * k]!;
-    const df = own[2 * k + 1]!;
-    return {
-      study,
-      test: `proportional hazards, ${transform} of time`,
-      term,
-      statistic,
-      df,
-      p: statistic === null ? null : chiSquareUpper(statistic, df),
-    };
-  });
-}
-
 /** Some of the first coefficients left out, which have no finite estimate. */
 function without(
   positions: readonly number[],
@@ -329,24 +290,6 @@ function isConcave({ options }: OneStageSpec): boolean {
   return ['binomial', 'poisson', 'cox'].includes(options.family) && (options.link ?? null) === null;
 }
 
-/** Which random effects have variance zero. */
-function boundaries(spec: OneStageSpec, lambda: Float64Array): boolean[] {
-  return spec.random.map((_, a) => {
-    let variance = 0;
-    for (let k = 0; k <= a; k++) variance += lambda[packedIndex(a, k)]! ** 2;
-    return Math.sqrt(variance) < BOUNDARY;
-  });
-}
-
-/** Entries of Λ that a variance at zero leaves without meaning. */
-function boundaryPositions(spec: OneStageSpec, zero: readonly boolean[]): number[] {
-  if (lambdaCount(spec) < 3) return zero.flatMap((yes, a) => (yes ? [a] : []));
-  // Without the first variance, the second's row has one free entry left.
-  return [...(zero[0] === true ? [0, 1] : []), ...(zero[1] === true ? [1, 2] : [])].filter(
-    (k, i, all) => all.indexOf(k) === i,
-  );
-}
-
 /** Inverse of the information over the free coordinates, m × m packed; zeros elsewhere. Null where it is singular. */
 function covarianceOf({ hessian }: Evaluation, free: readonly number[], m: number): Float64Array | null {
   const information = new Float64Array(packedLength(free.length));
@@ -361,116 +304,4 @@ function covarianceOf({ hessian }: Evaluation, free: readonly number[], m: numbe
     free.slice(0, a + 1).forEach((j, b) => (covariance[packedIndex(i, j)] = inverse[packedIndex(a, b)]!)),
   );
   return covariance;
-}
-
-function outerProduct(lambda: Float64Array, q: number, zero: readonly boolean[]): Float64Array {
-  const sigma = new Float64Array(packedLength(q));
-  for (let a = 0; a < q; a++) {
-    for (let b = 0; b <= a; b++) {
-      let sum = 0;
-      for (let k = 0; k <= b; k++) sum += lambda[packedIndex(a, k)]! * lambda[packedIndex(b, k)]!;
-      sigma[packedIndex(a, b)] = zero[a] === true || zero[b] === true ? 0 : sum;
-    }
-  }
-  return sigma;
-}
-
-/** Packed, unit diagonal; null where a variance is zero. */
-export function correlationsOf(sigma: Float64Array, q: number): (number | null)[] {
-  const correlations: (number | null)[] = [];
-  for (let a = 0; a < q; a++) {
-    for (let b = 0; b <= a; b++) {
-      const scale = Math.sqrt(sigma[packedIndex(a, a)]! * sigma[packedIndex(b, b)]!);
-      correlations.push(scale === 0 ? null : a === b ? 1 : sigma[packedIndex(a, b)]! / scale);
-    }
-  }
-  return correlations;
-}
-
-/** A fit that did not converge, with the terms that cause it. */
-function failed(spec: OneStageSpec, common: readonly number[], fit: Maximum, rounds: number): OneStageFit {
-  const names = (positions: readonly number[]): string[] =>
-    // What is no parameter of φ is of a random effect's.
-    [
-      ...new Set(
-        positions.flatMap((k) =>
-          k < common.length ? [spec.terms[common[k]!]!] : spec.random.map(({ term }) => term),
-        ),
-      ),
-    ];
-  const columns = [...common.keys()];
-  const information = fit.full.hessian.map((value) => -value);
-  const most = Math.max(...columns.map((k) => information[packedIndex(k, k)]!));
-  const silent = columns.filter((k) => !(information[packedIndex(k, k)]! > SILENT * most));
-  const dependent =
-    silent.length > 0
-      ? silent
-      : pivotedRank(information, fit.status === 'singular' ? SINGULAR : ALIASED).dependent;
-  const far = columns.filter((k) => Math.abs(fit.theta[k]!) > ENORMOUS / 2 && common[k] !== spec.intercept);
-  const farColumns = far.filter((k) => common[k]! < spec.columns);
-  let [code, terms]: [OneStageFailureCode, readonly string[]] = ['not-converged', []];
-  const divergence = families[spec.options.family].divergence as OneStageFailureCode;
-  const empty = emptyLevels(spec, common, fit);
-  if (empty.length > 0 && farColumns.length === 0) [code, terms] = ['no-variation', names(empty)];
-  else if (fit.full.value === -Infinity)
-    code = (spec.options.link ?? null) === null ? 'not-converged' : 'link-boundary';
-  else if (fit.status === 'singular' && far.length === 0 && dependent.length > 0)
-    [code, terms] = ['rank-deficient', names(dependent)];
-  else if (fit.status === 'diverging' || fit.status === 'singular' || far.length > 0) {
-    const moving =
-      farColumns.length > 0 ? farColumns : far.length > 0 ? far : movingPositions(fit, common, spec);
-    code = divergence;
-    terms = names(moving);
-  } else if ((spec.options.link ?? null) !== null) code = 'link-boundary';
-  else if (Math.max(0, ...movements(fit, common, spec)) > DIVERGING_STEP)
-    [code, terms] = [divergence, names(movingPositions(fit, common, spec))];
-  return {
-    failure: { code, terms },
-    coefficients: [],
-    vcov: new Float64Array(0),
-    randomEffects: [],
-    correlations: [],
-    residualVariance: [],
-    logLikelihood: null,
-    tests: [],
-    predicted: [],
-    rounds,
-    gradientNorm: Number.isFinite(Math.hypot(...fit.evaluation.gradient))
-      ? Math.hypot(...fit.evaluation.gradient)
-      : null,
-    warnings: [],
-  };
-}
-
-/** Common thresholds that a level without participants leaves together, or at infinity. */
-function emptyLevels(
-  { options, columns, terms }: OneStageSpec,
-  common: readonly number[],
-  { theta }: Maximum,
-): number[] {
-  if (options.family !== 'ordinal' || !common.includes(columns)) return [];
-  const thresholds = [...common.keys()].filter((k) => common[k]! >= columns && common[k]! < terms.length);
-  return thresholds.filter((k, i) => {
-    const below = i === 0 ? (options.anchored === true ? 0 : -Infinity) : theta[thresholds[i - 1]!]!;
-    return Math.abs(theta[k]!) > FAR || theta[k]! - below < TOGETHER;
-  });
-}
-
-/** Columns that the last Newton step still moves most. */
-function movingPositions(fit: Maximum, common: readonly number[], spec: OneStageSpec): number[] {
-  const sizes = movements(fit, common, spec);
-  const largest = Math.max(...sizes);
-  return sizes.flatMap((size, k) => (size > 0 && size >= largest / 10 ? [k] : []));
-}
-
-/** How far one more Newton step would move each column's coefficient. */
-function movements(fit: Maximum, common: readonly number[], spec: OneStageSpec): number[] {
-  let step: Float64Array;
-  try {
-    step = solveCholesky(cholesky(fit.full.hessian.map((value) => -value)), fit.full.gradient);
-  } catch (error) {
-    if (!(error instanceof ConcordatError)) throw error;
-    step = fit.theta;
-  }
-  return common.map((j, k) => (j === spec.intercept || j >= spec.columns ? 0 : Math.abs(step[k]!)));
 }
