@@ -273,6 +273,7 @@ analyses: [{id: a, approach: two-stage, model: {family: ${family}}}]`;
   );
   impossible(survival, 'cox', { t: [1, -7777, 1, 1], d: [1, 0, 1, 0] }, 'column "t", row 2');
   impossible(survival, 'cox', { t: [1, 2, 1, 1], d: [1, 2, 1, 0] }, 'column "d", row 2');
+  impossible(survival, 'weibull', { t: [0, 2, 0, 1], d: [0, 1, 1, 0] }, 'column "t", row 3');
   const entered = { t: [1, 2, 3, 4], d: [1, 0, 1, 0], s: [0, 2, 0, 0] };
   impossible('{kind: time-to-event, time: t, event: d, entry: s}', 'cox', entered, 'column "s", row 2');
   const levels = { y: [1, 2, 3, 4], g: [1, 2, 7777, 7777] };

@@ -14,6 +14,13 @@ export interface ResponseColumns {
   readonly events: Float64Array | null;
 }
 
+/** Of a hazard that is a function of time from 0, or of its logarithm. */
+const MODELLED_HAZARDS: readonly Analysis['family'][] = [
+  'weibull',
+  'piecewise-exponential',
+  'royston-parmar',
+];
+
 /**
  * The outcome of the rows of an analysis set. Throws `data/not-numeric` for an outcome coded as text, and
  * `data/impossible-code` (variable and row, never the value) for values that the kind of outcome cannot have.
@@ -99,6 +106,10 @@ export function buildResponse(
       check(outcome.time, (i) => time[i]! >= 0, 'numbers from 0');
       check(outcome.event, (i) => event[i] === 0 || event[i] === 1, '0 and 1');
       if (entry !== null) check(outcome.entry!, (i) => entry[i]! < time[i]!, `numbers below ${outcome.time}`);
+      if (MODELLED_HAZARDS.includes(analysis.family)) {
+        check(outcome.time, (i) => time[i]! > 0 || event[i] === 0, 'numbers above 0 at an event');
+        if (entry !== null) check(outcome.entry!, (i) => entry[i]! >= 0, 'numbers from 0');
+      }
       const stratum = analysis.strata.length === 0 ? null : strata(analysis.strata, table, rows);
       return {
         response: { kind: 'time-to-event', time, event, entry, stratum },
