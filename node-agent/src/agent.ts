@@ -88,7 +88,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#gate = new Gate(options);
-    this.#fits = new Fits(options.log);
+    this.#fits = new Fits(options.log, options.identity);
     this.#recall();
   }
 

@@ -9,7 +9,7 @@ import { Problem, Rule, SiteMessage } from '@concordat/proto/concordat/v1/site.t
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { ringSum } from '@concordat/shared/numerics/ring.ts';
-import { combineEntries, START_BOUND } from '@concordat/shared/one-stage/entry.ts';
+import { combineEntries } from '@concordat/shared/one-stage/entry.ts';
 import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
 import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
 import type { Ask, Entry, OneStageSpec, Program } from '@concordat/shared/one-stage/types.ts';
@@ -247,7 +247,7 @@ const IMPLAUSIBLE: Readonly<Record<string, (entry: Entry) => Entry>> = {
     ...entry,
     scaling: { ...entry.scaling, scale: entry.scaling.scale.with(2, 0) },
   }),
-  'a start out of bounds': (entry) => ({ ...entry, start: entry.start.with(1, 2 * START_BOUND) }),
+  'a start out of bounds': (entry) => ({ ...entry, start: entry.start.with(1, 100) }),
   'a deviation that is no number': (entry) => ({ ...entry, sd: entry.sd.with(0, Number.NaN) }),
 };
 for (const [what, change] of Object.entries(IMPLAUSIBLE)) {

@@ -4,17 +4,19 @@
  */
 import { CoordinatorMessage, type ObjectiveQuestion } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import { Problem } from '@concordat/proto/concordat/v1/site.ts';
+import { Problem, SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
 import type { Scaling } from '@concordat/shared/models/blocks.ts';
+import type { StudyEntry } from '@concordat/shared/one-stage/entry.ts';
 import { Replay, type Dishonesty, type ToldQuestion } from '@concordat/shared/one-stage/replay.ts';
 import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
 import type { Ask, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
-import { toldQuestion } from '@concordat/shared/wire/one-stage.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { studyEntry, toldQuestion } from '@concordat/shared/wire/one-stage.ts';
+import { signBytes, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Task } from '../egress/gate.ts';
 import type { Draft } from '../fit/draft.ts';
@@ -37,13 +39,15 @@ const DRAFT_CHANGED: Draft = {
 
 export class Fits {
   readonly #log: MessageLog;
+  readonly #identity: SigningIdentity;
   /** By run and analysis. */
   readonly #progress = new Map<string, Progress>();
-  /** Digest of the analysis set that the site entered with, by run and analysis. */
+  /** Seal of the analysis set that the site entered with, by run and analysis. */
   readonly #sets = new Map<string, string>();
 
-  constructor(log: MessageLog) {
+  constructor(log: MessageLog, identity: SigningIdentity) {
     this.#log = log;
+    this.#identity = identity;
     for (const { kind, run, analysis, detail } of log.entries) {
       if (kind === 'decision' && typeof detail?.['set'] === 'string')
         this.#sets.set(`${run} ${analysis}`, detail['set']);
@@ -72,38 +76,47 @@ export class Fits {
     if (draft.evidence.kind !== 'analysis-set') return draft;
     const key = keyOf(task);
     const known = this.#sets.get(key);
+    // Sealed with the site's key: a bare digest of records would let a guess at one of them be confirmed.
+    const set = toHex(
+      sha256(signBytes(this.#identity, 'concordat.v1 analysis set\n', Buffer.from(draft.evidence.set))),
+    );
     if (known === undefined) {
-      this.#sets.set(key, draft.evidence.set);
+      this.#sets.set(key, set);
       this.#log.append({
         kind: 'decision',
         run: toHex(task.header.run),
         analysis: task.header.analysis,
-        detail: { set: draft.evidence.set },
+        detail: { set },
       });
       return draft;
     }
-    return known === draft.evidence.set ? draft : DRAFT_CHANGED;
+    return known === set ? draft : DRAFT_CHANGED;
   }
 
   /** The questions of an analysis that are in the log. */
   #recall(current: Task, plan: ExpandedPlan, analysis: Analysis): Progress {
-    const progress: Progress = { replay: new Replay(oneStageSpec(plan, analysis)), results: new Map() };
     const run = toHex(current.header.run);
-    for (const entry of this.#log.entries) {
-      const { kind, type, body, task } = entry;
-      if (
-        kind !== 'received' ||
-        type !== 'objectiveQuestion' ||
-        entry.run !== run ||
-        entry.analysis !== analysis.id
-      )
+    const logged = this.#log.entries.filter((entry) => entry.run === run && entry.analysis === analysis.id);
+    const own = logged.find(({ kind, type }) => kind === 'sent' && type === 'oneStageEntry');
+    const replay = new Replay(oneStageSpec(plan, analysis), own === undefined ? null : this.#entry(own));
+    const progress: Progress = { replay, results: new Map() };
+    for (const { kind, type, body, task } of logged) {
+      if (kind !== 'received' || type !== 'objectiveQuestion' || body === undefined || task === undefined)
         continue;
-      if (body === undefined || task === undefined) continue;
-      const signed = decode(SignedMessage, this.#log.body(body), 'a logged message');
-      const { payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
+      const { payload } = decode(CoordinatorMessage, this.#signed(body).body, 'a logged task');
       if (payload?.$case === 'objectiveQuestion') take(progress, task, payload.value, plan, analysis);
     }
     return progress;
+  }
+
+  #entry({ body }: LogEntry): StudyEntry | null {
+    if (body === undefined) return null;
+    const { payload } = decode(SiteMessage, this.#signed(body).body, 'a logged message');
+    return payload?.$case === 'oneStageEntry' ? studyEntry(payload.value) : null;
+  }
+
+  #signed(body: string): SignedMessage {
+    return decode(SignedMessage, this.#log.body(body), 'a logged message');
   }
 }
 

@@ -95,8 +95,13 @@ function participantsOf({ response, n }: StudyData): number {
  * A study whose own intercept (or baseline) would be infinite holds no information on what is common: it is left out, as
  * in R, where its indicator would be infinite. Beside random intercepts, and under Firth's penalty, it takes part.
  */
-function cannotTakePart({ kind, stratified, options }: OneStageSpec, data: StudyData): DiagnosisCode | null {
+function cannotTakePart(
+  { kind, stratified, options, residual }: OneStageSpec,
+  data: StudyData,
+): DiagnosisCode | null {
   if (data.n === 0) return 'no-participants';
+  // One participant has no variance of its own.
+  if (kind === 'gaussian' && residual === 'stratified' && data.n === 1) return 'too-few-participants';
   if (kind !== 'likelihood' || stratified.length === 0) return null;
   const { response } = data;
   if (response.kind === 'ordinal')
@@ -148,8 +153,15 @@ function momentsOf(column: Float64Array): { readonly mean: number; readonly sd: 
 const DEFAULT_SD = 0.3;
 /** The log-likelihood is even in the standard deviations: starting at 0 would be starting on a ridge. */
 const LEAST_SD = 0.1;
-/** Starting values beyond it, in standardised parameters, are a study's divergence, or a crafted question. */
-export const START_BOUND = 50;
+/**
+ * Starting values beyond it are a study's divergence, or a crafted question: e²⁰ in odds or hazard per standard deviation of a
+ * covariate. An intercept, a log hazard and the like also hold the outcome's unit; where the outcome is linear in the
+ * parameters, their answers are the same about any start.
+ */
+export function startBound({ kind, columns, intercept }: OneStageSpec, j: number): number {
+  if (kind === 'gaussian') return Infinity;
+  return j < columns && j !== intercept ? 20 : 50;
+}
 
 /**
  * Common centres and scales, and where the fit starts: the studies' own estimates weighted by their information, and the
@@ -251,7 +263,8 @@ function pooled(spec: OneStageSpec, studies: readonly (Standardised | null)[]): 
         .forEach(({ j: k }, c) => (block[packedIndex(r, c)] = study.vcov[packedIndex(j, k)]!)),
     );
     const inverse = inverseOf(block);
-    if (inverse === null || own.some(({ j }) => Math.abs(study.estimates[j]!) > START_BOUND)) continue;
+    if (inverse === null || own.some(({ j }) => Math.abs(study.estimates[j]!) > startBound(spec, j)))
+      continue;
     own.forEach(({ a }, r) =>
       own.forEach(({ j: k, a: b }, c) => {
         if (c <= r) information[packedIndex(a, b)]! += inverse[packedIndex(r, c)]!;
@@ -269,7 +282,7 @@ function pooled(spec: OneStageSpec, studies: readonly (Standardised | null)[]): 
       cholesky(block),
       Float64Array.from(known, (a) => score[a]!),
     );
-    if (solution.every((value) => Math.abs(value) <= START_BOUND))
+    if (solution.every((value, a) => Math.abs(value) <= startBound(spec, common[known[a]!]!)))
       known.forEach((a, r) => (start[common[a]!] = solution[r]!));
   } catch (error) {
     if (!(error instanceof ConcordatError)) throw error;

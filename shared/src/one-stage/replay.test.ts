@@ -5,7 +5,7 @@ import { ConcordatError } from '../errors.ts';
 import { expandPlan } from '../plan/expand.ts';
 import { parsePlan } from '../plan/parse.ts';
 import { SUM_LIMIT } from '../numerics/ring.ts';
-import { START_BOUND } from './entry.ts';
+import { startBound } from './entry.ts';
 import { oneStageModels } from './registry.ts';
 import { Replay, type ToldQuestion } from './replay.ts';
 import { oneStageSpec } from './spec.ts';
@@ -235,8 +235,8 @@ const IMPLAUSIBLE: Readonly<Record<string, (entry: Entry) => Entry>> = {
     ...entry,
     scaling: { ...entry.scaling, centre: entry.scaling.centre.with(1, Infinity) },
   }),
-  'a start out of bounds': (entry) => ({ ...entry, start: entry.start.with(0, START_BOUND * 1.01) }),
-  'a start out of bounds below': (entry) => ({ ...entry, start: entry.start.with(0, -START_BOUND * 1.01) }),
+  'a start out of bounds': (entry) => ({ ...entry, start: entry.start.with(0, startBound(spec, 0) * 1.01) }),
+  'a start out of bounds below': (entry) => ({ ...entry, start: entry.start.with(0, -startBound(spec, 0) * 1.01) }),
   'a start that is no number': (entry) => ({ ...entry, start: entry.start.with(0, Number.NaN) }),
   'a start too many': (entry) => ({ ...entry, start: Float64Array.of(...entry.start, 0) }),
   'a negative deviation': (entry) => ({ ...entry, sd: entry.sd.with(0, -0.1) }),
@@ -250,6 +250,23 @@ for (const [what, change] of Object.entries(IMPLAUSIBLE)) {
     assert.equal(new Replay(spec).next({ ...told[0]!, entry }), 'entry-implausible');
   });
 }
+
+test('a site knows an entry without room for its own: too few participants, or a scale that makes a step of a covariate', () => {
+  const { told } = honest(spec);
+  const entry = entryOf(spec);
+  const own = {
+    participants: entry.n / 2,
+    means: new Float64Array(spec.columns),
+    deviations: entry.scaling.scale.slice(),
+    own: null,
+  };
+  const next = (over: Partial<Entry>): unknown =>
+    new Replay(spec, own).next({ ...told[0]!, entry: { ...entry, ...over } });
+  assert.notEqual(typeof next({}), 'string');
+  assert.equal(next({ n: own.participants - 1 }), 'entry-implausible');
+  const scale = entry.scaling.scale.with(1, entry.scaling.scale[1]! / 4);
+  assert.equal(next({ scaling: { ...entry.scaling, scale } }), 'entry-implausible');
+});
 
 test('no entry, no question', () => {
   const { told } = honest(spec);

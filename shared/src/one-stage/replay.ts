@@ -1,5 +1,5 @@
 import { SUM_LIMIT } from '../numerics/ring.ts';
-import { START_BOUND } from './entry.ts';
+import { startBound, type StudyEntry } from './entry.ts';
 import { oneStageModels } from './registry.ts';
 import type { Ask, Entry, OneStageSpec, Program } from './types.ts';
 
@@ -29,13 +29,16 @@ export type Dishonesty =
  */
 export class Replay {
   readonly #spec: OneStageSpec;
+  readonly #own: StudyEntry | null;
   #program: Program | null = null;
   #step = 0;
   #ask: Ask | null = null;
   #entry: Entry | null = null;
 
-  constructor(spec: OneStageSpec) {
+  /** `own`: what the site entered with, where it is a site that replays. */
+  constructor(spec: OneStageSpec, own: StudyEntry | null = null) {
     this.#spec = spec;
+    this.#own = own;
   }
 
   get entry(): Entry | null {
@@ -48,6 +51,7 @@ export class Replay {
     if (this.#program === null) {
       if (told.entry === null) return 'entry-missing';
       if (!plausible(this.#spec, told.entry)) return 'entry-implausible';
+      if (this.#own !== null && !holds(told.entry, this.#own)) return 'entry-implausible';
     }
     const ask = this.#advance(told);
     if (typeof ask === 'string') return ask;
@@ -84,6 +88,18 @@ export class Replay {
 
 const inRange = (value: number): boolean => Math.abs(value) <= SUM_LIMIT;
 
+/** A pooled standard deviation is rounded to a power of two. */
+const ROUNDED = 1.5;
+
+/**
+ * Where the site knows its own entry, the federation's must have room for it: its participants, and its share of every
+ * column's variance. So no scale makes of a covariate a step that parts a few participants from the others.
+ */
+function holds({ n, scaling }: Entry, { participants, deviations }: StudyEntry): boolean {
+  const share = Math.sqrt(participants / n);
+  return n >= participants && scaling.scale.every((scale, j) => ROUNDED * scale >= share * deviations[j]!);
+}
+
 function plausible(spec: OneStageSpec, { studies, n, scaling, start, sd }: Entry): boolean {
   const finite = (values: Float64Array): boolean => values.every(Number.isFinite);
   return (
@@ -95,7 +111,7 @@ function plausible(spec: OneStageSpec, { studies, n, scaling, start, sd }: Entry
     finite(scaling.centre) &&
     scaling.scale.every((scale) => scale > 0 && Number.isFinite(scale)) &&
     start.length === spec.terms.length &&
-    start.every((value) => Math.abs(value) <= START_BOUND || spec.kind === 'gaussian') &&
+    start.every((value, j) => Math.abs(value) <= startBound(spec, j)) &&
     finite(start) &&
     sd.length === spec.random.length &&
     sd.every((value) => value >= 0 && Number.isFinite(value))
