@@ -2,49 +2,42 @@
 import { workerData, type MessagePort } from 'node:worker_threads';
 
 import type { ConditionalObjective } from '@concordat/shared/models/conditional.ts';
-import { conditional, emptyExpansion } from '@concordat/shared/models/expansion.ts';
+import { conditional } from '@concordat/shared/models/expansion.ts';
 import { families } from '@concordat/shared/models/registry.ts';
 import type { Objective } from '@concordat/shared/models/types.ts';
-import { emptyEvaluation } from '@concordat/shared/numerics/newton.ts';
 
-import type { ShardAnswer, ShardCall } from './shards.ts';
+import { evaluated, expanded, type ShardAnswer, type ShardCall } from './shards.ts';
 
 const { port, signal } = workerData as { readonly port: MessagePort; readonly signal: Int32Array };
-const parts = new Map<number, { readonly objective: ConditionalObjective; plane: Objective | null }>();
+const studies = new Map<
+  number,
+  { readonly parts: readonly ConditionalObjective[]; planes: readonly Objective[] }
+>();
 
 /** Undefined: nothing is to be answered. */
 function work(call: ShardCall): ShardAnswer | undefined {
-  if (call.method === 'open') {
-    const own = families[call.options.family].objective(call.data, call.options, call.scaling);
-    const objective = 'expand' in own ? (own as ConditionalObjective) : conditional(own);
-    parts.set(call.id, { objective, plane: null });
-    return undefined;
-  }
-  if (call.method === 'close') {
-    parts.delete(call.id);
-    return undefined;
-  }
-  const part = parts.get(call.id)!;
-  const { objective } = part;
   switch (call.method) {
-    case 'evaluate': {
-      const out = emptyEvaluation(objective.parameters);
-      objective.evaluate(call.theta, call.order, out);
-      return out;
-    }
-    case 'expand': {
-      const out = emptyExpansion(objective.parameters, call.directions.length);
-      objective.expand(call.theta, call.directions, call.order, out);
-      return out;
-    }
-    case 'plane':
-      part.plane = objective.along(call.theta, call.directions);
+    case 'open': {
+      const { options, scaling } = call;
+      const family = families[options.family];
+      const parts = call.parts.map((part) => conditional(family.objective(part, options, scaling)));
+      studies.set(call.id, { parts, planes: [] });
       return undefined;
-    case 'along': {
-      const out = emptyEvaluation(part.plane!.parameters);
-      part.plane!.evaluate(call.c, call.order, out);
-      return out;
     }
+    case 'close':
+      studies.delete(call.id);
+      return undefined;
+    case 'evaluate':
+      return evaluated(studies.get(call.id)!.parts, call.theta, call.order);
+    case 'expand':
+      return expanded(studies.get(call.id)!.parts, call.theta, call.directions, call.order);
+    case 'plane': {
+      const study = studies.get(call.id)!;
+      study.planes = study.parts.map((part) => part.along(call.theta, call.directions));
+      return undefined;
+    }
+    case 'along':
+      return evaluated(studies.get(call.id)!.planes, call.c, call.order);
   }
 }
 
