@@ -1,11 +1,14 @@
 /** R's results, where they are beside the repository, and what `test/reference` takes from them. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const SHARED = resolve(import.meta.dirname, '../../../shared');
 export const DATA = join(SHARED, 'data');
 const REFERENCE = join(SHARED, 'reference');
 export const available = existsSync(REFERENCE);
+export const DATASETS: readonly string[] = available
+  ? readdirSync(REFERENCE).flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -5)] : []))
+  : [];
 
 interface Coefficient {
   readonly term: string;
@@ -89,19 +92,62 @@ export interface JointStageTwo {
   readonly fits: Readonly<Record<'FE' | 'ML' | 'REML', JointFit>>;
 }
 
+/** A model that R fitted to all records, with the studies' indicators or random effects; what is there depends on the function. */
+export interface OneStageReference extends Fit {
+  /** By grouping factor, one entry for each block of random effects. */
+  readonly varcomp?: Readonly<
+    Record<string, { readonly names: readonly string[]; readonly cov: readonly (readonly number[])[] }>
+  >;
+  readonly randomCov?: { readonly names: readonly string[]; readonly values: readonly (readonly number[])[] };
+  readonly sigma?: number;
+  readonly df?: number;
+  readonly residualSd?: readonly { readonly study: string; readonly sd: number }[];
+  readonly visitSd?: { readonly names: readonly string[]; readonly sd: readonly number[] };
+  /** Between visits: (1,2), (1,3), …, (2,3), … */
+  readonly correlations?: readonly number[];
+  readonly penalizedLogLik?: number;
+  readonly boundary?: boolean;
+  /** Size of a negative binomial distribution, of glm.nb and of glmmTMB (1 for other families); lmer's relative Cholesky factor. */
+  readonly theta?: number | readonly number[];
+  readonly dispersion?: number;
+  /** Of a Cox model with frailties, whose variance is `theta`. */
+  readonly frailty?: readonly number[];
+  readonly integratedLogLik?: number | null;
+  /** Of rma.glmm. */
+  readonly QEwald?: number;
+  /** Of the reference's own code for ordinal outcomes. */
+  readonly treat?: number;
+  readonly se?: number;
+  readonly thresholds?: readonly number[];
+  readonly studyEffects?: readonly { readonly study: string; readonly effect: number }[] | null;
+  readonly tau2?: number;
+  /** Of its code for Cox models with a random treatment effect. */
+  readonly estimate?: number;
+  readonly seFullHessian?: number;
+  readonly seGivenTau?: number;
+  readonly integratedLogPartialLik?: number;
+}
+
 type Models = Readonly<Record<string, { readonly result: unknown }>>;
 
 const read = new Map<string, Models>();
 
-/** The result of one of a data set's models. */
-function result(dataset: string, id: string): unknown {
+/** Every model of a data set. */
+export const modelIds = (dataset: string): string[] => Object.keys(modelsOf(dataset));
+
+function modelsOf(dataset: string): Models {
   let models = read.get(dataset);
   if (models === undefined) {
     models = (JSON.parse(readFileSync(join(REFERENCE, `${dataset}.json`), 'utf8')) as { models: Models })
       .models;
     read.set(dataset, models);
   }
-  const model = models[id];
+  return models;
+}
+
+/** The result of one of a data set's models. */
+function result(dataset: string, id: string): unknown {
+  const model = modelsOf(dataset)[id];
   if (model === undefined) throw new Error(`the reference of ${dataset} has no model ${id}`);
   return model.result;
 }
@@ -113,6 +159,37 @@ export const jointStageTwo = (dataset: string, id: string) => result(dataset, id
 export function wholeFit(dataset: string, id: string, part?: string): Fit {
   const fit = result(dataset, id) as Fit & Readonly<Record<string, Fit>>;
   return part === undefined ? fit : fit[part]!;
+}
+
+export function oneStageFit(dataset: string, id: string, part?: string): OneStageReference {
+  const fit = result(dataset, id) as OneStageReference & Readonly<Record<string, OneStageReference>>;
+  return part === undefined ? fit : fit[part]!;
+}
+
+export interface Zph {
+  /** Absent: over all studies. */
+  readonly study?: string;
+  readonly term: string;
+  readonly chisq: number;
+  readonly df: number;
+  readonly p: number;
+}
+
+/** cox.zph() over all studies, by term; or of the treatment alone, also in each study. */
+export function zphTests(dataset: string, id: string, transform: string): readonly Zph[] {
+  type ByTransform = Readonly<Record<string, Omit<Zph, 'term'>>>;
+  const found = result(dataset, id) as
+    | Readonly<Record<string, readonly Zph[]>>
+    | {
+        readonly pooled: ByTransform;
+        readonly perStudy: Readonly<Record<string, ByTransform & { estimable: boolean }>>;
+      };
+  if (!('pooled' in found && 'perStudy' in found)) return found[transform] as readonly Zph[];
+  const { pooled, perStudy } = found as Extract<typeof found, { readonly pooled: ByTransform }>;
+  const own = Object.entries(perStudy).flatMap(([study, tests]) =>
+    tests.estimable ? [{ ...tests[transform]!, study, term: 'treat' }] : [],
+  );
+  return [{ ...pooled[transform]!, term: 'treat' }, ...own];
 }
 
 /** The studies of a first stage that R's script uses. */
