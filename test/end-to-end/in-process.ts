@@ -23,7 +23,7 @@ import { generateSigningKey, signingIdentity, type SigningIdentity } from '@conc
 const root = fs.mkdtempSync(join(fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'in-process-'));
 process.once('exit', () => fs.rmSync(root, { recursive: true, force: true }));
 
-export class Crash extends Error {}
+class Crash extends Error {}
 
 /** The writes of one process's life: it dies at the n-th, which is torn where `torn`. */
 export class Life {

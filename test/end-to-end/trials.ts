@@ -40,7 +40,7 @@ export function oneStageTrial(study: string, n = 120): Records {
   return columns;
 }
 
-export function csvOf(records: Records): string {
+function csvOf(records: Records): string {
   const names = Object.keys(records);
   const rows = records[names[0]!]!.map((_, i) => names.map((name) => records[name]![i]).join(','));
   return `${[names.join(','), ...rows].join('\n')}\n`;

@@ -236,7 +236,10 @@ const IMPLAUSIBLE: Readonly<Record<string, (entry: Entry) => Entry>> = {
     scaling: { ...entry.scaling, centre: entry.scaling.centre.with(1, Infinity) },
   }),
   'a start out of bounds': (entry) => ({ ...entry, start: entry.start.with(0, startBound(spec, 0) * 1.01) }),
-  'a start out of bounds below': (entry) => ({ ...entry, start: entry.start.with(0, -startBound(spec, 0) * 1.01) }),
+  'a start out of bounds below': (entry) => ({
+    ...entry,
+    start: entry.start.with(0, -startBound(spec, 0) * 1.01),
+  }),
   'a start that is no number': (entry) => ({ ...entry, start: entry.start.with(0, Number.NaN) }),
   'a start too many': (entry) => ({ ...entry, start: Float64Array.of(...entry.start, 0) }),
   'a negative deviation': (entry) => ({ ...entry, sd: entry.sd.with(0, -0.1) }),
