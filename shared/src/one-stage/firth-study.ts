@@ -38,6 +38,8 @@ export interface FirthAnswer {
 const TOLERANCE = 1e-20;
 const MAX_ITERATIONS = 200;
 const SMALLEST_STEP = 2 ** -20;
+/** Of the gain that the modified score promises. */
+const SUFFICIENT = 0.1;
 /** In standardised columns: no step of a logit is longer. */
 const LONGEST_STEP = 2;
 
@@ -62,18 +64,24 @@ export function firthStudy(
     rest.forEach((j, k) => (phi[j] = beta[k]!));
     let alpha = start;
     let current = parts(alpha);
+    /** Share of a step that the last one took: with very few participants the penalty's own curvature halves it. */
+    let reach = 1;
     for (let iteration = 0; current !== null; iteration++) {
       const step = solveCholesky(current.factor, current.score);
       const decrement = current.score.reduce((sum, u, a) => sum + (u * step[a]!) / 2, 0);
       const longest = step.reduce((most, value) => Math.max(most, Math.abs(value)), LONGEST_STEP);
-      const scale = LONGEST_STEP / longest;
+      const scale = (reach * LONGEST_STEP) / longest;
       let next: Parts | null = null;
       let moved = alpha;
       for (let t = scale; next === null && t > SMALLEST_STEP * scale; t /= 2) {
         moved = alpha.map((value, a) => value + t * step[a]!);
         next = parts(moved);
         // Where the step is a rounding error, so is the change.
-        if (next !== null && next.merit < current.merit - 1e-9 * (1 + Math.abs(current.merit))) next = null;
+        const least = current.merit + SUFFICIENT * 2 * t * decrement - 1e-9 * (1 + Math.abs(current.merit));
+        if (next !== null && next.merit < least) {
+          next = null;
+          reach /= 2;
+        }
       }
       if (next === null) return null;
       [alpha, current] = [moved, next];

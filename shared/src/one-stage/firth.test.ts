@@ -6,6 +6,7 @@ import { packedIndex } from '../linalg/symmetric.ts';
 import { assertAsR, fixtureOf, near, rowsWhere, type Reference } from '../models/derivatives-testing.ts';
 import type { StudyData } from '../models/types.ts';
 import { firthModel, fitFirth } from './firth.ts';
+import { firthStudy } from './firth-study.ts';
 import { runProgram, specOf } from './likelihood-testing.ts';
 import type { OneStageFit } from './types.ts';
 
@@ -141,4 +142,27 @@ test('a covariate that another determines is named', () => {
     terms: ['x'],
   });
   assert.equal(fitFirth(twice), null);
+});
+
+test('a study of one participant has the logit of ¾ where there was an event, of ¼ where there was none', () => {
+  // Its leverage is 1, so that its modified score is k − μ + ½ − μ.
+  for (const [event, eta] of [
+    [1, Math.log(3)],
+    [0, -Math.log(3)],
+  ] as const) {
+    const study = firthStudy(
+      {
+        n: 1,
+        columns: [Float64Array.of(1), Float64Array.of(1)],
+        terms: ['(intercept)', 'treatment'],
+        response: { kind: 'binary', events: Float64Array.of(event), trials: null },
+        offset: null,
+      },
+      { family: 'binomial', ties: 'efron' },
+      { centre: new Float64Array(2), scale: new Float64Array(2).fill(1), intercept: 0 },
+      [0],
+    );
+    const answer = study(Float64Array.of(0.7), Float64Array.of(0.03));
+    assert.ok(answer !== null && Math.abs(answer.own[0]! + 0.7 - eta) < 1e-9);
+  }
 });
