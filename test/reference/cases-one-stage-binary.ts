@@ -168,7 +168,6 @@ export const binary: readonly OneStageScenario[] = [
       constantEffect: true,
     }),
   },
-  modifiedPoisson('rhdnase', 'any', rhdnase, 'treat', 'first_event'),
   {
     name: 'tables with zeros',
     dataset: 'ad-sparse-catheter',
