@@ -64,6 +64,7 @@ export const likelihoodModel: OneStageModel = { program, study };
  */
 const LONGEST_STEP = 3;
 const LONGEST_DEVIATION_STEP = 0.5;
+
 function* program(spec: OneStageSpec, entry: Entry): Program {
   const common = commonPositions(spec);
   const lambdas = lambdaCount(spec);
