@@ -12,7 +12,7 @@ import { benchStageTwo } from './stage-two.ts';
 const folder = mkdtempSync(join(tmpdir(), 'concordat-bench-'));
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   'stage-one': () => benchStageOne(1_000_000, folder),
-  'one-stage': () => benchOneStage(1_000_000, folder),
+  'one-stage': () => benchOneStage(Number(process.env['PARTICIPANTS'] ?? 1_000_000), folder),
   'stage-two': () => benchStageTwo(folder),
   rounds: () => benchRounds(folder),
   federation: async () => {

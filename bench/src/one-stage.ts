@@ -82,7 +82,10 @@ analyses:
 
 type RFits = Readonly<Record<string, { readonly seconds: number; readonly estimate: number }>>;
 
-/** `R` = 0 leaves R out: glmer alone takes ten minutes. */
+/**
+ * R's fits are all timed unless the variable `R` names some of them (`R=coxph,lmer`; `R=none`): with a million participants
+ * glmer takes ten minutes, and each glmmTMB longer.
+ */
 export async function benchOneStage(participants: number, folder: string): Promise<void> {
   const rows = Math.round(participants / STUDIES);
   const threads = Math.min(availableParallelism(), STUDIES);
@@ -90,24 +93,23 @@ export async function benchOneStage(participants: number, folder: string): Promi
   const file = `${folder}/trials.bin`;
   const table = [];
   try {
-    const withR = process.env['R'] !== '0';
-    let r: RFits = {};
-    if (withR) {
-      writeTrials(file, rows);
-      r = runR('one-stage.R', [file, String(rows), String(STUDIES)]) as RFits;
-    }
+    const wanted = process.env['R'] ?? CASES.map(({ r: fit }) => fit).join();
+    writeTrials(file, rows);
+    const r = runR('one-stage.R', [file, String(rows), String(STUDIES), wanted]) as RFits;
     for (const one of CASES) {
       const { best, first, fit } = await measure(sites, one);
       const estimate = fit.coefficients.find(({ term }) => term === 'treatment')!.estimate;
-      const yardstick = r[one.r] ?? { seconds: Number.NaN, estimate: Number.NaN };
-      const difference = Math.abs(estimate / yardstick.estimate - 1);
+      const yardstick = r[one.r];
+      const what = `${one.name} (${fit.rounds} rounds; first run ${seconds(first)}`;
       table.push(
-        ratioRow(
-          `${one.name} (${fit.rounds} rounds; first run ${seconds(first)}; estimate differs by ${difference.toExponential(0)})`,
-          best,
-          yardstick.seconds,
-          one.goal,
-        ),
+        yardstick === undefined
+          ? { what: `${what})`, concordat: seconds(best), r: 'not run', ratio: '–', goal: `≥ ${one.goal}×` }
+          : ratioRow(
+              `${what}; estimate differs by ${Math.abs(estimate / yardstick.estimate - 1).toExponential(0)})`,
+              best,
+              yardstick.seconds,
+              one.goal,
+            ),
       );
     }
     printTable(
