@@ -16,6 +16,7 @@ import {
   INTERCEPT_AND_TREATMENT,
   interaction,
   most,
+  rmst,
   treatment,
   type Model,
   type Scenario,
@@ -129,7 +130,7 @@ export const clinics: readonly Scenario[] = [
       treatment: treatment('treat'),
       outcome: { kind: 'time-to-event', time: 'ga_end_days', event: 'delivered' },
     },
-    models: [cox('efron'), cox('breslow')],
+    models: [cox('efron'), cox('breslow'), rmst('ga', 270, 2)],
   },
   {
     name: 'end of pregnancy, one study with clinics as strata or covariate',

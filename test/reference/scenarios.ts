@@ -87,6 +87,22 @@ export const INTERCEPT_AND_TREATMENT: TermPairs = { '(intercept)': '(Intercept)'
 export const indicators = (levels: readonly string[]): TermPairs =>
   Object.fromEntries(levels.slice(1).map((level) => [`factor(country)${level}`, `factor(study)${level}`]));
 
+/** Restricted mean survival time to `tau`; R's first stage gives the arms' means, which its second stage has the differences of. */
+export const rmst = (
+  tag: string,
+  tau: number,
+  turn: number,
+  excluded: Readonly<Record<string, string>> = {},
+): Model => ({
+  name: 'rmst',
+  model: { family: 'rmst', tau },
+  term: 'treatment',
+  settings: most(turn),
+  terms: {},
+  stageTwo: `${tag}-stage2-rmst`,
+  excluded,
+});
+
 interface InteractionOptions {
   /** Begins the analyses' ids. */
   readonly name: string;
