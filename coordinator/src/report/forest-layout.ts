@@ -160,7 +160,9 @@ export function layOut(input: ForestInput): Layout {
     x += GAP + Math.max(widest([head], FONT, true), widest([input.unit], SMALL), widest(cells));
     return x;
   });
-  const plotLeft = x + GAP;
+  // A summary's label runs over the count columns, which it leaves empty, but not into the plot.
+  const labelWidth = input.pooled === null ? 0 : widest([input.pooled.label], FONT, true);
+  const plotLeft = Math.max(x, MARGIN + labelWidth) + GAP;
   const plotRight = plotLeft + PLOT_WIDTH;
   const ciEnd = plotRight + GAP + Math.max(numberWidth, widest(effectLines, FONT, true));
   const weightEnd = hasWeights ? ciEnd + GAP + widest(['Weight'], FONT, true) : ciEnd;

@@ -62,6 +62,16 @@ export function cholesky(a: Float64Array): Float64Array {
   return l;
 }
 
+/** The Cholesky factor, or null where the matrix is not positive definite. */
+export function factorOf(packed: Float64Array): Float64Array | null {
+  try {
+    return cholesky(packed);
+  } catch (error) {
+    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
+    throw error;
+  }
+}
+
 /** Solves LL'x = b. Returns a new vector of length p. */
 export function solveCholesky(l: Float64Array, b: Float64Array): Float64Array {
   const p = b.length;

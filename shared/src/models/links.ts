@@ -1,7 +1,7 @@
 import { ConcordatError } from '../errors.ts';
 import { BlockedDesign, type Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
-import { glmObjective } from './family.ts';
+import { glmObjective, type GlmHigher } from './family.ts';
 import type { Link, ModelOptions, StudyData } from './types.ts';
 
 /**
@@ -27,13 +27,7 @@ import type { Link, ModelOptions, StudyData } from './types.ts';
 interface LinkedRows {
   /** Fills residual ℓ' and weight (−ℓ'', or its expectation) of a block from `design.eta`; returns ℓ. */
   readonly block: (design: BlockedDesign, start: number, rows: number) => number;
-  readonly higher: (
-    design: BlockedDesign,
-    start: number,
-    rows: number,
-    third: Float64Array,
-    fourth: Float64Array,
-  ) => void;
+  readonly higher: GlmHigher;
 }
 
 /** The family's link where it is not the canonical one, else null. Refuses a link that the family does not have. */

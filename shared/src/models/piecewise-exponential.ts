@@ -4,6 +4,7 @@ import type { BlockedDesign, Scaling } from './blocks.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import { conditional } from './expansion.ts';
 import { glmObjective, type ExtraParameter, type Family } from './family.ts';
+import { higherRows } from './poisson.ts';
 import { sumOfParts } from './sum-of-parts.ts';
 import { logRate, survivalTimes, type SurvivalTimes } from './survival-times.ts';
 import type { ModelOptions, Response, StudyData } from './types.ts';
@@ -237,15 +238,4 @@ export function poissonRows(design: BlockedDesign, event: Float64Array, start: n
     value += d * eta[k]! - mu;
   }
   return value;
-}
-
-/** Every derivative beyond the first is −exp(η). */
-export function higherRows(
-  { weight }: BlockedDesign,
-  _start: number,
-  rows: number,
-  third: Float64Array,
-  fourth: Float64Array,
-): void {
-  for (let k = 0; k < rows; k++) third[k] = fourth[k] = -weight[k]!;
 }

@@ -82,7 +82,7 @@ function rowsOf(design: BlockedDesign, y: Float64Array, start: number, rows: num
 }
 
 /** Every derivative beyond the first is −μ. */
-function higherRows(
+export function higherRows(
   { weight }: BlockedDesign,
   _start: number,
   rows: number,

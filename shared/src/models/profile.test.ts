@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { inverseFromCholesky, packedIndex } from '../linalg/symmetric.ts';
+import { factorOf, inverseFromCholesky, packedIndex } from '../linalg/symmetric.ts';
 import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
-import { factorOf, trustRegion } from '../numerics/trust-region.ts';
+import { trustRegion } from '../numerics/trust-region.ts';
 import { conditional } from './expansion.ts';
 import { marginal } from './marginal.ts';
 import { profiled } from './profile.ts';

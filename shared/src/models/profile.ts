@@ -1,6 +1,12 @@
-import { inverseFromCholesky, packedIndex, packedLength, solveCholesky } from '../linalg/symmetric.ts';
+import {
+  factorOf,
+  inverseFromCholesky,
+  packedIndex,
+  packedLength,
+  solveCholesky,
+} from '../linalg/symmetric.ts';
 import { drive, emptyEvaluation } from '../numerics/newton.ts';
-import { factorOf, trustRegion } from '../numerics/trust-region.ts';
+import { trustRegion } from '../numerics/trust-region.ts';
 import type { ConditionalObjective } from './conditional.ts';
 import { alongGenerically } from './expansion.ts';
 import type { Evaluation, Objective } from './types.ts';

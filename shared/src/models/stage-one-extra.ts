@@ -1,5 +1,4 @@
-import { ConcordatError } from '../errors.ts';
-import { cholesky, inverseFromCholesky, pivotedRank } from '../linalg/symmetric.ts';
+import { factorOf, inverseFromCholesky, pivotedRank } from '../linalg/symmetric.ts';
 import { drive, emptyEvaluation, newton } from '../numerics/newton.ts';
 import { trustRegion } from '../numerics/trust-region.ts';
 import { diagnoseData } from './diagnose.ts';
@@ -134,12 +133,8 @@ function aliased(data: StudyData, scaling: Standardised): ReadonlySet<number> {
 }
 
 function covarianceOf({ evaluation }: Fit): Float64Array | null {
-  try {
-    return inverseFromCholesky(cholesky(evaluation.hessian.map((value) => -value)));
-  } catch (error) {
-    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
-    throw error;
-  }
+  const factor = factorOf(evaluation.hessian.map((value) => -value));
+  return factor === null ? null : inverseFromCholesky(factor);
 }
 
 function notEstimable(code: DiagnosisCode, terms: readonly number[]): StageOneOutcome {

@@ -1,5 +1,4 @@
-import { ConcordatError } from '../errors.ts';
-import { cholesky, packedLength, solveCholesky } from '../linalg/symmetric.ts';
+import { factorOf, packedLength, solveCholesky } from '../linalg/symmetric.ts';
 import type { Evaluation, Fit, Objective, Optimiser } from '../models/types.ts';
 
 /**
@@ -62,7 +61,7 @@ export function* newton(start: Float64Array, options: NewtonOptions = {}): Optim
 
   if (!isFinite(current)) return end('step-failure');
   for (;;) {
-    const factor = factorOf(current.hessian);
+    const factor = factorOf(current.hessian.map((value) => -value));
     if (factor === null) return end('singular');
     const step = solveCholesky(factor, current.gradient);
     const previous = decrement;
@@ -123,16 +122,6 @@ function isFinite(evaluation: Evaluation): boolean {
     evaluation.gradient.every(Number.isFinite) &&
     evaluation.hessian.every(Number.isFinite)
   );
-}
-
-/** Cholesky factor of the information −H, or null where it is not positive definite. */
-function factorOf(hessian: Float64Array): Float64Array | null {
-  try {
-    return cholesky(hessian.map((value) => -value));
-  } catch (error) {
-    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
-    throw error;
-  }
 }
 
 function halfDot(a: Float64Array, b: Float64Array): number {

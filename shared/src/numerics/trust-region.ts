@@ -1,5 +1,4 @@
-import { ConcordatError } from '../errors.ts';
-import { cholesky, multiplyPacked, packedIndex, solveCholesky, symmetricEigen } from '../linalg/symmetric.ts';
+import { factorOf, multiplyPacked, packedIndex, solveCholesky, symmetricEigen } from '../linalg/symmetric.ts';
 import { inner } from './jet.ts';
 import type { Evaluation, Fit, Optimiser } from '../models/types.ts';
 
@@ -330,16 +329,6 @@ function scaleOf(hessian: Float64Array, p: number): Float64Array {
     }
     return most > 0 && most < Infinity ? 1 / Math.sqrt(most) : 1;
   });
-}
-
-/** Cholesky factor, or null where the matrix is not positive definite. */
-export function factorOf(packed: Float64Array): Float64Array | null {
-  try {
-    return cholesky(packed);
-  } catch (error) {
-    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
-    throw error;
-  }
 }
 
 function isFinite({ value, gradient, hessian }: Evaluation): boolean {

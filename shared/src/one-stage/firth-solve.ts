@@ -1,4 +1,5 @@
 import {
+  factorOf,
   inverseFromCholesky,
   logDetFromCholesky,
   packedIndex,
@@ -7,7 +8,6 @@ import {
   symmetricEigen,
 } from '../linalg/symmetric.ts';
 import { dot } from '../models/expansion.ts';
-import { factorOf } from '../numerics/trust-region.ts';
 import { OUTSIDE } from './maximise.ts';
 
 /** Newton decrement of the last step: 3e-10 standard errors. */

@@ -1,4 +1,5 @@
 import {
+  factorOf,
   inverseFromCholesky,
   logDetFromCholesky,
   packedIndex,
@@ -9,7 +10,6 @@ import type { Scaling } from '../models/blocks.ts';
 import { binomial } from '../models/binomial.ts';
 import type { ModelOptions, StudyData } from '../models/types.ts';
 import { emptyEvaluation } from '../numerics/newton.ts';
-import { factorOf } from '../numerics/trust-region.ts';
 import { OUTSIDE } from './maximise.ts';
 
 /**

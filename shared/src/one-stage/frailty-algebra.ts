@@ -1,5 +1,4 @@
-import { ConcordatError } from '../errors.ts';
-import { cholesky, packedIndex, packedLength, solveCholesky } from '../linalg/symmetric.ts';
+import { factorOf, packedIndex, packedLength, solveCholesky } from '../linalg/symmetric.ts';
 import type { Layout } from './frailty-study.ts';
 
 /** The matrices of frailty.ts: packed lower triangles over x = (β, log θ where gamma, h). */
@@ -78,12 +77,7 @@ export function factorOver(packed: Float64Array, free: readonly number[]): Float
   free.forEach((i, a) => {
     for (let b = 0; b <= a; b++) block[packedIndex(a, b)] = packed[packedIndex(i, free[b]!)]!;
   });
-  try {
-    return cholesky(block);
-  } catch (error) {
-    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
-    throw error;
-  }
+  return factorOf(block);
 }
 
 /** trace(A⁻¹B), A⁻¹ over the free coordinates. */

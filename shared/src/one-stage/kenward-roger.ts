@@ -1,5 +1,4 @@
-import { ConcordatError } from '../errors.ts';
-import { cholesky, inverseFromCholesky, packedIndex } from '../linalg/symmetric.ts';
+import { factorOf, inverseFromCholesky, packedIndex } from '../linalg/symmetric.ts';
 import { covarianceOf, type VarianceFit } from './gaussian-fit.ts';
 import { componentsOf, varianceDerivatives } from './gaussian-likelihood.ts';
 import { multiply, pack, transposeMultiply, transposeOf, unpack } from './gaussian-matrices.ts';
@@ -238,10 +237,6 @@ function ratio(g: readonly number[], w: Float64Array, variance: number): number 
 
 /** Null where the matrix is not positive definite. */
 function inverseOf(matrix: Float64Array, order: number): Float64Array | null {
-  try {
-    return unpack(inverseFromCholesky(cholesky(pack(matrix, order))), order);
-  } catch (error) {
-    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
-    throw error;
-  }
+  const factor = factorOf(pack(matrix, order));
+  return factor === null ? null : unpack(inverseFromCholesky(factor), order);
 }

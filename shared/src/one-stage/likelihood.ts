@@ -1,11 +1,11 @@
-import { inverseFromCholesky, packedIndex, packedLength } from '../linalg/symmetric.ts';
+import { factorOf, inverseFromCholesky, packedIndex, packedLength } from '../linalg/symmetric.ts';
 import { moveCorrelated } from '../models/marginal.ts';
 import { POISSON_LIMIT, atPoissonLimit } from '../models/negative-binomial.ts';
 import { proportionalHazardsTest } from '../models/proportional-hazards.ts';
 import type { Evaluation, Optimiser } from '../models/types.ts';
 import { chiSquareQuantile, chiSquareUpper } from '../numerics/distributions.ts';
 import { newton } from '../numerics/newton.ts';
-import { factorOf, trustRegion } from '../numerics/trust-region.ts';
+import { trustRegion } from '../numerics/trust-region.ts';
 import { defaultStart } from './entry.ts';
 import { ownTests } from './hazard-tests.ts';
 import { ENORMOUS, SILENT, failedLikelihood } from './likelihood-failure.ts';

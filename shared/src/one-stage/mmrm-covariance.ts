@@ -1,5 +1,5 @@
 import { ConcordatError } from '../errors.ts';
-import { cholesky, packedIndex, packedLength, packedOrder } from '../linalg/symmetric.ts';
+import { factorOf, packedIndex, packedLength, packedOrder } from '../linalg/symmetric.ts';
 import { multiplyTranspose, pack } from './gaussian-matrices.ts';
 
 export type CovarianceKind = 'unstructured' | 'ar1' | 'compound-symmetry';
@@ -203,16 +203,6 @@ function nearestFactor(sigma: Float64Array, t: number): Float64Array {
 const SHARES = [1, 0.99, 0.9, 0.75, 0.5];
 /** Share of a visit's variance that the visits before it leave at least, where a fit starts. */
 const LEAST_REST = 1e-8;
-
-/** Cholesky factor, packed, or null where the matrix is not positive definite. */
-export function factorOf(packed: Float64Array): Float64Array | null {
-  try {
-    return cholesky(packed);
-  } catch (error) {
-    if (error instanceof ConcordatError && error.code === 'numerics/not-positive-definite') return null;
-    throw error;
-  }
-}
 
 /** The full matrix of a packed lower triangular one. */
 function lower(packed: Float64Array, t: number): Float64Array {

@@ -1,4 +1,5 @@
 import {
+  factorOf,
   inverseFromCholesky,
   logDetFromCholesky,
   multiplyPacked,
@@ -8,7 +9,6 @@ import {
   solveCholesky,
 } from '../linalg/symmetric.ts';
 import type { Evaluation } from '../models/types.ts';
-import { factorOf } from './mmrm-covariance.ts';
 import type { Part, Sums } from './mmrm-study.ts';
 
 /** The sums' view of β: A = X'V⁻¹X, b = X'V⁻¹y, c = y'V⁻¹y, own columns eliminated, and what follows from them. */

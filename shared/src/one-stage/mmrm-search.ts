@@ -1,4 +1,4 @@
-import { packedIndex } from '../linalg/symmetric.ts';
+import { factorOf, packedIndex } from '../linalg/symmetric.ts';
 import type { Evaluation, Fit } from '../models/types.ts';
 import { emptyEvaluation, newton } from '../numerics/newton.ts';
 import { pack, profileLimit } from './maximise.ts';
@@ -13,7 +13,7 @@ import {
   type Criterion,
   type Means,
 } from './mmrm-criterion.ts';
-import { factorOf, type CovarianceStructure } from './mmrm-covariance.ts';
+import type { CovarianceStructure } from './mmrm-covariance.ts';
 import { answerLength, readSums, type Sums } from './mmrm-study.ts';
 import type { Ask, Gathered } from './types.ts';
 

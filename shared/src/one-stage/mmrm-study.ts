@@ -1,4 +1,5 @@
 import {
+  factorOf,
   inverseFromCholesky,
   logDetFromCholesky,
   packedIndex,
@@ -6,7 +7,7 @@ import {
   solveCholesky,
 } from '../linalg/symmetric.ts';
 import { dot, multiply, subtract, traceOf, traceProduct, unpack } from './gaussian-matrices.ts';
-import { factorOf, type CovarianceStructure } from './mmrm-covariance.ts';
+import type { CovarianceStructure } from './mmrm-covariance.ts';
 import type { Patterns } from './mmrm-patterns.ts';
 import {
   addSecondDerivatives,
