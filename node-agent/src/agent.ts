@@ -163,9 +163,18 @@ export class Agent {
         released.push(this.#gate.release(draft, received.task));
       }
     }
-    for (const group of byPlan(questions)) released.push(...(await this.#answerStageOne(group)));
+    // Others of the exchange may have closed their run.
+    const over = ({ task }: Received): boolean => this.#closed.has(toHex(task.header.run));
+    for (const { task } of [...questions, ...objectives].filter(over))
+      released.push(this.#gate.release(DRAFT_DISAGREED, task));
+    const open = questions.filter((received) => !over(received));
+    for (const group of byPlan(open)) released.push(...(await this.#answerStageOne(group)));
     released.push(
-      ...(await Promise.all(objectives.map((received) => this.#answerObjective(received)))).flat(),
+      ...(
+        await Promise.all(
+          objectives.filter((received) => !over(received)).map((received) => this.#answerObjective(received)),
+        )
+      ).flat(),
     );
     return released;
   }

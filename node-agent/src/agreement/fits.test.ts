@@ -201,6 +201,43 @@ test('an honest fit, with the agent killed between any two questions, is answere
   assert.deepEqual(reasons(begun), []);
 });
 
+test('a question before the site entered is refused, and is none of the questions after it', async () => {
+  const donor = await dialogue({}, 0);
+  const begun = new Dialogue();
+  await begun.send(offer(begun.text, { planDigest: sha256(begun.text) }));
+  begun.begin(donor.entry);
+  await assertRefused(begun, begun.question({}, donor.entry), 'entry-missing');
+  await begun.enter();
+  await begun.honest(2);
+  begun.restart();
+  await begun.honest(2);
+  assert.equal(
+    reasons(begun).every((reason) => reason === 'entry-missing'),
+    true,
+  );
+});
+
+test('a question that named another plan is not one of the fit, before and after a restart', async () => {
+  const begun = await dialogue({}, 0);
+  const other = taskOf(
+    { $case: 'objectiveQuestion', value: begun.question({ theta: [0] }) },
+    { analysis: 'fit', round: 9, planDigest: sha256('another plan') },
+  );
+  assert.deepEqual(await begun.agent.answerAll([other]), []);
+  await begun.honest(1);
+  begun.restart();
+  await begun.honest(2);
+  assert.deepEqual(reasons(begun), []);
+});
+
+test('a question that comes together with the end of its run is not answered', async () => {
+  const begun = await dialogue();
+  const before = numbersSent(begun);
+  const end = taskOf({ $case: 'runClosed', value: {} }, { round: 9, planDigest: sha256(begun.text) });
+  await begun.agent.answerAll([begun.task(begun.question()), end]);
+  assert.equal(numbersSent(begun), before);
+});
+
 test('another θ than the replay asks is refused, and so is the honest one after it, after a restart too', async () => {
   const begun = await dialogue();
   const honest = begun.question();
@@ -361,7 +398,7 @@ test('under a policy that keeps per-trial estimates, an entry has none, and a ga
   // Asked none the less, as if it had entered.
   const open = new Dialogue({ plan: GAUSSIAN });
   assert.equal((await open.enter()).$case, 'oneStageEntry');
-  assert.deepEqual(await gaussian.send(gaussian.task(open.question())), refused);
+  assert.deepEqual(await gaussian.send(gaussian.task(open.question())), HONEST);
   assert.equal(numbersSent(gaussian), 0);
 });
 

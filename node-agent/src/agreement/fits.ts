@@ -55,8 +55,9 @@ export class Fits {
   }
 
   /**
-   * The question if it is the optimiser's next; otherwise what is wrong with it. Questions are taken in the order in which
-   * they were logged, whatever happened to the agent in between, and each once.
+   * The question if it is the optimiser's next; otherwise what is wrong with it. None is before the site sent its entry,
+   * which the coordinator's is held against. Taking a question is logged, so that after a restart the same ones are taken in the
+   * same order, and each once.
    */
   check(
     task: Task,
@@ -67,8 +68,18 @@ export class Fits {
     const key = keyOf(task);
     const digest = toHex(task.digest);
     const progress = this.#progress.get(key) ?? this.#recall(task, plan, analysis);
+    if (progress === null) return 'entry-missing';
     this.#progress.set(key, progress);
-    return progress.results.get(digest) ?? take(progress, digest, question, plan, analysis);
+    const known = progress.results.get(digest);
+    if (known !== undefined) return known;
+    this.#log.append({
+      kind: 'decision',
+      run: toHex(task.header.run),
+      analysis: analysis.id,
+      task: digest,
+      detail: { taken: true },
+    });
+    return take(progress, digest, question, plan, analysis);
   }
 
   /** The draft, unless the records behind it are not those of the site's first answer. */
@@ -93,16 +104,18 @@ export class Fits {
     return known === set ? draft : DRAFT_CHANGED;
   }
 
-  /** The questions of an analysis that are in the log. */
-  #recall(current: Task, plan: ExpandedPlan, analysis: Analysis): Progress {
+  /** The questions of an analysis that the log has as taken; null where the site did not enter. */
+  #recall(current: Task, plan: ExpandedPlan, analysis: Analysis): Progress | null {
     const run = toHex(current.header.run);
     const logged = this.#log.entries.filter((entry) => entry.run === run && entry.analysis === analysis.id);
     const own = logged.find(({ kind, type }) => kind === 'sent' && type === 'oneStageEntry');
-    const replay = new Replay(oneStageSpec(plan, analysis), own === undefined ? null : this.#entry(own));
+    if (own === undefined) return null;
+    const replay = new Replay(oneStageSpec(plan, analysis), this.#entry(own));
     const progress: Progress = { replay, results: new Map() };
-    for (const { kind, type, body, task } of logged) {
-      if (kind !== 'received' || type !== 'objectiveQuestion' || body === undefined || task === undefined)
-        continue;
+    for (const { kind, task, detail } of logged) {
+      if (kind !== 'decision' || detail?.['taken'] !== true || task === undefined) continue;
+      const body = this.#log.entriesOf(task).find((entry) => entry.kind === 'received')?.body;
+      if (body === undefined) continue;
       const { payload } = decode(CoordinatorMessage, this.#signed(body).body, 'a logged task');
       if (payload?.$case === 'objectiveQuestion') take(progress, task, payload.value, plan, analysis);
     }

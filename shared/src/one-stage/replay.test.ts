@@ -215,6 +215,7 @@ const IMPLAUSIBLE: Readonly<Record<string, (entry: Entry) => Entry>> = {
   'no studies': (entry) => ({ ...entry, studies: 0 }),
   'half a study': (entry) => ({ ...entry, studies: 1.5 }),
   'no participants': (entry) => ({ ...entry, n: 0 }),
+  'participants without number': (entry) => ({ ...entry, n: Infinity }),
   'a scale of 0': (entry) => ({
     ...entry,
     scaling: { ...entry.scaling, scale: entry.scaling.scale.with(1, 0) },
@@ -269,6 +270,10 @@ test('a site knows an entry without room for its own: too few participants, or a
   assert.equal(next({ n: own.participants - 1 }), 'entry-implausible');
   const scale = entry.scaling.scale.with(1, entry.scaling.scale[1]! / 4);
   assert.equal(next({ scaling: { ...entry.scaling, scale } }), 'entry-implausible');
+  // Participants enough for the scale, and a start that makes the step.
+  const minute = { ...entry.scaling, scale: entry.scaling.scale.with(1, entry.scaling.scale[1]! * 1e-6) };
+  const start = entry.start.with(1, 1);
+  assert.equal(next({ n: entry.n * 1e12, scaling: minute, start }), 'entry-implausible');
 });
 
 test('no entry, no question', () => {

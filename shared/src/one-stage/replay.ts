@@ -51,7 +51,7 @@ export class Replay {
     if (this.#program === null) {
       if (told.entry === null) return 'entry-missing';
       if (!plausible(this.#spec, told.entry)) return 'entry-implausible';
-      if (this.#own !== null && !holds(told.entry, this.#own)) return 'entry-implausible';
+      if (this.#own !== null && !holds(this.#spec, told.entry, this.#own)) return 'entry-implausible';
     }
     const ask = this.#advance(told);
     if (typeof ask === 'string') return ask;
@@ -93,11 +93,24 @@ const ROUNDED = 1.5;
 
 /**
  * Where the site knows its own entry, the federation's must have room for it: its participants, and its share of every
- * column's variance. So no scale makes of a covariate a step that parts a few participants from the others.
+ * column's variance; and the start is bounded in units of the site's own standard deviations too, whatever number of
+ * participants is claimed. So no scale makes of a covariate a step that parts a few participants from the others.
  */
-function holds({ n, scaling }: Entry, { participants, deviations }: StudyEntry): boolean {
+function holds(
+  spec: OneStageSpec,
+  { n, scaling, start }: Entry,
+  { participants, deviations }: StudyEntry,
+): boolean {
   const share = Math.sqrt(participants / n);
-  return n >= participants && scaling.scale.every((scale, j) => ROUNDED * scale >= share * deviations[j]!);
+  return (
+    n >= participants &&
+    scaling.scale.every(
+      (scale, j) =>
+        ROUNDED * scale >= share * deviations[j]! &&
+        (deviations[j] === 0 ||
+          Math.abs(start[j]!) * deviations[j]! <= ROUNDED * scale * startBound(spec, j)),
+    )
+  );
 }
 
 function plausible(spec: OneStageSpec, { studies, n, scaling, start, sd }: Entry): boolean {
@@ -106,6 +119,7 @@ function plausible(spec: OneStageSpec, { studies, n, scaling, start, sd }: Entry
     Number.isInteger(studies) &&
     studies > 0 &&
     n > 0 &&
+    Number.isFinite(n) &&
     scaling.centre.length === spec.columns &&
     scaling.scale.length === spec.columns &&
     finite(scaling.centre) &&
