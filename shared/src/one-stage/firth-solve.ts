@@ -20,6 +20,8 @@ const LONGEST_STEP = 2;
 /** ℓ* may fall by as much, and by what V still changes, before a step is too long. */
 const SLACK = 1e-6;
 const SMALLEST_STEP = 2 ** -20;
+/** Beyond it an information is 0 but for rounding, and the squares of its inverse overflow. */
+const LARGEST_VARIANCE = 1e150;
 const PROFILE_STEPS = 20;
 const PROFILE_TOLERANCE = 1e-9;
 
@@ -76,6 +78,7 @@ export function* solve(
     const factor = outside ? null : factorOf(information);
     if (!outside && factor === null) return end('singular', rounds);
     const settled = factor === null ? v : inverseFromCholesky(factor);
+    if (!settled.every((entry) => Math.abs(entry) <= LARGEST_VARIANCE)) return end('singular', rounds);
     const logSettled = logarithm(settled);
     const change = logV === null ? null : difference(logSettled, logV);
     const mismatch = change === null ? Infinity : norm(change);
