@@ -100,7 +100,13 @@ async function play(
     minimumStudies: 1,
     masked: false,
   }).finish();
-  const run = { id: new Uint8Array(randomBytes(16)), plan: PLAN, roster, started: '2026-01-01T00:00:00Z' };
+  const run = {
+    id: new Uint8Array(randomBytes(16)),
+    plan: PLAN,
+    roster,
+    started: '2026-01-01T00:00:00Z',
+    signature: null,
+  };
   const clock = { disk: 0, sites: 0 };
   const timed =
     <A extends unknown[], R>(work: (...args: A) => R) =>
@@ -143,7 +149,7 @@ async function play(
   const serve = async (study: string, i: number): Promise<void> => {
     const site = siteOf(study, i, answers);
     const key = identities.get(study)!;
-    let request = encode(ExchangeRequest, { ...RULE, replies: [] }, 'an exchange');
+    let request = encode(ExchangeRequest, { ...RULE, replies: [], waiting: [] }, 'an exchange');
     while (!gone.signal.aborted) {
       await travel(latency / 2);
       for (const reply of decode(ExchangeRequest, request, 'an exchange').replies)
@@ -165,7 +171,7 @@ async function play(
           up = Math.max(up, SignedMessage.encode(reply).finish().length);
         return reply;
       });
-      request = encode(ExchangeRequest, { ...RULE, replies }, 'an exchange');
+      request = encode(ExchangeRequest, { ...RULE, replies, waiting: [] }, 'an exchange');
       clock.sites += performance.now() - start;
     }
   };

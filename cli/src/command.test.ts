@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
+import { OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { generateSigningKey } from '@concordat/shared/wire/signing.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
@@ -117,16 +118,32 @@ test('plan check says what the plan asks; --json for machines', () => {
 });
 
 test('plan schema prints the published schemas', () => {
-  for (const document of ['plan', 'result', 'policy', 'map']) {
+  for (const document of ['plan', 'result', 'policy', 'agreement', 'map']) {
     const { status, stdout } = concordat('plan', 'schema', '--of', document);
     assert.equal(status, 0);
     assert.equal(stdout, readFileSync(join(repository, `shared/schema/${document}.schema.json`), 'utf8'));
   }
 });
 
-test('the policy `open` is for concordat local alone: an agent refuses it, also under another name', () => {
-  const open = readFileSync(join(repository, 'node-agent/policies/open.yaml'), 'utf8');
-  for (const text of [open, open.replace(/name: .*/, 'name: ours')]) {
+test('open thresholds and automatic approval are for concordat local alone: an agent refuses them', () => {
+  const { policy: _version, ...open } = OPEN_POLICY;
+  const all = {
+    agreement: 1,
+    name: 'test',
+    until: '9999-12-31',
+    variables: 'all',
+    outcomes: 'all',
+    families: 'all',
+  };
+  for (const agreement of [
+    {
+      ...all,
+      approval: 'matching-template',
+      templates: ['plan.yaml'],
+      disclosure: { ...open, name: 'ours' },
+    },
+    { ...all, approval: 'automatic' },
+  ]) {
     const config = {
       agent: 1,
       study: 'A',
@@ -135,12 +152,12 @@ test('the policy `open` is for concordat local alone: an agent refuses it, also 
       tls: { ca: 'x', certificate: 'x', key: 'x' },
       signing_key: file('signing.key', generateSigningKey()),
       data: 'x',
-      policy: file('policy.yaml', text),
+      agreement: file('agreement.yaml', JSON.stringify(agreement)),
       log: join(root, 'agent-log'),
     };
     const { status, stderr } = concordat('agent', '--config', file('agent.yaml', JSON.stringify(config)));
     assert.equal(status, 2);
-    assert.match(stderr, /^policy\/invalid/);
+    assert.match(stderr, /^agreement\/invalid/);
     assert.ok(!existsSync(join(root, 'agent-log')));
   }
 });

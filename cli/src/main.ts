@@ -86,7 +86,7 @@ plan
   .description('print a JSON Schema')
   .addOption(
     new Option('--of <document>', 'which document')
-      .choices(['plan', 'result', 'policy', 'map'])
+      .choices(['plan', 'result', 'policy', 'agreement', 'map'])
       .default('plan'),
   )
   .action(run(async () => (await import('./commands/plan.ts')).planSchema));

@@ -13,6 +13,7 @@ import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import type { PlanSignature } from '@concordat/shared/wire/offers.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { CoordinatorConfig } from './config.ts';
@@ -30,6 +31,8 @@ import { Journal, type RunRecord } from './store/journal.ts';
 export interface CoordinatorOptions {
   readonly config: CoordinatorConfig;
   readonly planText: string;
+  /** By the statistician who asks; null where the plan is not signed. */
+  readonly signature: PlanSignature | null;
   /** Where the plan came from, for messages. */
   readonly planPlace: string;
   /** Folder for result.json, report.html and figures/. */
@@ -72,7 +75,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     minimumStudies: plan.minimum_studies ?? 1,
     masked: false,
   }).finish();
-  const run = openRun(journal, planText, roster, planPlace, now);
+  const run = openRun(journal, planText, options.signature, roster, planPlace, now);
   log.append({
     kind: 'start',
     run: toHex(run.id),
@@ -160,6 +163,7 @@ function stopped(signal: AbortSignal): Promise<never> {
 function openRun(
   journal: Journal,
   planText: string,
+  signature: PlanSignature | null,
   roster: Uint8Array,
   place: string,
   now: () => Date,
@@ -176,7 +180,13 @@ function openRun(
       },
     );
   }
-  const run = { id: new Uint8Array(randomBytes(16)), plan: planText, roster, started: now().toISOString() };
+  const run = {
+    id: new Uint8Array(randomBytes(16)),
+    plan: planText,
+    roster,
+    started: now().toISOString(),
+    signature,
+  };
   journal.createRun(run);
   return run;
 }

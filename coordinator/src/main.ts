@@ -25,6 +25,7 @@ try {
   const { analyses } = await runCoordinator({
     config: parseCoordinatorConfig(readText(config, 'config/invalid'), config),
     planText: readText(plan, 'plan/unreadable'),
+    signature: null,
     planPlace: plan,
     out,
     software: `concordat ${version}`,

@@ -7,6 +7,7 @@ import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { signMessage } from '@concordat/shared/wire/signing.ts';
 import fc from 'fast-check';
 import { Agent, backOff, type AgentOptions } from './agent.ts';
@@ -120,7 +121,7 @@ test('nothing is answered or accepted under a run that is closed, after a restar
     (
       await closed.answerAll([
         stageOne(analysis),
-        taskOf({ $case: 'planOffer', value: { plan: PLAN, roster: undefined } }, { attempt: 1 }),
+        taskOf({ $case: 'planOffer', value: planOffer(PLAN, undefined) }, { attempt: 1 }),
       ])
     ).map(kindOf);
   assert.deepEqual((await late(agent, 'effect')).toSorted(), ['refusal', 'refusal']);

@@ -20,6 +20,7 @@ import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
+import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { faultOf } from './agreement/agreement.ts';
@@ -60,11 +61,11 @@ interface Accepted {
 
 const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: { kind: 'none' } };
 const DRAFT_DISHONEST: Draft = {
-  payload: { $case: 'refusal', value: { rule: Rule.RULE_HONEST_QUESTION, threshold: 0 } },
+  payload: { $case: 'refusal', value: refusal(Rule.RULE_HONEST_QUESTION, 0) },
   evidence: { kind: 'none' },
 };
 const DRAFT_DISAGREED: Draft = {
-  payload: { $case: 'refusal', value: { rule: Rule.RULE_AGREEMENT, threshold: 0 } },
+  payload: { $case: 'refusal', value: refusal(Rule.RULE_AGREEMENT, 0) },
   evidence: { kind: 'none' },
 };
 
@@ -437,7 +438,7 @@ function asksForStudy({ payload }: CoordinatorMessage): boolean {
 
 function refusalDraft({ code, threshold }: Refusal): Draft {
   return {
-    payload: { $case: 'refusal', value: { rule: Rule[code], threshold } },
+    payload: { $case: 'refusal', value: refusal(Rule[code], threshold) },
     evidence: { kind: 'none' },
   };
 }

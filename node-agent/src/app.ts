@@ -2,12 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 
-import {
-  DEFAULT_POLICY,
-  OPEN_POLICY,
-  parsePolicy,
-  type Policy,
-} from '@concordat/shared/disclosure/policy.ts';
+import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
@@ -16,7 +11,8 @@ import { fromHex, sha256 } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { Agent } from './agent.ts';
-import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig } from './config.ts';
+import { parseAgreement } from './agreement/document.ts';
+import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
 import { ExchangeClient } from './egress/client.ts';
 import { assertDirect } from './egress/direct.ts';
 import type { WorkerPool } from './fit/pool.ts';
@@ -25,11 +21,11 @@ import type { Logger } from './logger.ts';
 export interface AgentCapabilities {
   readonly logger: Logger;
   readonly workers: WorkerPool;
-  /** Only `concordat local` sets this: the policy named `open`, with every threshold off, may be used. */
-  readonly allowOpenPolicy: boolean;
+  /** Only `concordat local` sets this: approval may be automatic, and every threshold off. */
+  readonly local: boolean;
 }
 
-const parseConfig = documentReader<AgentConfig>({
+const parseConfig = documentReader<WrittenAgentConfig>({
   name: "agent's configuration",
   schema: AGENT_CONFIG_SCHEMA,
   syntaxCode: 'config/invalid',
@@ -43,7 +39,7 @@ export function readAgentConfig(file: string): AgentConfig {
 export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {
   assertDirect(config.coordinator, process.env);
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
-  const policy = readPolicy(config, capabilities.allowOpenPolicy);
+  const agreement = parseAgreement(readText(config.agreement), config.agreement, capabilities);
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
   const client = new ExchangeClient({
     address: config.coordinator,
@@ -59,40 +55,20 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     now: () => new Date(),
     randomBytes: (n) => randomBytes(n),
   });
-  log.append({ kind: 'start', detail: { policy: policy.name } });
+  log.append({ kind: 'start', detail: { agreement: agreement.digest, policy: agreement.policy.name } });
   return new Agent({
     study: config.study,
     identity,
     coordinatorKey: fromHex(config.coordinator_key),
-    policy,
-    policyDigest: sha256(JSON.stringify(policy)),
-    openPolicy: isOpen(policy),
+    policy: agreement.policy,
+    policyDigest: sha256(JSON.stringify(agreement.policy)),
+    openPolicy: isOpenPolicy(agreement.policy),
     source: { data: config.data, map },
     client,
     log,
     logger: capabilities.logger,
     workers: capabilities.workers,
   });
-}
-
-function readPolicy(config: AgentConfig, allowOpen: boolean): Policy {
-  const policy =
-    config.policy === undefined ? DEFAULT_POLICY : parsePolicy(readText(config.policy), config.policy);
-  if (isOpen(policy) && !allowOpen) {
-    throw new ConcordatError(
-      'policy/invalid',
-      'the policy `open` switches every rule off; it is for `concordat local` alone',
-      {
-        place: config.policy ?? 'policy',
-        remedy: 'use the shipped policy or one of your own',
-      },
-    );
-  }
-  return policy;
-}
-
-function isOpen(policy: Policy): boolean {
-  return JSON.stringify({ ...policy, name: '' }) === JSON.stringify({ ...OPEN_POLICY, name: '' });
 }
 
 function readText(file: string): string {

@@ -7,7 +7,17 @@ const text = { type: 'string', minLength: 1 };
 export const AGENT_CONFIG_SCHEMA = {
   type: 'object',
   additionalProperties: false,
-  required: ['agent', 'study', 'coordinator', 'coordinator_key', 'tls', 'signing_key', 'data', 'log'],
+  required: [
+    'agent',
+    'study',
+    'coordinator',
+    'coordinator_key',
+    'tls',
+    'signing_key',
+    'data',
+    'agreement',
+    'log',
+  ],
   properties: {
     agent: { const: 1, description: 'format version, 1' },
     study: { ...text, maxLength: 200, description: "the trial's study id" },
@@ -27,7 +37,8 @@ export const AGENT_CONFIG_SCHEMA = {
     signing_key: { ...text, description: "PEM file of this site's Ed25519 key" },
     data: { ...text, description: "file of the trial's records: CSV, TSV, Parquet, JSON or NDJSON" },
     map: { ...text, description: 'file of a harmonisation map' },
-    policy: { ...text, description: 'file of a disclosure policy' },
+    agreement: { ...text, description: "file of the site's agreement" },
+    state: { ...text, description: 'folder of what the agent keeps beside its log, default `state`' },
     log: { ...text, description: "folder of the site's message log" },
     health: { ...address, description: 'host:port of the health endpoint' },
   },
@@ -42,13 +53,16 @@ export interface AgentConfig {
   readonly signing_key: string;
   readonly data: string;
   readonly map?: string;
-  readonly policy?: string;
+  readonly agreement: string;
+  readonly state: string;
   readonly log: string;
   readonly health?: string;
 }
 
+export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?: string };
+
 /** Paths in the file are relative to the file. */
-export function resolvePaths(config: AgentConfig, file: string): AgentConfig {
+export function resolvePaths(config: WrittenAgentConfig, file: string): AgentConfig {
   const at = (path: string): string => resolve(dirname(file), path);
   return {
     ...config,
@@ -57,6 +71,7 @@ export function resolvePaths(config: AgentConfig, file: string): AgentConfig {
     data: at(config.data),
     log: at(config.log),
     ...(config.map === undefined ? {} : { map: at(config.map) }),
-    ...(config.policy === undefined ? {} : { policy: at(config.policy) }),
+    agreement: at(config.agreement),
+    state: at(config.state ?? 'state'),
   };
 }

@@ -10,7 +10,7 @@ try {
       remedy: 'give the path of agent.yaml',
     });
   }
-  await serveAgents([config], { allowOpenPolicy: false });
+  await serveAgents([config], { local: false });
 } catch (error) {
   console.error(error instanceof ConcordatError ? error.describe() : error);
   process.exitCode = 2;

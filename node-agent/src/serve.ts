@@ -2,20 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 
+import type { LocalLeave } from './agreement/document.ts';
 import { buildAgent, readAgentConfig } from './app.ts';
 import { WorkerPool } from './fit/pool.ts';
 import { makeLogger } from './logger.ts';
 
 /** Serves one agent a configuration until the process is told to stop. */
-export async function serveAgents(
-  files: readonly string[],
-  { allowOpenPolicy }: { allowOpenPolicy: boolean },
-): Promise<void> {
+export async function serveAgents(files: readonly string[], { local }: LocalLeave): Promise<void> {
   const logger = makeLogger(1);
   const workers = new WorkerPool();
   const configs = files.map(readAgentConfig);
   const agents = new Map(
-    configs.map((config) => [config.study, buildAgent(config, { logger, workers, allowOpenPolicy })]),
+    configs.map((config) => [config.study, buildAgent(config, { logger, workers, local })]),
   );
   const addresses = configs.flatMap(({ health }) => (health === undefined ? [] : [health]));
   const servers = await Promise.all(

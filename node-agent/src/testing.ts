@@ -8,6 +8,7 @@ import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
 
 export const PLAN = `plan: 1
@@ -72,5 +73,5 @@ export function taskOf(
 }
 
 export function offer(plan: string = PLAN, header: Partial<Header> = {}): SignedMessage {
-  return taskOf({ $case: 'planOffer', value: { plan, roster: Roster.decode(roster) } }, header);
+  return taskOf({ $case: 'planOffer', value: planOffer(plan, Roster.decode(roster)) }, header);
 }

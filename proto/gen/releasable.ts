@@ -206,6 +206,13 @@ export const releasableFields: Readonly<Record<string, Readonly<Record<string, R
     },
     "threshold": {
       "releasable": true
+    },
+    "observed": {
+      "releasable": true,
+      "oneof": "_observed"
+    },
+    "objection": {
+      "releasable": true
     }
   },
   "DataProblem": {

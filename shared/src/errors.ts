@@ -13,6 +13,7 @@ export const ERROR_CODES = [
   'plan/term',
   'plan/inconsistent',
   'policy/invalid',
+  'agreement/invalid',
   'map/invalid',
   'config/invalid',
   // records
@@ -39,6 +40,23 @@ export const ERROR_CODES = [
   'wire/version',
   'wire/not-releasable',
   'wire/identity',
+  // enrolment and the network
+  'enrolment/invitation',
+  'enrolment/used',
+  'enrolment/expired',
+  'enrolment/revoked',
+  'enrolment/wrong-site',
+  'enrolment/wrong-authority',
+  'enrolment/exists',
+  'network/unresolved',
+  'network/unreachable',
+  'network/proxy',
+  'network/intercepted',
+  'network/clock',
+  // approval
+  'approval/unknown',
+  'approval/not-custodian',
+  'approval/passphrase',
   // runs and processes
   'log/corrupt',
   'store/corrupt',

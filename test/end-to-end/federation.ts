@@ -28,6 +28,18 @@ analyses:
   - {id: by-centre, approach: two-stage, model: {family: gaussian, adjust: [factor(centre)]}}
 `;
 
+/** What asks no more than the test's plan needs nobody's approval. */
+export const AGREEMENT = {
+  agreement: 1,
+  name: 'test',
+  until: '9999-12-31',
+  approval: 'matching-template',
+  templates: ['plan.yaml'],
+  variables: 'all',
+  outcomes: 'all',
+  families: 'all',
+} as const;
+
 /** A trial of 48 participants, the same whenever it is asked for: arm, age, centre, y. */
 export function trial(study: string): string {
   let state = Number.parseInt(createHash('sha256').update(study).digest('hex').slice(0, 8), 16);
@@ -159,6 +171,8 @@ export class Federation {
         tls: { ca: 'ca.crt', certificate: `${study}.crt`, key: `${study}.tls.key` },
         signing_key: `${study}.signing.key`,
         data: path,
+        agreement: 'agreement.yaml',
+        state: `state/${study}`,
         log: `log/${study}`,
         ...(i === 0 ? { health: `127.0.0.1:${federation.agentHealth}` } : {}),
       });
@@ -174,6 +188,7 @@ export class Federation {
       sites,
     });
     fs.writeFileSync(federation.path('plan.yaml'), plan);
+    federation.write('agreement.yaml', AGREEMENT);
     return federation;
   }
 

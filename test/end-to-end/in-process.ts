@@ -107,7 +107,7 @@ export class InProcess {
       masked: false,
     }).finish();
     const id = new Uint8Array(randomBytes(16));
-    this.run = { id, plan: setting.plan, roster, started: '2026-01-01T00:00:00Z' };
+    this.run = { id, plan: setting.plan, roster, started: '2026-01-01T00:00:00Z', signature: null };
     this.#journal.createRun(this.run);
   }
 

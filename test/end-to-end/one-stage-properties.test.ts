@@ -21,6 +21,7 @@ import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { OneStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { FamilyName } from '@concordat/shared/plan/types.ts';
 import { toldQuestion } from '@concordat/shared/wire/one-stage.ts';
+import { planOffer } from '@concordat/shared/wire/offers.ts';
 import fc from 'fast-check';
 import { oneStageTrial, planOf, type Records } from './trials.ts';
 
@@ -90,7 +91,7 @@ function play(
   const program = runProgram({
     plan: text,
     studies,
-    offer: { $case: 'planOffer', value: { plan: text, roster } },
+    offer: { $case: 'planOffer', value: planOffer(text, roster) },
   });
   let turn = program.next();
   while (turn.done !== true) {

@@ -34,6 +34,7 @@ export function request(replies: readonly SignedMessage[], oldest = 1, newest = 
     protocolOldest: oldest,
     protocolNewest: newest,
     replies: [...replies],
+    waiting: [],
   }).finish();
 }
 

@@ -24,6 +24,7 @@ export async function coordinator(options: CoordinatorArguments): Promise<0 | 3>
   const result = await runCoordinator({
     config,
     planText,
+    signature: null,
     planPlace: options.plan,
     out: options.out,
     software: SOFTWARE,

@@ -82,7 +82,7 @@ function oneStageLines(plan: ExpandedPlan, analysis: Analysis): readonly string[
   ];
 }
 
-export function planSchema(options: { readonly of: 'plan' | 'result' | 'policy' | 'map' }): 0 {
+export function planSchema(options: { readonly of: 'plan' | 'result' | 'policy' | 'agreement' | 'map' }): 0 {
   process.stdout.write(
     readFileSync(new URL(`../../../shared/schema/${options.of}.schema.json`, import.meta.url), 'utf8'),
   );

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 
 import { readFolder } from '@concordat/node-agent/data/files.ts';
 import { splitByStudy } from '@concordat/node-agent/data/split.ts';
-import { parsePolicy } from '@concordat/shared/disclosure/policy.ts';
+import { DEFAULT_POLICY, parsePolicy, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
@@ -47,7 +47,7 @@ export async function prepare(args: LocalArguments, planText: string): Promise<F
   const policy =
     args.policy === 'open' ? OPEN_POLICY_FILE : args.policy === undefined ? null : resolve(args.policy);
   const policyText = policy === null ? '' : readText(policy, 'policy/invalid');
-  if (policy !== null) parsePolicy(policyText, policy);
+  const thresholds = policy === null ? DEFAULT_POLICY : parsePolicy(policyText, policy);
   const identity = toHex(
     sha256(
       JSON.stringify([
@@ -62,7 +62,7 @@ export async function prepare(args: LocalArguments, planText: string): Promise<F
   if (!isComplete(state)) {
     makeFolder(state, args.out);
     try {
-      await makeFederation(state, out, args, planText, policy);
+      await makeFederation(state, out, args, planText, thresholds);
     } catch (error) {
       rmSync(state, { recursive: true, force: true });
       throw error;
@@ -117,7 +117,7 @@ async function makeFederation(
   out: string,
   args: LocalArguments,
   planText: string,
-  policy: string | null,
+  policy: Policy,
 ): Promise<void> {
   const folder = await readFolder(args.data);
   const files =
@@ -126,6 +126,18 @@ async function makeFederation(
   const maps = mapFiles(args.map, [...files.keys()]);
   const authority = await makeAuthority(state);
   const own = await authority.issue('coordinator', 'coordinator', { hosts: [HOST] });
+  // Here custodian and statistician are one, so that nobody is asked.
+  const { policy: _version, ...disclosure } = policy;
+  write(state, 'agreement.yaml', {
+    agreement: 1,
+    name: 'concordat local',
+    until: '9999-12-31',
+    approval: 'automatic',
+    variables: 'all',
+    outcomes: 'all',
+    families: 'all',
+    disclosure,
+  });
   const sites = [];
   for (const [study, data] of files) {
     const name = nameOf(study);
@@ -141,7 +153,8 @@ async function makeFederation(
       signing_key: `${name}.signing.key`,
       data: resolve(data),
       ...(map === undefined ? {} : { map }),
-      ...(policy === null ? {} : { policy }),
+      agreement: 'agreement.yaml',
+      state: `${name}.state`,
       log: join(out, 'log', 'sites', encodeURIComponent(study)),
     });
   }
@@ -174,7 +187,7 @@ function checkStudies(args: LocalArguments, planText: string, found: readonly st
 /** A port that is free now, in every configuration: a resumed run may find its earlier one taken. */
 async function chooseAddress(state: string): Promise<void> {
   const address = `${HOST}:${await freePort()}`;
-  for (const name of readdirSync(state).filter((entry) => entry.endsWith('.yaml'))) {
+  for (const name of readdirSync(state).filter((entry) => /^(coordinator|site-.*)\.yaml$/.test(entry))) {
     const config = parse(readFileSync(join(state, name), 'utf8')) as Record<string, unknown>;
     write(state, name, { ...config, [name === 'coordinator.yaml' ? 'listen' : 'coordinator']: address });
   }

@@ -1,6 +1,7 @@
 /** What a site answered to one task, and what to say of an answer that is not the one asked for. */
 import {
   Diagnosis,
+  Objection,
   Problem,
   Rule,
   type DataProblem,
@@ -73,9 +74,11 @@ function missingReply(payload: NonNullable<SiteMessage['payload']>): ReturnType<
   }
 }
 
-export function refusalReason({ rule, threshold }: Refusal): Reason {
+export function refusalReason({ rule, threshold, observed, objection }: Refusal): Reason {
   const [code, message] = REFUSALS[rule];
-  return { code, message: message.replace('{}', `${threshold}`) };
+  const why = OBJECTIONS[objection];
+  const told = observed === undefined ? '' : ` (there: ${observed})`;
+  return { code, message: `${message.replace('{}', `${threshold}`)}${told}${why === '' ? '' : `: ${why}`}` };
 }
 
 const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
@@ -115,6 +118,35 @@ const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
     "the site's policy does not release sums over risk sets, which a baseline shared between studies needs",
   ],
   [Rule.RULE_AGREEMENT]: ['agreement', 'the site did not agree to the plan as offered'],
+  [Rule.RULE_DOMINANCE]: ['dominance', 'one participant would make up {} or more of a sum'],
+  [Rule.RULE_DIFFERENCING]: [
+    'differencing',
+    'the participants differ from those of an earlier answer by fewer than {}, so that subtraction would single them out',
+  ],
+  [Rule.RULE_BUDGET]: ['budget', 'more than {} questions about parameters of the same records over all runs'],
+  [Rule.RULE_ASKER]: ['asker', "the plan is not signed by a statistician whom the site's agreement names"],
+  [Rule.RULE_EXPIRED]: ['expired', "the site's agreement has expired"],
+  [Rule.RULE_VARIABLE]: ['variable', "the plan uses a variable that the site's agreement does not name"],
+  [Rule.RULE_OUTCOME]: ['outcome', "the plan's outcome is none that the site's agreement names"],
+  [Rule.RULE_FAMILY]: ['family', "the model's family is none that the site's agreement names"],
+  [Rule.RULE_ROSTER]: [
+    'roster',
+    "the roster has fewer sites, or a smaller minimum, than the site's custodian approved for this plan",
+  ],
+  [Rule.RULE_CUSTODIAN]: ['custodian', "the site's custodian refused"],
+};
+
+const OBJECTIONS: Readonly<Record<Objection, string>> = {
+  [Objection.OBJECTION_UNSPECIFIED]: '',
+  [Objection.UNRECOGNIZED]: '',
+  [Objection.OBJECTION_PURPOSE]: 'the purpose',
+  [Objection.OBJECTION_POPULATION]: 'the population',
+  [Objection.OBJECTION_VARIABLES]: 'the variables',
+  [Objection.OBJECTION_OUTCOME]: 'the outcome',
+  [Objection.OBJECTION_METHOD]: 'the method',
+  [Objection.OBJECTION_DISCLOSURE]: 'what would leave',
+  [Objection.OBJECTION_DATA_NOT_READY]: 'the records are not ready',
+  [Objection.OBJECTION_OTHER]: 'a reason of its own',
 };
 
 function problemReason({ problem }: DataProblem): Reason {

@@ -12,6 +12,7 @@ import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { verifyMessageAside, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
@@ -113,7 +114,7 @@ export class RunEngine {
     const program = runProgram({
       plan: this.#run.plan,
       studies: roster.sites.map(({ study }) => study),
-      offer: { $case: 'planOffer', value: { plan: this.#run.plan, roster } },
+      offer: { $case: 'planOffer', value: planOffer(this.#run.plan, roster, this.#run.signature) },
     });
     let step = program.next();
     while (step.done !== true) step = program.next(await this.#play(step.value));

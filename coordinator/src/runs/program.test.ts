@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import { codeOf } from '@concordat/shared/wire/levels.ts';
+import { planOffer } from '@concordat/shared/wire/offers.ts';
+import { refusal } from '@concordat/shared/wire/refusals.ts';
 import type { SiteAnswer } from './answers.ts';
 import { runProgram, type RunOutcome } from './program.ts';
 import type { Round, RunTask } from './rounds.ts';
@@ -25,7 +28,7 @@ function play(answering: Answering, plan = PLAN): { outcome: RunOutcome; rounds:
   const program = runProgram({
     plan,
     studies: STUDIES,
-    offer: { $case: 'planOffer', value: { plan, roster: Roster.decode(roster) } },
+    offer: { $case: 'planOffer', value: planOffer(plan, Roster.decode(roster)) },
   });
   const rounds: Round[] = [];
   let step = program.next();
@@ -51,7 +54,7 @@ function play(answering: Answering, plan = PLAN): { outcome: RunOutcome; rounds:
   return { outcome: step.value, rounds };
 }
 
-const REFUSAL = reply({ $case: 'refusal', value: { rule: 'RULE_PARTICIPANTS', threshold: 20 } });
+const REFUSAL = reply({ $case: 'refusal', value: refusal(Rule.RULE_PARTICIPANTS, 20) });
 const studiesOf = ({ rounds }: { rounds: Round[] }, name: Round['name']): string[] => [
   ...new Set(rounds.find((round) => round.name === name)?.tasks.map(({ study }) => study)),
 ];

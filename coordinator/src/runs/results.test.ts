@@ -5,6 +5,7 @@ import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { TwoStageResult } from '@concordat/shared/plan/result-types.ts';
 import type { Tau2Method } from '@concordat/shared/plan/types.ts';
+import { refusal } from '@concordat/shared/wire/refusals.ts';
 import fc from 'fast-check';
 import { failureReason, missing, refusalReason, type SiteAnswer } from './answers.ts';
 import { analysisResult, type StudyAnswer } from './results.ts';
@@ -117,7 +118,7 @@ test('whatever finite numbers a site sends, the run ends: with finite numbers, o
 
 test('every rule, problem and diagnosis of the wire has words, also one that a later version adds', () => {
   for (const rule of Object.values(Rule)) {
-    const { code, message } = refusalReason({ rule, threshold: 7 });
+    const { code, message } = refusalReason(refusal(rule, 7));
     assert.ok(code.length > 0 && message.length > 0 && !message.includes('{}'));
   }
   for (const problem of Object.values(Problem)) {

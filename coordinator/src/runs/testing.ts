@@ -47,6 +47,7 @@ export function newRun(): RunRecord {
     plan: PLAN,
     roster,
     started: '2026-01-01T00:00:00Z',
+    signature: null,
   };
 }
 

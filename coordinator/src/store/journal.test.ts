@@ -118,7 +118,7 @@ test('a file that is no journal, or of a newer version, is store/corrupt', () =>
   const folder = newFolder();
   const newer = join(folder, 'newer.sqlite');
   const db = new DatabaseSync(newer);
-  db.exec('PRAGMA user_version = 2');
+  db.exec('PRAGMA user_version = 3');
   db.close();
   const text = join(folder, 'text.sqlite');
   writeFileSync(text, 'no database, but long enough to be read as the header of one: '.repeat(4));

@@ -6,6 +6,7 @@
 import { DatabaseSync } from 'node:sqlite';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { PlanSignature } from '@concordat/shared/wire/offers.ts';
 
 export interface RunRecord {
   /** 16 bytes. */
@@ -14,6 +15,8 @@ export interface RunRecord {
   /** Encoded Roster. */
   readonly roster: Uint8Array;
   readonly started: string;
+  /** Of the plan, by the statistician who asks; null where it is not signed. */
+  readonly signature: PlanSignature | null;
 }
 
 export interface TaskRecord {
@@ -36,7 +39,7 @@ export type Settlement = Pick<TaskRecord, 'digest' | 'reply' | 'decision'>;
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS runs (
     id BLOB PRIMARY KEY, plan TEXT NOT NULL, roster BLOB NOT NULL, started TEXT NOT NULL,
-    finished TEXT, published INTEGER NOT NULL DEFAULT 0
+    finished TEXT, published INTEGER NOT NULL DEFAULT 0, statistician BLOB, signature BLOB
   ) STRICT;
   CREATE TABLE IF NOT EXISTS tasks (
     run BLOB NOT NULL, round INTEGER NOT NULL, study TEXT NOT NULL, analysis TEXT NOT NULL,
@@ -44,7 +47,7 @@ const SCHEMA = `
     PRIMARY KEY (run, round, study, analysis)
   ) STRICT;`;
 
-const VERSION = 1;
+const VERSION = 2;
 const SQLITE_BUSY = 5;
 
 export class Journal {
@@ -57,6 +60,11 @@ export class Journal {
       const { user_version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
       if (user_version > VERSION) throw new Error(`version ${user_version}`);
       this.#db.exec(SCHEMA);
+      if (user_version === 1) {
+        this.#db.exec(
+          'ALTER TABLE runs ADD COLUMN statistician BLOB; ALTER TABLE runs ADD COLUMN signature BLOB',
+        );
+      }
       this.#db.exec(`PRAGMA user_version = ${VERSION}`);
     } catch (cause) {
       if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) throw inUse(file);
@@ -71,16 +79,34 @@ export class Journal {
 
   createRun(run: RunRecord): void {
     this.#db
-      .prepare('INSERT INTO runs (id, plan, roster, started) VALUES (?, ?, ?, ?)')
-      .run(run.id, run.plan, run.roster, run.started);
+      .prepare(
+        'INSERT INTO runs (id, plan, roster, started, statistician, signature) VALUES (?, ?, ?, ?, ?, ?)',
+      )
+      .run(
+        run.id,
+        run.plan,
+        run.roster,
+        run.started,
+        run.signature?.key ?? null,
+        run.signature?.signature ?? null,
+      );
   }
 
   /** The run that was started last and whose result is not published yet. */
   unfinishedRun(): RunRecord | null {
-    const columns = 'id, plan, roster, started';
-    return (this.#db
+    const columns = 'id, plan, roster, started, statistician, signature';
+    const row = this.#db
       .prepare(`SELECT ${columns} FROM runs WHERE published = 0 ORDER BY rowid DESC LIMIT 1`)
-      .get() ?? null) as RunRecord | null;
+      .get();
+    if (row === undefined) return null;
+    const { statistician, signature, ...run } = row as unknown as Omit<RunRecord, 'signature'> & {
+      readonly statistician: Uint8Array | null;
+      readonly signature: Uint8Array | null;
+    };
+    return {
+      ...run,
+      signature: statistician === null || signature === null ? null : { key: statistician, signature },
+    };
   }
 
   /** When the last answer was in; keeps the first time given, so that a result published again has the same bytes. */

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Roster, type PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { coordinator, PLAN, roster, site, STUDY } from '../testing.ts';
 import { faultOf, type OfferFault } from './agreement.ts';
 
 const context = { study: STUDY, key: site.publicKey, planDigest: sha256(PLAN), rosterDigest: sha256(roster) };
-const offer: PlanOffer = { plan: PLAN, roster: Roster.decode(roster) };
+const offer = planOffer(PLAN, Roster.decode(roster));
 const withRoster = (over: Partial<Roster>): readonly [PlanOffer, typeof context] => {
   const changed = { ...Roster.decode(roster), ...over };
   return [

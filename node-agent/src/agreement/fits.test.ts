@@ -16,6 +16,7 @@ import type { Ask, Entry, OneStageSpec, Program } from '@concordat/shared/one-st
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { objectiveQuestion, studyEntry } from '@concordat/shared/wire/one-stage.ts';
 import { Agent } from '../agent.ts';
 import type { Payload } from '../fit/draft.ts';
@@ -162,7 +163,7 @@ async function dialogue(setting: Setting = {}, steps = 1): Promise<Dialogue> {
   return begun;
 }
 
-const HONEST = { $case: 'refusal', value: { rule: Rule.RULE_HONEST_QUESTION, threshold: 0 } };
+const HONEST = { $case: 'refusal', value: refusal(Rule.RULE_HONEST_QUESTION, 0) };
 const reasons = ({ log }: Dialogue): unknown[] =>
   log.entries.flatMap(({ detail }) => (detail?.['question'] === undefined ? [] : [detail['question']]));
 /** What left that holds a number of the records: entries and values. */
@@ -313,7 +314,7 @@ test('more questions than the policy allows are refused', async () => {
   const begun = await dialogue({ policy: { ...DEFAULT_POLICY, evaluations: 2 } }, 2);
   await assertRefused(begun, begun.question(), '', {
     $case: 'refusal',
-    value: { rule: Rule.RULE_EVALUATIONS, threshold: 2 },
+    value: refusal(Rule.RULE_EVALUATIONS, 2),
   });
 });
 
@@ -323,7 +324,7 @@ test('no question before the site entered, and none of an analysis that is not t
   const stranger = new Dialogue();
   assert.deepEqual(await stranger.send(stranger.task(question)), {
     $case: 'refusal',
-    value: { rule: Rule.RULE_AGREEMENT, threshold: 0 },
+    value: refusal(Rule.RULE_AGREEMENT, 0),
   });
   const task = taskOf(
     { $case: 'objectiveQuestion', value: question },
@@ -386,7 +387,7 @@ test('under a policy that keeps per-trial estimates, an entry has none, and a ga
   assert.deepEqual([estimable, estimates, vcov, counts?.events], [[], [], [], []]);
   await begun.honest(3);
 
-  const refused = { $case: 'refusal', value: { rule: Rule.RULE_PER_TRIAL_ESTIMATES, threshold: 0 } };
+  const refused = { $case: 'refusal', value: refusal(Rule.RULE_PER_TRIAL_ESTIMATES, 0) };
   const alone = new Dialogue({ policy });
   await alone.enter();
   const entry = { ...alone.entry, studies: 1 };

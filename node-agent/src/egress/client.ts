@@ -76,6 +76,7 @@ export class ExchangeClient {
         protocolOldest: PROTOCOL_OLDEST,
         protocolNewest: PROTOCOL_NEWEST,
         replies: withinFrame(replies.map((reply) => reply.message)),
+        waiting: [],
       },
       'an exchange',
     );

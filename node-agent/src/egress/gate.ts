@@ -25,6 +25,7 @@ import { toHex } from '@concordat/shared/wire/digest.ts';
 import { checkPayload } from '@concordat/shared/wire/lengths.ts';
 import { levelOf } from '@concordat/shared/wire/levels.ts';
 import { LEVEL_TEXT_LIMIT } from '@concordat/shared/wire/protocol.ts';
+import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
@@ -267,7 +268,7 @@ const agreementRefusal: Refusal = { rule: 'agreement', code: 'RULE_AGREEMENT', t
 function refuse(refusals: readonly Refusal[]): { payload: Payload; refusals: readonly Refusal[] } {
   const first = refusals[0] ?? agreementRefusal;
   return {
-    payload: { $case: 'refusal', value: { rule: Rule[first.code], threshold: first.threshold } },
+    payload: { $case: 'refusal', value: refusal(Rule[first.code], first.threshold) },
     refusals,
   };
 }

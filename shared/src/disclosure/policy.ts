@@ -78,6 +78,11 @@ export const OPEN_POLICY: Policy = {
   levels: { release: true, maximum: null },
 };
 
+/** Whether every threshold is off, whatever the policy is called. */
+export function isOpenPolicy(policy: Policy): boolean {
+  return JSON.stringify({ ...policy, name: '' }) === JSON.stringify({ ...OPEN_POLICY, name: '' });
+}
+
 const readPolicy = documentReader<WrittenPolicy>({
   name: 'policy',
   schema,

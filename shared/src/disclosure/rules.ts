@@ -18,7 +18,17 @@ export interface Refusal {
     | 'RULE_HONEST_QUESTION'
     | 'RULE_EVALUATIONS'
     | 'RULE_PER_TRIAL_ESTIMATES'
-    | 'RULE_SHARED_BASELINE';
+    | 'RULE_SHARED_BASELINE'
+    | 'RULE_DOMINANCE'
+    | 'RULE_DIFFERENCING'
+    | 'RULE_BUDGET'
+    | 'RULE_ASKER'
+    | 'RULE_EXPIRED'
+    | 'RULE_VARIABLE'
+    | 'RULE_OUTCOME'
+    | 'RULE_FAMILY'
+    | 'RULE_ROSTER'
+    | 'RULE_CUSTODIAN';
   readonly threshold: number;
   readonly observed: number;
 }

@@ -1,3 +1,4 @@
+import { AgreementSchema } from '../disclosure/agreement-schema.ts';
 import { PolicySchema } from '../disclosure/policy-schema.ts';
 import { MapSchema } from './map-schema.ts';
 import { ResultSchema } from './result-schema.ts';
@@ -7,6 +8,7 @@ const SCHEMAS = {
   plan: { title: 'Concordat analysis plan', schema: PlanSchema },
   result: { title: 'Concordat result', schema: ResultSchema },
   policy: { title: 'Concordat disclosure policy', schema: PolicySchema },
+  agreement: { title: 'Concordat agreement of a site', schema: AgreementSchema },
   map: { title: 'Concordat harmonisation map', schema: MapSchema },
 };
 

@@ -11,6 +11,7 @@ import { ConcordatError } from '../errors.ts';
 import { expandPlan } from '../plan/expand.ts';
 import { parsePlan } from '../plan/parse.ts';
 import { checkPayload } from './lengths.ts';
+import { refusal } from './refusals.ts';
 
 const plan = expandPlan(
   parsePlan(
@@ -103,11 +104,7 @@ test('a number that is not finite is refused, wherever it is', () => {
     refused(estimateWith({ logLikelihood: bad }), 'wire/not-finite', 'log_likelihood');
     refused(estimateWith({ logLikelihoodNull: bad }), 'wire/not-finite', 'log_likelihood');
     refused(estimateWith({ residualVariance: bad }), 'wire/not-finite', 'log_likelihood');
-    refused(
-      { $case: 'refusal', value: { rule: Rule.RULE_RANK, threshold: bad } },
-      'wire/not-finite',
-      'threshold',
-    );
+    refused({ $case: 'refusal', value: refusal(Rule.RULE_RANK, bad) }, 'wire/not-finite', 'threshold');
   }
 });
 
@@ -135,10 +132,10 @@ test('a failure names terms of the analysis and a known diagnosis', () => {
 });
 
 test('a refusal and a data problem carry a known code', () => {
-  check({ $case: 'refusal', value: { rule: Rule.RULE_LEVERAGE, threshold: 0.5 } });
+  check({ $case: 'refusal', value: refusal(Rule.RULE_LEVERAGE, 0.5) });
   check({ $case: 'dataProblem', value: { problem: Problem.PROBLEM_INTERNAL } });
   for (const rule of [Rule.RULE_UNSPECIFIED, Rule.UNRECOGNIZED]) {
-    refused({ $case: 'refusal', value: { rule, threshold: 1 } }, 'wire/unknown-field', 'rule');
+    refused({ $case: 'refusal', value: refusal(rule, 1) }, 'wire/unknown-field', 'rule');
   }
   for (const problem of [Problem.PROBLEM_UNSPECIFIED, Problem.UNRECOGNIZED]) {
     refused({ $case: 'dataProblem', value: { problem } }, 'wire/unknown-field', 'problem');

@@ -5,6 +5,7 @@
  */
 import {
   Diagnosis,
+  Objection,
   Problem,
   Rule,
   type Counts,
@@ -57,7 +58,8 @@ export function checkPayload(
       return;
     case 'refusal':
       known(payload.value.rule, [Rule.RULE_UNSPECIFIED, Rule.UNRECOGNIZED], 'rule');
-      finite([payload.value.threshold], 'threshold');
+      finite([payload.value.threshold, payload.value.observed ?? 0], 'threshold');
+      known(payload.value.objection, [Objection.UNRECOGNIZED], 'objection');
       return;
     case 'planAccepted':
       if (payload.value.policyDigest.length !== 32) throw wrongLength('policy_digest', 32);

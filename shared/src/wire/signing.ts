@@ -27,7 +27,13 @@ export interface SigningIdentity {
 
 /** A message's domain, or none for a signed note, whose text begins with its own origin line (C2SP signed-note). */
 const MESSAGE = 'concordat.v1 message\n';
-export type SignatureDomain = typeof MESSAGE | 'concordat.v1 analysis set\n' | '';
+export type SignatureDomain =
+  | typeof MESSAGE
+  | 'concordat.v1 analysis set\n'
+  | 'concordat.v1 plan\n'
+  | 'concordat.v1 statement\n'
+  | 'concordat.v1 enrolment\n'
+  | '';
 
 export function generateSigningKey(): string {
   return generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();

@@ -125,7 +125,15 @@ export interface CoordinatorMessage {
 export interface PlanOffer {
   /** The plan file as written (YAML). */
   plan: string;
-  roster: Roster | undefined;
+  roster:
+    | Roster
+    | undefined;
+  /**
+   * Who asks: a statistician's Ed25519 public key, and their signature over "concordat.v1 plan\n" followed by the plan
+   * file's bytes. Both empty where the plan is not signed.
+   */
+  statistician: Uint8Array;
+  signature: Uint8Array;
 }
 
 /** Who takes part. A changed roster is a new run. */
@@ -315,7 +323,7 @@ export const CoordinatorMessage: MessageFns<CoordinatorMessage> = {
 };
 
 function createBasePlanOffer(): PlanOffer {
-  return { plan: "", roster: undefined };
+  return { plan: "", roster: undefined, statistician: new Uint8Array(0), signature: new Uint8Array(0) };
 }
 
 export const PlanOffer: MessageFns<PlanOffer> = {
@@ -325,6 +333,12 @@ export const PlanOffer: MessageFns<PlanOffer> = {
     }
     if (message.roster !== undefined) {
       Roster.encode(message.roster, writer.uint32(18).fork()).join();
+    }
+    if (message.statistician.length !== 0) {
+      writer.uint32(26).bytes(message.statistician);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(34).bytes(message.signature);
     }
     return writer;
   },
@@ -356,6 +370,22 @@ export const PlanOffer: MessageFns<PlanOffer> = {
             }
 
             message.roster = Roster.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.statistician = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }

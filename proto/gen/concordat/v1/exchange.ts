@@ -16,6 +16,8 @@ export interface ExchangeRequest {
   protocolOldest: number;
   protocolNewest: number;
   replies: SignedMessage[];
+  /** Tasks (SHA-256 of their bodies) that wait at the site for its custodian: they need not be sent again. */
+  waiting: Uint8Array[];
 }
 
 export interface ExchangeResponse {
@@ -43,7 +45,7 @@ export interface SignedMessage {
 }
 
 function createBaseExchangeRequest(): ExchangeRequest {
-  return { protocolOldest: 0, protocolNewest: 0, replies: [] };
+  return { protocolOldest: 0, protocolNewest: 0, replies: [], waiting: [] };
 }
 
 export const ExchangeRequest: MessageFns<ExchangeRequest> = {
@@ -56,6 +58,9 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
     }
     for (const v of message.replies) {
       SignedMessage.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.waiting) {
+      writer.uint32(34).bytes(v!);
     }
     return writer;
   },
@@ -95,6 +100,14 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
             }
 
             message.replies.push(SignedMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.waiting.push(reader.bytes());
             continue;
           }
         }

@@ -158,6 +158,26 @@ export const Rule = {
   RULE_PER_TRIAL_ESTIMATES: "RULE_PER_TRIAL_ESTIMATES",
   /** RULE_SHARED_BASELINE - Sums over risk sets do not leave. */
   RULE_SHARED_BASELINE: "RULE_SHARED_BASELINE",
+  /** RULE_DOMINANCE - One participant makes up too much of a sum. */
+  RULE_DOMINANCE: "RULE_DOMINANCE",
+  /** RULE_DIFFERENCING - The participants differ from those of an earlier answer by too few. */
+  RULE_DIFFERENCING: "RULE_DIFFERENCING",
+  /** RULE_BUDGET - More questions about parameters than the site answers about the same records, over all runs. */
+  RULE_BUDGET: "RULE_BUDGET",
+  /** RULE_ASKER - The plan is not signed by a statistician whom the site's agreement names. */
+  RULE_ASKER: "RULE_ASKER",
+  /** RULE_EXPIRED - The site's agreement has expired. */
+  RULE_EXPIRED: "RULE_EXPIRED",
+  /** RULE_VARIABLE - A variable that the site's agreement does not name. */
+  RULE_VARIABLE: "RULE_VARIABLE",
+  /** RULE_OUTCOME - An outcome that the site's agreement does not name. */
+  RULE_OUTCOME: "RULE_OUTCOME",
+  /** RULE_FAMILY - A model family that the site's agreement does not name. */
+  RULE_FAMILY: "RULE_FAMILY",
+  /** RULE_ROSTER - Fewer sites, or a smaller minimum, than the site's custodian approved for this plan. */
+  RULE_ROSTER: "RULE_ROSTER",
+  /** RULE_CUSTODIAN - The site's custodian said no. */
+  RULE_CUSTODIAN: "RULE_CUSTODIAN",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -178,6 +198,16 @@ export namespace Rule {
   export type RULE_EVALUATIONS = typeof Rule.RULE_EVALUATIONS;
   export type RULE_PER_TRIAL_ESTIMATES = typeof Rule.RULE_PER_TRIAL_ESTIMATES;
   export type RULE_SHARED_BASELINE = typeof Rule.RULE_SHARED_BASELINE;
+  export type RULE_DOMINANCE = typeof Rule.RULE_DOMINANCE;
+  export type RULE_DIFFERENCING = typeof Rule.RULE_DIFFERENCING;
+  export type RULE_BUDGET = typeof Rule.RULE_BUDGET;
+  export type RULE_ASKER = typeof Rule.RULE_ASKER;
+  export type RULE_EXPIRED = typeof Rule.RULE_EXPIRED;
+  export type RULE_VARIABLE = typeof Rule.RULE_VARIABLE;
+  export type RULE_OUTCOME = typeof Rule.RULE_OUTCOME;
+  export type RULE_FAMILY = typeof Rule.RULE_FAMILY;
+  export type RULE_ROSTER = typeof Rule.RULE_ROSTER;
+  export type RULE_CUSTODIAN = typeof Rule.RULE_CUSTODIAN;
   export type UNRECOGNIZED = typeof Rule.UNRECOGNIZED;
 }
 
@@ -225,6 +255,36 @@ export function ruleFromJSON(object: any): Rule {
     case 13:
     case "RULE_SHARED_BASELINE":
       return Rule.RULE_SHARED_BASELINE;
+    case 14:
+    case "RULE_DOMINANCE":
+      return Rule.RULE_DOMINANCE;
+    case 15:
+    case "RULE_DIFFERENCING":
+      return Rule.RULE_DIFFERENCING;
+    case 16:
+    case "RULE_BUDGET":
+      return Rule.RULE_BUDGET;
+    case 17:
+    case "RULE_ASKER":
+      return Rule.RULE_ASKER;
+    case 18:
+    case "RULE_EXPIRED":
+      return Rule.RULE_EXPIRED;
+    case 19:
+    case "RULE_VARIABLE":
+      return Rule.RULE_VARIABLE;
+    case 20:
+    case "RULE_OUTCOME":
+      return Rule.RULE_OUTCOME;
+    case 21:
+    case "RULE_FAMILY":
+      return Rule.RULE_FAMILY;
+    case 22:
+    case "RULE_ROSTER":
+      return Rule.RULE_ROSTER;
+    case 23:
+    case "RULE_CUSTODIAN":
+      return Rule.RULE_CUSTODIAN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -262,7 +322,118 @@ export function ruleToNumber(object: Rule): number {
       return 12;
     case Rule.RULE_SHARED_BASELINE:
       return 13;
+    case Rule.RULE_DOMINANCE:
+      return 14;
+    case Rule.RULE_DIFFERENCING:
+      return 15;
+    case Rule.RULE_BUDGET:
+      return 16;
+    case Rule.RULE_ASKER:
+      return 17;
+    case Rule.RULE_EXPIRED:
+      return 18;
+    case Rule.RULE_VARIABLE:
+      return 19;
+    case Rule.RULE_OUTCOME:
+      return 20;
+    case Rule.RULE_FAMILY:
+      return 21;
+    case Rule.RULE_ROSTER:
+      return 22;
+    case Rule.RULE_CUSTODIAN:
+      return 23;
     case Rule.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+/** Why a custodian said no. What they wrote beside it stays in the site's own log. */
+export const Objection = {
+  OBJECTION_UNSPECIFIED: "OBJECTION_UNSPECIFIED",
+  OBJECTION_PURPOSE: "OBJECTION_PURPOSE",
+  OBJECTION_POPULATION: "OBJECTION_POPULATION",
+  OBJECTION_VARIABLES: "OBJECTION_VARIABLES",
+  OBJECTION_OUTCOME: "OBJECTION_OUTCOME",
+  OBJECTION_METHOD: "OBJECTION_METHOD",
+  OBJECTION_DISCLOSURE: "OBJECTION_DISCLOSURE",
+  OBJECTION_DATA_NOT_READY: "OBJECTION_DATA_NOT_READY",
+  OBJECTION_OTHER: "OBJECTION_OTHER",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type Objection = typeof Objection[keyof typeof Objection];
+
+export namespace Objection {
+  export type OBJECTION_UNSPECIFIED = typeof Objection.OBJECTION_UNSPECIFIED;
+  export type OBJECTION_PURPOSE = typeof Objection.OBJECTION_PURPOSE;
+  export type OBJECTION_POPULATION = typeof Objection.OBJECTION_POPULATION;
+  export type OBJECTION_VARIABLES = typeof Objection.OBJECTION_VARIABLES;
+  export type OBJECTION_OUTCOME = typeof Objection.OBJECTION_OUTCOME;
+  export type OBJECTION_METHOD = typeof Objection.OBJECTION_METHOD;
+  export type OBJECTION_DISCLOSURE = typeof Objection.OBJECTION_DISCLOSURE;
+  export type OBJECTION_DATA_NOT_READY = typeof Objection.OBJECTION_DATA_NOT_READY;
+  export type OBJECTION_OTHER = typeof Objection.OBJECTION_OTHER;
+  export type UNRECOGNIZED = typeof Objection.UNRECOGNIZED;
+}
+
+export function objectionFromJSON(object: any): Objection {
+  switch (object) {
+    case 0:
+    case "OBJECTION_UNSPECIFIED":
+      return Objection.OBJECTION_UNSPECIFIED;
+    case 1:
+    case "OBJECTION_PURPOSE":
+      return Objection.OBJECTION_PURPOSE;
+    case 2:
+    case "OBJECTION_POPULATION":
+      return Objection.OBJECTION_POPULATION;
+    case 3:
+    case "OBJECTION_VARIABLES":
+      return Objection.OBJECTION_VARIABLES;
+    case 4:
+    case "OBJECTION_OUTCOME":
+      return Objection.OBJECTION_OUTCOME;
+    case 5:
+    case "OBJECTION_METHOD":
+      return Objection.OBJECTION_METHOD;
+    case 6:
+    case "OBJECTION_DISCLOSURE":
+      return Objection.OBJECTION_DISCLOSURE;
+    case 7:
+    case "OBJECTION_DATA_NOT_READY":
+      return Objection.OBJECTION_DATA_NOT_READY;
+    case 8:
+    case "OBJECTION_OTHER":
+      return Objection.OBJECTION_OTHER;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Objection.UNRECOGNIZED;
+  }
+}
+
+export function objectionToNumber(object: Objection): number {
+  switch (object) {
+    case Objection.OBJECTION_UNSPECIFIED:
+      return 0;
+    case Objection.OBJECTION_PURPOSE:
+      return 1;
+    case Objection.OBJECTION_POPULATION:
+      return 2;
+    case Objection.OBJECTION_VARIABLES:
+      return 3;
+    case Objection.OBJECTION_OUTCOME:
+      return 4;
+    case Objection.OBJECTION_METHOD:
+      return 5;
+    case Objection.OBJECTION_DISCLOSURE:
+      return 6;
+    case Objection.OBJECTION_DATA_NOT_READY:
+      return 7;
+    case Objection.OBJECTION_OTHER:
+      return 8;
+    case Objection.UNRECOGNIZED:
     default:
       return -1;
   }
@@ -497,10 +668,15 @@ export interface StageOneFailure {
   counts: Counts | undefined;
 }
 
-/** An answer: the site will not release this. The threshold, never the count. */
+/** An answer: the site will not release this. The threshold; the count only where the site's agreement tells it. */
 export interface Refusal {
   rule: Rule;
   threshold: number;
+  observed?:
+    | number
+    | undefined;
+  /** With RULE_CUSTODIAN. */
+  objection: Objection;
 }
 
 /** The site's records do not fit the plan: a closed code; the detail stays in the site's own log. */
@@ -1469,7 +1645,7 @@ export const StageOneFailure: MessageFns<StageOneFailure> = {
 };
 
 function createBaseRefusal(): Refusal {
-  return { rule: Rule.RULE_UNSPECIFIED, threshold: 0 };
+  return { rule: Rule.RULE_UNSPECIFIED, threshold: 0, observed: undefined, objection: Objection.OBJECTION_UNSPECIFIED };
 }
 
 export const Refusal: MessageFns<Refusal> = {
@@ -1479,6 +1655,12 @@ export const Refusal: MessageFns<Refusal> = {
     }
     if (message.threshold !== 0) {
       writer.uint32(17).double(message.threshold);
+    }
+    if (message.observed !== undefined) {
+      writer.uint32(25).double(message.observed);
+    }
+    if (message.objection !== Objection.OBJECTION_UNSPECIFIED) {
+      writer.uint32(32).int32(objectionToNumber(message.objection));
     }
     return writer;
   },
@@ -1510,6 +1692,22 @@ export const Refusal: MessageFns<Refusal> = {
             }
 
             message.threshold = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.observed = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.objection = objectionFromJSON(reader.int32());
             continue;
           }
         }

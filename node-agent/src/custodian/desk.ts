@@ -1,0 +1,100 @@
+/**
+ * What a custodian sees and decides, whichever way they come: on the command line or on the local page. Everything is read
+ * from the agent's own log and state; a decision is a statement signed with the custodian's key.
+ */
+import type { Payload } from '../fit/draft.ts';
+import type { PlanExplanation } from '../agreement/explain.ts';
+
+/** A plan that was offered under a run, and how it stands here. */
+export interface OfferedPlan {
+  /** Hex. */
+  readonly run: string;
+  /** SHA-256 of the plan file, hex: what is decided upon. */
+  readonly digest: string;
+  /** RFC 3339, from the log. */
+  readonly received: string;
+  readonly status: 'waiting' | 'approved' | 'refused' | 'closed';
+  /** Of a decision: the custodian's name, or `template`, `automatic`. */
+  readonly decidedBy: string | null;
+  readonly explanation: PlanExplanation;
+  /** The plan file as it was offered. */
+  readonly text: string;
+}
+
+/** An answer that is computed and waits for the custodian (`approval: each-release`). */
+export interface WaitingRelease {
+  /** SHA-256 of the task, hex: what is decided upon. */
+  readonly task: string;
+  readonly run: string;
+  readonly planDigest: string;
+  readonly analysis: string;
+  readonly round: number;
+  /** What the coordinator asked, in words. */
+  readonly asked: string;
+  /** Exactly what would leave. */
+  readonly payload: Payload;
+}
+
+/** Something that left, from the log. */
+export interface LeftMessage {
+  readonly n: number;
+  readonly time: string;
+  readonly run: string;
+  readonly analysis: string;
+  readonly round: number;
+  readonly type: string;
+  readonly task: string;
+  readonly payload: Payload;
+}
+
+/** A statement of a custodian, before it is signed. */
+export type Decision =
+  | { readonly kind: 'approve'; readonly plan: string; readonly run: string; readonly note: string }
+  | {
+      readonly kind: 'refuse';
+      readonly plan: string;
+      readonly run: string;
+      readonly objection: ObjectionName;
+      readonly note: string;
+    }
+  | { readonly kind: 'release'; readonly task: string }
+  | { readonly kind: 'withhold'; readonly task: string; readonly note: string };
+
+export const OBJECTIONS = [
+  'purpose',
+  'population',
+  'variables',
+  'outcome',
+  'method',
+  'disclosure',
+  'data-not-ready',
+  'other',
+] as const;
+export type ObjectionName = (typeof OBJECTIONS)[number];
+
+export interface CustodianDesk {
+  plans(): readonly OfferedPlan[];
+  releases(): readonly WaitingRelease[];
+  /** Newest first. */
+  left(from: number, count: number): { readonly messages: readonly LeftMessage[]; readonly total: number };
+  /** What stage one would send for this plan, computed now from the records; nothing is sent or logged as sent. */
+  preview(digest: string): Promise<readonly PreviewedRelease[]>;
+  /** Signs with the custodian's key and hands the statement to the agent. Throws `approval/*`. */
+  decide(decision: Decision, custodian: CustodianKey): Promise<void>;
+}
+
+export interface PreviewedRelease {
+  readonly analysis: string;
+  /** What would leave: an estimate, an entry, or a refusal with its rule. */
+  readonly payload: Payload;
+  /** For the custodian alone: what went wrong, or what the rules saw. */
+  readonly remarks: readonly string[];
+}
+
+/** A custodian's key, opened with their passphrase. */
+export interface CustodianKey {
+  readonly name: string;
+  /** 64 hexadecimal digits. */
+  readonly publicKey: string;
+  sign(statement: Uint8Array): Uint8Array;
+}
