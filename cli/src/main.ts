@@ -1,6 +1,8 @@
 /** The command line: parses arguments, runs a command, and turns its end into the contract's exit status. */
 import { Command, CommanderError, Option } from 'commander';
 
+import { coordinatorProgram } from '@concordat/coordinator/program.ts';
+import { agentProgram } from '@concordat/node-agent/program.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { VERSION } from './version.ts';
@@ -91,24 +93,13 @@ plan
   )
   .action(run(async () => (await import('./commands/plan.ts')).planSchema));
 
-program
-  .command('coordinator')
-  .description(
-    'run a plan over the configured sites: listens for their agents, combines what they release, and reports',
-  )
-  .requiredOption('--config <file>', 'coordinator.yaml: address, certificates, keys, sites')
-  .requiredOption('--plan <file>', 'the analysis plan (YAML)')
-  .requiredOption('--out <folder>', 'where to write result.json, report.html and figures/')
-  .addOption(jsonOption())
-  .action(run(async () => (await import('./commands/coordinator.ts')).coordinator));
-
-program
-  .command('agent')
-  .description(
-    "serve one trial's records to the coordinator, through this site's own disclosure policy and log",
-  )
-  .requiredOption('--config <file>', 'agent.yaml: coordinator, certificates, keys, data, policy, log')
-  .action(run(async () => (await import('./commands/agent.ts')).agent));
+program.addCommand(
+  coordinatorProgram(
+    'coordinator',
+    run(async () => (await import('./commands/coordinator.ts')).coordinator),
+  ),
+);
+program.addCommand(agentProgram('agent'));
 
 try {
   await program.parseAsync();

@@ -1,27 +1,23 @@
 /**
- * The coordinator by itself, without the command line: `node coordinator/src/main.ts coordinator.yaml plan.yaml OUT`.
- * What the container runs; progress goes to standard output, one JSON object a line. Exit status as the command line's.
+ * The coordinator by itself, without the other programs: `node coordinator/src/main.ts --config coordinator.yaml …`. What the
+ * container runs; progress goes to standard output, one JSON object a line. Exit status as the command line's.
  */
 import { readFileSync } from 'node:fs';
 
+import { CommanderError } from 'commander';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { runCoordinator } from './app.ts';
 import { parseCoordinatorConfig } from './config.ts';
 import { makeLogger } from './logger.ts';
 import { failureStatus, readText, stopSignal } from './process.ts';
+import { coordinatorProgram } from './program.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
-try {
-  const [config, plan, out] = process.argv.slice(2);
-  if (config === undefined || plan === undefined || out === undefined) {
-    throw new ConcordatError('usage/invalid', 'a configuration, a plan and an output folder are needed', {
-      remedy: 'give coordinator.yaml plan.yaml OUT',
-    });
-  }
+const program = coordinatorProgram('concordat-coordinator', async ({ config, plan, out }) => {
   const { analyses } = await runCoordinator({
     config: parseCoordinatorConfig(readText(config, 'config/invalid'), config),
     planText: readText(plan, 'plan/unreadable'),
@@ -34,7 +30,13 @@ try {
     stop: stopSignal(),
   });
   process.exitCode = Object.values(analyses).every(({ status }) => status === 'done') ? 0 : 3;
+});
+try {
+  await program.exitOverride().parseAsync();
 } catch (error) {
-  console.error(error instanceof ConcordatError ? error.describe() : error);
-  process.exitCode = failureStatus(error);
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    console.error(error instanceof ConcordatError ? error.describe() : error);
+    process.exitCode = failureStatus(error);
+  }
 }

@@ -1,17 +1,15 @@
-/** The agent by itself, without the command line: `node node-agent/src/main.ts agent.yaml`. What the container runs. */
+/** The agent by itself, without the other programs: `node node-agent/src/main.ts --config agent.yaml`. What the container runs. */
+import { CommanderError } from 'commander';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
-import { serveAgents } from './serve.ts';
+import { agentProgram } from './program.ts';
 
 try {
-  const [config] = process.argv.slice(2);
-  if (config === undefined) {
-    throw new ConcordatError('usage/invalid', 'no configuration was given', {
-      remedy: 'give the path of agent.yaml',
-    });
-  }
-  await serveAgents([config], { local: false });
+  await agentProgram('concordat-agent').exitOverride().parseAsync();
 } catch (error) {
-  console.error(error instanceof ConcordatError ? error.describe() : error);
-  process.exitCode = 2;
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    console.error(error instanceof ConcordatError ? error.describe() : error);
+    process.exitCode = error instanceof ConcordatError ? 2 : 3;
+  }
 }

@@ -86,7 +86,14 @@ before(async () => {
     .withCopyContentToContainer(
       files('coordinator', { 'coordinator.yaml': configuration, 'plan.yaml': PLAN }),
     )
-    .withCommand(['/etc/concordat/coordinator.yaml', '/etc/concordat/plan.yaml', `${STATE}/out`])
+    .withCommand([
+      '--config',
+      '/etc/concordat/coordinator.yaml',
+      '--plan',
+      '/etc/concordat/plan.yaml',
+      '--out',
+      `${STATE}/out`,
+    ])
     .withWaitStrategy(Wait.forLogMessage('"listening"'))
     .start();
   cleanup.unshift(() => coordinator.stop());
@@ -112,7 +119,7 @@ before(async () => {
           'records.csv': recordsOf(study),
         }),
       )
-      .withCommand(['/etc/concordat/agent.yaml'])
+      .withCommand(['--config', '/etc/concordat/agent.yaml'])
       .withDroppedCapabilities('ALL')
       .start();
     agents.set(study, agent);

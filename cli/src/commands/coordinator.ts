@@ -2,17 +2,11 @@ import { runCoordinator } from '@concordat/coordinator/app.ts';
 import { parseCoordinatorConfig } from '@concordat/coordinator/config.ts';
 import { makeLogger } from '@concordat/coordinator/logger.ts';
 import { readText, stopSignal } from '@concordat/coordinator/process.ts';
+import type { CoordinatorArguments } from '@concordat/coordinator/program.ts';
 
 import { exitStatus } from '../outcome.ts';
 import { progressPrinter } from '../progress.ts';
 import { SOFTWARE } from '../version.ts';
-
-export interface CoordinatorArguments {
-  readonly config: string;
-  readonly plan: string;
-  readonly out: string;
-  readonly json?: boolean;
-}
 
 export async function coordinator(options: CoordinatorArguments): Promise<0 | 3> {
   const config = parseCoordinatorConfig(readText(options.config, 'config/invalid'), options.config);
