@@ -62,6 +62,10 @@ function plainLines(event: ProgressEvent): readonly string[] {
       return [
         `round ${event.round}: ${event.study}${event.analysis === '' ? '' : `, ${event.analysis}`}: no answer within the time limit`,
       ];
+    case 'custodian':
+      return [
+        `round ${event.round}: ${event.study}${event.analysis === '' ? '' : `, ${event.analysis}`}: waits for its custodian`,
+      ];
     case 'restarted':
       return [`${event.what} ended unexpectedly and was started again; the run goes on where it stopped`];
     case 'result':
@@ -94,6 +98,7 @@ function livePrinter(): Print {
       head = head.replace(/: .*/, `: ${event.answered} of ${event.tasks} answers`);
       sites.set(event.study, `${event.analysis === '' ? '' : `${event.analysis}: `}${words(event.type)}`);
     }
+    if (event.event === 'custodian') sites.set(event.study, 'waits for its custodian');
     if (event.event === 'no answer') sites.set(event.study, 'no answer within the time limit');
     draw();
   };

@@ -110,6 +110,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
       studies: new Map(config.sites.map(({ study, certificate }) => [certificate, study])),
       desk,
       accept: (study, reply) => engine.accept(study, reply),
+      waiting: (study, tasks) => engine.waitsForCustodian(study, tasks),
       seen: (study) => {
         if (!contacts.has(study)) progress({ event: 'site', study });
         contacts.set(study, now().toISOString());

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
-import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
@@ -23,11 +22,10 @@ import {
   PLAN,
   RUN,
   site,
-  STUDY,
+  situation,
   taskOf,
 } from './testing.ts';
 
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const PROBLEM: Draft = {
   payload: { $case: 'dataProblem', value: { problem: 'PROBLEM_ENCODING' } },
   evidence: { kind: 'none' },
@@ -36,20 +34,17 @@ const answerProblems = (question: StudyQuestion): StudyAnswer => ({
   drafts: (question.kind === 'stage-one' ? question.analyses : ['']).map(() => PROBLEM),
   problems: [],
 });
-const nobody = { exchange: () => Promise.reject(new Error('not called')), close: () => undefined };
+const nobody = {
+  exchange: () => Promise.reject(new Error('not called')),
+  interrupt: () => undefined,
+  close: () => undefined,
+};
 
 function agentOf(log: MessageLog, over: Partial<AgentOptions> = {}): Agent {
   return new Agent({
-    study: STUDY,
-    identity: site,
-    coordinatorKey: coordinator.publicKey,
-    policy: DEFAULT_POLICY,
-    policyDigest: sha256('policy'),
-    openPolicy: false,
-    source: { data: 'nowhere', map: null },
+    ...situation(),
     client: nobody,
     log,
-    logger: silent,
     workers: { ask: (question) => Promise.resolve(answerProblems(question)) },
     ...over,
   });
@@ -203,6 +198,7 @@ test('told to stop during a fit: no answer is made up, and the log ends with the
       assert.deepEqual(replies, []);
       return Promise.resolve(asked.shift() ?? { status: 'failed', failure: 'unreachable' });
     },
+    interrupt: () => undefined,
     close: () => undefined,
   };
   const workers = {
@@ -237,6 +233,7 @@ test('a failed exchange is tried again with the same replies; connected says how
       if (next === undefined) agent.stop();
       return Promise.resolve(next ?? { status: 'ok', tasks: [] });
     },
+    interrupt: () => undefined,
     close: () => undefined,
   };
   const agent: Agent = agentOf(openLog(newFolder()), { client });
@@ -257,6 +254,7 @@ test('asked the same again and again, it answers more and more slowly', async ()
       if (++calls === 5) agent.stop();
       return Promise.resolve({ status: 'ok', tasks });
     },
+    interrupt: () => undefined,
     close: () => undefined,
   };
   const agent: Agent = agentOf(openLog(newFolder()), { client });
@@ -271,6 +269,7 @@ test('no common version ends the agent, with its log closed', async () => {
   const directory = newFolder();
   const client = {
     exchange: () => Promise.reject(new ConcordatError('wire/version', 'none')),
+    interrupt: () => undefined,
     close: () => undefined,
   };
   const agent = agentOf(openLog(directory), { client });

@@ -4,70 +4,48 @@
  * it had.
  */
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import {
-  CoordinatorMessage,
-  type FactorLevelsQuestion,
-  type PlanOffer,
-} from '@concordat/proto/concordat/v1/coordinator.ts';
-import { Rule, type PlanAccepted } from '@concordat/proto/concordat/v1/site.ts';
-import { checkEvaluations, type Refusal } from '@concordat/shared/disclosure/rules.ts';
-import type { Policy } from '@concordat/shared/disclosure/policy.ts';
+import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { Rule } from '@concordat/proto/concordat/v1/site.ts';
+import { checkEvaluations } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
-import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
-import { refusal } from '@concordat/shared/wire/refusals.ts';
-import { verifyMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
-import { faultOf } from './agreement/agreement.ts';
 import { Fits } from './agreement/fits.ts';
+import { DRAFT_DISAGREED, refusalDraft, Runs, type AcceptedRun, type RunsOptions } from './agreement/runs.ts';
 import type { ExchangeClient } from './egress/client.ts';
-import { Gate, type Released, type Task } from './egress/gate.ts';
+import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
+import { HeldAnswers } from './egress/held.ts';
 import type { Draft, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
-export interface AgentOptions {
-  readonly study: string;
-  readonly identity: SigningIdentity;
-  /** The coordinator's public signing key, pinned. */
-  readonly coordinatorKey: Uint8Array;
-  readonly policy: Policy;
-  readonly policyDigest: Uint8Array;
-  /** Every threshold is off (`concordat local --policy open`). */
-  readonly openPolicy: boolean;
+export interface AgentOptions extends Omit<RunsOptions, 'held'> {
   readonly source: StudySource;
-  readonly client: Pick<ExchangeClient, 'exchange' | 'close'>;
-  readonly log: MessageLog;
+  readonly client: Pick<ExchangeClient, 'exchange' | 'interrupt' | 'close'>;
   readonly logger: Logger;
   readonly workers: Pick<WorkerPool, 'ask'>;
 }
 
 interface Received {
+  readonly signed: SignedMessage;
   readonly message: CoordinatorMessage;
   readonly task: Task;
 }
 
-/** What runs is this plan with this roster, or nothing. */
-interface Accepted {
-  readonly plan: string;
-  readonly planDigest: Uint8Array;
-  readonly rosterDigest: Uint8Array;
+/** A question about records, and the terms that its run is under. */
+interface Question extends Received {
+  readonly task: Task & { readonly terms: Terms };
 }
 
 const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: { kind: 'none' } };
-const DRAFT_DISHONEST: Draft = {
-  payload: { $case: 'refusal', value: refusal(Rule.RULE_HONEST_QUESTION, 0) },
-  evidence: { kind: 'none' },
-};
-const DRAFT_DISAGREED: Draft = {
-  payload: { $case: 'refusal', value: refusal(Rule.RULE_AGREEMENT, 0) },
-  evidence: { kind: 'none' },
-};
+const DRAFT_DISHONEST: Draft = refusalDraft(Rule.RULE_HONEST_QUESTION);
+const DRAFT_WITHHELD: Draft = refusalDraft(Rule.RULE_CUSTODIAN);
 
 /** Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 10 s. */
 export function backOff(n: number, random: number): number {
@@ -77,20 +55,20 @@ export function backOff(n: number, random: number): number {
 export class Agent {
   readonly #options: AgentOptions;
   readonly #gate: Gate;
-  /** Run (hex) → what was accepted there. */
-  readonly #accepted = new Map<string, Accepted>();
-  /** Runs (hex) that are over: nothing is answered, and nothing accepted, under them again. */
-  readonly #closed = new Set<string>();
+  readonly #runs: Runs;
   readonly #fits: Fits;
+  /** Tasks that wait for the custodian, by digest (hex). */
+  readonly #waiting = new Map<string, SignedMessage>();
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
   #connected = false;
   #stopped = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#gate = new Gate(options);
+    const held = new HeldAnswers(options.state);
+    this.#gate = new Gate({ ...options, held });
     this.#fits = new Fits(options.log, options.identity);
-    this.#recall();
+    this.#runs = new Runs({ ...options, held: (task) => held.digest(task) });
   }
 
   get connected(): boolean {
@@ -100,6 +78,11 @@ export class Agent {
   stop(): void {
     this.#stopped = true;
     this.#options.client.close();
+  }
+
+  /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange ends. */
+  decided(): void {
+    this.#options.client.interrupt();
   }
 
   /** Runs until stopped, then closes its log. Throws only what no retry can mend (no common protocol version). */
@@ -118,8 +101,12 @@ export class Agent {
     let asked = '';
     let repeats = 0;
     while (!this.#stopped) {
-      const answer = await this.#options.client.exchange(replies);
+      replies = [...replies, ...(await this.#answerDecided())];
       if (this.#stopped) return;
+      const answer = await this.#options.client.exchange(replies, [...this.#waiting.keys()].map(fromHex));
+      if (this.#stopped) return;
+      // The replies may have arrived or not: sent again, they are the same bytes.
+      if (answer.status === 'interrupted') continue;
       if (answer.status === 'failed') {
         this.#connected = false;
         if (failures === 0)
@@ -143,41 +130,82 @@ export class Agent {
     }
   }
 
+  /** Answers what waited, once a custodian has decided something. */
+  async #answerDecided(): Promise<readonly Released[]> {
+    if (!(await this.#runs.takeStatements())) return [];
+    return this.answerAll([...this.#waiting.values()]);
+  }
+
   /**
-   * Answers one exchange's tasks. A task that is not what it claims to be is logged and gets no answer; nor does one
-   * whose answer `stop` interrupts: it is asked again when the agent is back.
+   * Answers one exchange's tasks. A task that is not what it claims to be is logged and gets no answer; nor does one that waits for
+   * the custodian, or whose answer `stop` interrupts: it is asked again when the agent is back.
    */
   async answerAll(tasks: readonly SignedMessage[]): Promise<readonly Released[]> {
     const released: Released[] = [];
     const questions: Received[] = [];
-    const objectives: Received[] = [];
     for (const signed of tasks) {
       const received = this.#receive(signed);
       if (received === null) continue;
+      this.#waiting.delete(toHex(received.task.digest));
       const earlier = this.#gate.earlier(received.task.digest);
       if (earlier !== null) released.push(earlier);
-      else if (asksForStudy(received.message)) questions.push(received);
-      else if (received.message.payload?.$case === 'objectiveQuestion') objectives.push(received);
+      else if (asksRecords(received.message)) questions.push(received);
       else {
         const draft = await this.#draft(received);
         if (this.#stopped) return released;
-        released.push(this.#gate.release(draft, received.task));
+        released.push(...this.#deliver(draft, received));
       }
     }
-    // Others of the exchange may have closed their run.
-    const over = ({ task }: Received): boolean => this.#closed.has(toHex(task.header.run));
-    for (const { task } of [...questions, ...objectives].filter(over))
-      released.push(this.#gate.release(DRAFT_DISAGREED, task));
-    const open = questions.filter((received) => !over(received));
-    for (const group of byPlan(open)) released.push(...(await this.#answerStageOne(group)));
-    released.push(
-      ...(
-        await Promise.all(
-          objectives.filter((received) => !over(received)).map((received) => this.#answerObjective(received)),
-        )
-      ).flat(),
-    );
-    return released;
+    // After the others of the exchange, which may have closed their run.
+    const open: Question[] = [];
+    for (const received of questions) {
+      const ready = await this.#underTerms(received);
+      if (this.#stopped) return released;
+      if ('released' in ready) released.push(...ready.released);
+      else open.push(ready);
+    }
+    const of = (...cases: string[]): Question[] =>
+      open.filter(({ message }) => cases.includes(`${message.payload?.$case}`));
+    for (const question of of('factorLevelsQuestion')) released.push(...(await this.#answerLevels(question)));
+    for (const group of together(of('stageOneQuestion', 'entryQuestion')))
+      released.push(...(await this.#answerStageOne(group)));
+    const answers = of('objectiveQuestion').map((question) => this.#answerObjective(question));
+    return [...released, ...(await Promise.all(answers)).flat()];
+  }
+
+  /** The question with the terms that it is answered under, or what is released in its place: nothing, where it waits. */
+  async #underTerms(received: Received): Promise<Question | { readonly released: readonly Released[] }> {
+    const { task } = received;
+    const digest = toHex(task.digest);
+    const terms = await this.#runs.termsOf(toHex(task.header.run));
+    if (terms === null) return { released: this.#wait(received) };
+    if ('payload' in terms) return { released: this.#deliver(terms, received) };
+    if (!terms.hold || !this.#gate.holds(task)) return { ...received, task: { ...task, terms } };
+    switch (this.#runs.releaseOf(digest)) {
+      case 'release':
+        return { released: [this.#gate.releaseHeld(task) ?? []].flat() };
+      case 'withhold':
+        return { released: this.#deliver(DRAFT_WITHHELD, received) };
+      case null:
+        return { released: this.#wait(received) };
+    }
+  }
+
+  /** Through the gate; nothing where there is no draft yet, or the gate holds it for the custodian. */
+  #deliver(draft: Draft | null, received: Received): readonly Released[] {
+    const released = draft === null ? null : this.#gate.release(draft, received.task);
+    return released === null ? this.#wait(received) : [released];
+  }
+
+  #wait({ signed, task }: Received): readonly [] {
+    const digest = toHex(task.digest);
+    if (!this.#waiting.has(digest)) {
+      const { study, logger } = this.#options;
+      const run = toHex(task.header.run);
+      logger.info({ event: 'waits for the custodian', study, run, analysis: task.header.analysis });
+    }
+    this.#waiting.set(digest, signed);
+    return [];
   }
 
   #receive(signed: SignedMessage): Received | null {
@@ -213,7 +241,7 @@ export class Agent {
         round: header.round,
         type: payload.$case,
       });
-      return this.#place(message, digest);
+      return this.#place(signed, message, digest);
     } catch (error) {
       if (!(error instanceof ConcordatError)) throw error;
       log.append({ kind: 'refused', peer: 'coordinator', detail: { code: error.code } });
@@ -223,12 +251,12 @@ export class Agent {
   }
 
   /** Finds the plan that a task runs under, and the analysis it names. */
-  #place(message: CoordinatorMessage, digest: Uint8Array): Received {
+  #place(signed: SignedMessage, message: CoordinatorMessage, digest: Uint8Array): Received {
     const { header, payload } = message;
     if (header === undefined) throw new ConcordatError('wire/malformed', 'a task without a header');
-    const accepted = this.#accepted.get(toHex(header.run));
+    const accepted = this.#runs.accepted(toHex(header.run));
     if (
-      accepted !== undefined &&
+      accepted !== null &&
       !(
         sameBytes(accepted.planDigest, header.planDigest) &&
         sameBytes(accepted.rosterDigest, header.rosterDigest)
@@ -242,9 +270,10 @@ export class Agent {
         },
       );
     }
-    const base = { header, digest, plan: null, analysis: null, askedVariables: [], ask: null };
+    const base = { header, digest, plan: null, analysis: null, askedVariables: [], ask: null, terms: null };
     if (payload?.$case === 'factorLevelsQuestion') {
       return {
+        signed,
         message,
         task: { ...base, askedVariables: payload.value.variables, plan: this.#planOf(accepted, {}) },
       };
@@ -256,17 +285,17 @@ export class Agent {
     ) {
       const plan = this.#planOf(accepted, agreedLevels(payload.value));
       const analysis = plan?.analyses.find(({ id }) => id === header.analysis) ?? null;
-      return { message, task: { ...base, plan, analysis } };
+      return { signed, message, task: { ...base, plan, analysis } };
     }
-    return { message, task: base };
+    return { signed, message, task: base };
   }
 
   /** The tasks of a round bring the same levels, so the last expansion is kept. */
   #planOf(
-    accepted: Accepted | undefined,
+    accepted: AcceptedRun | null,
     levels: Readonly<Record<string, readonly Code[]>>,
   ): ExpandedPlan | null {
-    if (accepted === undefined) return null;
+    if (accepted === null) return null;
     const key = JSON.stringify([toHex(accepted.planDigest), levels]);
     const plan =
       this.#expanded?.key === key
@@ -276,104 +305,63 @@ export class Agent {
     return plan;
   }
 
-  async #draft({ message, task }: Received): Promise<Draft> {
+  /** Null where a custodian has to decide first. */
+  async #draft({ message, task }: Received): Promise<Draft | null> {
     switch (message.payload?.$case) {
       case 'planOffer':
-        return this.#consider(message.payload.value, task);
-      case 'factorLevelsQuestion':
-        return task.plan === null ? DRAFT_DISAGREED : this.#levels(message.payload.value, task.plan);
+        return this.#runs.consider(message.payload.value, task.header, toHex(task.digest));
       case 'runClosed':
-        this.#accepted.delete(toHex(task.header.run));
-        this.#closed.add(toHex(task.header.run));
+        this.#runs.close(toHex(task.header.run));
         return DRAFT_LEFT;
       default:
         return DRAFT_DISAGREED;
     }
   }
 
-  #consider(offer: PlanOffer, task: Task): Draft {
-    const { study, identity, log, policyDigest, openPolicy } = this.#options;
-    const { header } = task;
-    const run = toHex(header.run);
-    const fault = this.#closed.has(run)
-      ? 'run-closed'
-      : faultOf(offer, {
-          study,
-          key: identity.publicKey,
-          planDigest: header.planDigest,
-          rosterDigest: header.rosterDigest,
-        });
-    if (fault !== null) {
-      log.append({ kind: 'refused', peer: 'coordinator', run, detail: { offer: fault } });
-      return DRAFT_DISAGREED;
-    }
-    try {
-      parsePlan(offer.plan, 'the plan');
-    } catch (error) {
-      if (!(error instanceof ConcordatError)) throw error;
-      log.append({ kind: 'refused', peer: 'coordinator', run, detail: { offer: error.code } });
-      return DRAFT_DISAGREED;
-    }
-    this.#accepted.set(run, {
-      plan: offer.plan,
-      planDigest: header.planDigest,
-      rosterDigest: header.rosterDigest,
-    });
-    log.append({
-      kind: 'approved',
-      run,
-      task: toHex(task.digest),
-      detail: { plan: toHex(header.planDigest), policy: toHex(policyDigest), mode: 'automatic' },
-    });
-    const value: PlanAccepted = { policyDigest, openPolicy };
-    return { payload: { $case: 'planAccepted', value }, evidence: { kind: 'none' } };
-  }
-
-  async #levels(question: FactorLevelsQuestion, plan: ExpandedPlan): Promise<Draft> {
+  async #answerLevels(question: Question): Promise<readonly Released[]> {
     const { workers, source } = this.#options;
-    const { drafts, problems } = await workers.ask({
-      kind: 'levels',
-      source,
-      plan,
-      variables: question.variables,
-    });
-    if (!this.#stopped) this.#tell(problems);
-    return drafts[0] ?? DRAFT_DISAGREED;
+    const { plan, askedVariables: variables } = question.task;
+    if (plan === null) return this.#deliver(DRAFT_DISAGREED, question);
+    const { drafts, problems } = await workers.ask({ kind: 'levels', source, plan, variables });
+    if (this.#stopped) return [];
+    this.#tell(problems);
+    return this.#deliver(drafts[0] ?? DRAFT_DISAGREED, question);
   }
 
   /** All analyses that are asked together are answered from one reading of the records. */
-  async #answerStageOne(group: readonly Received[]): Promise<readonly Released[]> {
-    const { workers, source, policy } = this.#options;
+  async #answerStageOne(group: readonly Question[]): Promise<readonly Released[]> {
+    const { workers, source } = this.#options;
     const first = group[0];
     if (first === undefined) return [];
-    const { plan } = first.task;
-    if (plan === null) return group.map(({ task }) => this.#gate.release(DRAFT_DISAGREED, task));
+    const { plan, terms } = first.task;
+    if (plan === null) return group.flatMap((question) => this.#deliver(DRAFT_DISAGREED, question));
     const { drafts, problems } = await workers.ask({
       kind: 'stage-one',
       source,
       plan,
       analyses: group.map(({ task }) => task.header.analysis),
-      ownEstimates: policy.per_trial_estimates,
+      ownEstimates: terms.policy.per_trial_estimates,
     });
     if (this.#stopped) return [];
     this.#tell(problems);
-    return group.map(({ task }, i) => {
+    return group.flatMap((question, i) => {
       const draft = drafts[i] ?? DRAFT_DISAGREED;
-      const oneStage = task.analysis?.approach === 'one-stage';
-      return this.#gate.release(oneStage ? this.#fits.sameSet(task, draft) : draft, task);
+      const oneStage = question.task.analysis?.approach === 'one-stage';
+      return this.#deliver(oneStage ? this.#fits.sameSet(question.task, draft) : draft, question);
     });
   }
 
   /** A question about parameters: answered where this site's own replay of the fit asks it next. */
-  async #answerObjective(received: Received): Promise<readonly Released[]> {
-    const { workers, source, policy } = this.#options;
+  async #answerObjective(received: Question): Promise<readonly Released[]> {
+    const { workers, source } = this.#options;
     const { message, task } = received;
-    const { plan, analysis } = task;
+    const { plan, analysis, terms } = task;
     if (message.payload?.$case !== 'objectiveQuestion' || plan === null || analysis === null)
-      return [this.#gate.release(DRAFT_DISAGREED, task)];
+      return this.#deliver(DRAFT_DISAGREED, received);
     const question = message.payload.value;
-    const refusals = checkEvaluations(question.step, policy);
-    if (refusals[0] !== undefined) return [this.#gate.release(refusalDraft(refusals[0]), task)];
+    const [refused] = checkEvaluations(question.step, terms.policy);
+    if (refused !== undefined)
+      return this.#deliver(refusalDraft(Rule[refused.code], refused.threshold), received);
     const honest = this.#fits.check(task, plan, analysis, question);
     if (typeof honest === 'string') {
       this.#options.log.append({
@@ -385,7 +373,7 @@ export class Agent {
         task: toHex(task.digest),
         detail: { question: honest },
       });
-      return [this.#gate.release(DRAFT_DISHONEST, task)];
+      return this.#deliver(DRAFT_DISHONEST, received);
     }
     const { ask, scaling } = honest;
     const { drafts, problems } = await workers.ask({
@@ -399,7 +387,7 @@ export class Agent {
     if (this.#stopped) return [];
     this.#tell(problems);
     const draft = this.#fits.sameSet(task, drafts[0] ?? DRAFT_DISAGREED);
-    return [this.#gate.release(draft, { ...task, ask })];
+    return this.#deliver(draft, { ...received, task: { ...task, ask } });
   }
 
   #tell(problems: readonly string[]): void {
@@ -410,40 +398,23 @@ export class Agent {
         detail,
       });
   }
+}
 
-  /** Plans accepted before a restart, from the log: the offers that an approval names, not others of their runs. */
-  #recall(): void {
-    const { log, coordinatorKey } = this.#options;
-    const approved = new Set(log.entries.filter(({ kind }) => kind === 'approved').map(({ task }) => task));
-    for (const { kind, type, run } of log.entries) {
-      if (kind === 'sent' && type === 'runLeft' && run !== undefined) this.#closed.add(run);
-    }
-    for (const { kind, type, task, body } of log.entries) {
-      if (kind !== 'received' || type !== 'planOffer' || body === undefined || !approved.has(task)) continue;
-      const signed = decode(SignedMessage, log.body(body), 'a logged message');
-      if (!sameBytes(signed.key, coordinatorKey)) continue;
-      const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
-      if (header === undefined || payload?.$case !== 'planOffer' || this.#closed.has(toHex(header.run)))
-        continue;
-      const { planDigest, rosterDigest } = header;
-      this.#accepted.set(toHex(header.run), { plan: payload.value.plan, planDigest, rosterDigest });
-    }
+/** Answered from records, under the terms of an accepted run. */
+function asksRecords({ payload }: CoordinatorMessage): boolean {
+  switch (payload?.$case) {
+    case 'factorLevelsQuestion':
+    case 'stageOneQuestion':
+    case 'entryQuestion':
+    case 'objectiveQuestion':
+      return true;
+    default:
+      return false;
   }
 }
 
-/** Answered from one reading of the records, with others of the same plan. */
-function asksForStudy({ payload }: CoordinatorMessage): boolean {
-  return payload?.$case === 'stageOneQuestion' || payload?.$case === 'entryQuestion';
-}
-
-function refusalDraft({ code, threshold }: Refusal): Draft {
-  return {
-    payload: { $case: 'refusal', value: refusal(Rule[code], threshold) },
-    evidence: { kind: 'none' },
-  };
-}
-
-/** One group for each run and set of levels: what one expansion of one plan answers. */
-function byPlan(questions: readonly Received[]): readonly (readonly Received[])[] {
-  return [...Map.groupBy(questions, ({ task }) => task.plan).values()];
+/** Those that one reading of the records answers: of one run and one set of levels. */
+function together(questions: readonly Question[]): readonly (readonly Question[])[] {
+  const ofPlan = [...Map.groupBy(questions, ({ task }) => task.plan).values()];
+  return ofPlan.flatMap((group) => [...Map.groupBy(group, ({ task }) => toHex(task.header.run)).values()]);
 }

@@ -1,18 +1,22 @@
 /** Builds an agent from its configuration; `run` is started by the command line. */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
+import { dirname, resolve } from 'node:path';
 
-import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
-import { fromHex, sha256 } from '@concordat/shared/wire/digest.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
+import { fromHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { Agent } from './agent.ts';
-import { parseAgreement } from './agreement/document.ts';
+import { AgreementInForce, readAgreement } from './agreement/in-force.ts';
+import { sealOf } from './agreement/seal.ts';
 import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
+import { snapshotOf } from './data/snapshot.ts';
 import { ExchangeClient } from './egress/client.ts';
 import { assertDirect } from './egress/direct.ts';
 import type { WorkerPool } from './fit/pool.ts';
@@ -36,10 +40,12 @@ export function readAgentConfig(file: string): AgentConfig {
   return resolvePaths(parseConfig(readText(file), file), file);
 }
 
-export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {
+export function buildAgent(config: AgentConfig, { logger, workers, local }: AgentCapabilities): Agent {
   assertDirect(config.coordinator, process.env);
+  const { study } = config;
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
-  const agreement = parseAgreement(readText(config.agreement), config.agreement, capabilities);
+  // Before the log is opened: an agent without an agreement leaves no trace of a start.
+  readAgreement(config.agreement, { local });
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
   const client = new ExchangeClient({
     address: config.coordinator,
@@ -50,25 +56,44 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
   const log = new MessageLog({
     fs,
     directory: config.log,
-    origin: `concordat/site/${encodeURIComponent(config.study)}`,
+    origin: `concordat/site/${encodeURIComponent(study)}`,
     identity,
     now: () => new Date(),
     randomBytes: (n) => randomBytes(n),
   });
-  log.append({ kind: 'start', detail: { agreement: agreement.digest, policy: agreement.policy.name } });
+  log.append({ kind: 'start' });
+  const agreement = new AgreementInForce(config.agreement, { local }, log, ({ code, place = '', message }) =>
+    logger.error({ event: 'agreement not usable: nothing is answered', study, code, place, detail: message }),
+  );
   return new Agent({
-    study: config.study,
+    study,
     identity,
     coordinatorKey: fromHex(config.coordinator_key),
-    policy: agreement.policy,
-    policyDigest: sha256(JSON.stringify(agreement.policy)),
-    openPolicy: isOpenPolicy(agreement.policy),
+    agreement,
+    template: (path) => templateAt(resolve(dirname(config.agreement), path)),
+    snapshot: async () => sealOf(identity, await snapshotOf(filesOf(config))),
     source: { data: config.data, map },
     client,
     log,
-    logger: capabilities.logger,
-    workers: capabilities.workers,
+    state: config.state,
+    now: () => new Date(),
+    logger,
+    workers,
   });
+}
+
+/** The files that the records are read from. */
+export function filesOf({ data, map }: AgentConfig): readonly string[] {
+  return map === undefined ? [data] : [data, map];
+}
+
+/** Null for a file that is no plan: no plan matches it. */
+function templateAt(file: string): WrittenPlan | null {
+  try {
+    return parsePlan(fs.readFileSync(file, 'utf8'), file);
+  } catch {
+    return null;
+  }
 }
 
 function readText(file: string): string {

@@ -6,10 +6,62 @@ import { join } from 'node:path';
 import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
 import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
+
+import type { AgentOptions } from './agent.ts';
+import type { Agreement } from './agreement/document.ts';
+
+/** An agreement that allows everything, and asks nobody. */
+export const AGREEMENT: Agreement = {
+  name: 'test',
+  until: '9999-12-31',
+  statisticians: null,
+  custodians: [],
+  approval: 'automatic',
+  templates: [],
+  variables: 'all',
+  outcomes: 'all',
+  families: 'all',
+  tellCounts: false,
+  policy: DEFAULT_POLICY,
+  digest: '0'.repeat(64),
+  text: '',
+};
+
+/** What an agent needs beside its log, connection and workers. */
+export function situation(
+  agreement: Partial<Agreement> = {},
+): Pick<
+  AgentOptions,
+  | 'study'
+  | 'identity'
+  | 'coordinatorKey'
+  | 'agreement'
+  | 'template'
+  | 'snapshot'
+  | 'source'
+  | 'state'
+  | 'now'
+  | 'logger'
+> {
+  const inForce = { ...AGREEMENT, ...agreement };
+  return {
+    study: STUDY,
+    identity: site,
+    coordinatorKey: coordinator.publicKey,
+    agreement: { current: () => inForce, of: () => inForce },
+    template: () => null,
+    snapshot: () => Promise.resolve(''),
+    source: { data: 'nowhere', map: null },
+    state: newFolder(),
+    now: () => new Date('2026-01-01T00:00:00Z'),
+    logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+  };
+}
 
 export const PLAN = `plan: 1
 id: tiny

@@ -11,12 +11,14 @@ import { RunEngine } from '@concordat/coordinator/runs/engine.ts';
 import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';
+import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
+import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
 import { answer } from '@concordat/node-agent/fit/study.ts';
 import type { StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import { MessageLog, type LogOptions } from '@concordat/shared/log/message-log.ts';
-import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { AGREEMENT } from '@concordat/node-agent/testing.ts';
 import { generateSigningKey, signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 /** In memory where the system has a folder there. */
@@ -171,15 +173,22 @@ export class InProcess {
     if (running !== undefined) return running.agent;
     const { data, policy = DEFAULT_POLICY } = this.#setting;
     const log = this.#openLog(study, this.#beginLife(study));
+    const agreement: Agreement = { ...AGREEMENT, policy };
     const agent = new Agent({
       study,
       identity: this.#identities.get(study)!,
       coordinatorKey: this.#identities.get(COORDINATOR)!.publicKey,
-      policy,
-      policyDigest: sha256(JSON.stringify(policy)),
-      openPolicy: false,
+      agreement: { current: () => agreement, of: () => agreement },
+      template: () => null,
+      snapshot: () => snapshotOf([data[study]!]),
+      state: join(this.folder, `${study}.state`),
+      now: () => new Date('2026-01-01T00:00:00Z'),
       source: { data: data[study]!, map: null },
-      client: { exchange: () => Promise.reject(new Error('no network')), close: () => undefined },
+      client: {
+        exchange: () => Promise.reject(new Error('no network')),
+        interrupt: () => undefined,
+        close: () => undefined,
+      },
       log,
       logger: silent,
       workers: { ask: compute },

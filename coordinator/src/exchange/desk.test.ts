@@ -28,6 +28,20 @@ test('a site is given its own unanswered tasks, the same each time, until they a
   assert.deepEqual(await bodies('B'), [3]);
 });
 
+test('a task that waits at the site for its custodian is not sent again, and holds the call like none', async () => {
+  const desk = new Desk();
+  desk.add('a1', task('A', 1));
+  desk.add('a2', task('A', 2));
+  const rest = await desk.collect('A', HOLD, open(), new Set(['a1']));
+  assert.deepEqual(
+    rest.map(({ body }) => body[0]),
+    [2],
+  );
+  const call = desk.collect('A', HOLD, open(), new Set(['a1', 'a2']));
+  mock.timers.tick(HOLD);
+  assert.deepEqual(await call, []);
+});
+
 test('a call with nothing to do is held until tasks come, and not woken by another site’s', async () => {
   const desk = new Desk();
   let answered = false;

@@ -30,9 +30,17 @@ export class Desk {
     for (const study of studies) this.#waiting.get(study)?.();
   }
 
-  /** The site's unanswered tasks; where there are none, waits for some until `signal` or `hold` milliseconds. */
-  async collect(study: string, hold: number, signal: AbortSignal): Promise<readonly SignedMessage[]> {
-    if (this.#tasks(study).length === 0 && !this.#closed && !signal.aborted) {
+  /**
+   * The site's unanswered tasks but for those (digests, hex) that wait there for its custodian; where there are none, waits for some
+   * until `signal` or `hold` milliseconds.
+   */
+  async collect(
+    study: string,
+    hold: number,
+    signal: AbortSignal,
+    waiting: ReadonlySet<string> = new Set(),
+  ): Promise<readonly SignedMessage[]> {
+    if (this.#tasks(study, waiting).length === 0 && !this.#closed && !signal.aborted) {
       // A newer call of the same site takes the place of an older one that hangs on a dead connection.
       this.#waiting.get(study)?.();
       await new Promise<void>((resolve) => {
@@ -47,7 +55,7 @@ export class Desk {
         this.#waiting.set(study, done);
       });
     }
-    return this.#tasks(study);
+    return this.#tasks(study, waiting);
   }
 
   /** Sends every waiting call home, so that the server can stop. */
@@ -56,7 +64,9 @@ export class Desk {
     this.wake([...this.#waiting.keys()]);
   }
 
-  #tasks(study: string): readonly SignedMessage[] {
-    return [...(this.#pending.get(study)?.values() ?? [])];
+  #tasks(study: string, waiting: ReadonlySet<string>): readonly SignedMessage[] {
+    return [...(this.#pending.get(study) ?? [])].flatMap(([digest, message]) =>
+      waiting.has(digest) ? [] : [message],
+    );
   }
 }

@@ -14,6 +14,7 @@ import {
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import { cannotListen } from '@concordat/shared/plan/address.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
 import {
   EXCHANGE_PATH,
   FRAME_LIMIT,
@@ -38,6 +39,8 @@ export interface ExchangeServerOptions {
   /** Takes one reply of a site. One that is not durable yet when this resolves is asked for again after a crash. */
   readonly accept: (study: string, reply: SignedMessage) => Promise<void>;
   readonly seen: (study: string) => void;
+  /** Tasks (digests, hex) that the site says wait there for its custodian. */
+  readonly waiting: (study: string, tasks: ReadonlySet<string>) => void;
   readonly refused: (study: string | null, code: ErrorCode) => void;
 }
 
@@ -135,7 +138,9 @@ async function handle(
   for (const reply of request.replies) await options.accept(study, reply);
   const gone = new AbortController();
   call.on('cancelled', () => gone.abort());
-  const tasks = await options.desk.collect(study, HOLD_MILLISECONDS, gone.signal);
+  const waiting = new Set(request.waiting.map(toHex));
+  options.waiting(study, waiting);
+  const tasks = await options.desk.collect(study, HOLD_MILLISECONDS, gone.signal, waiting);
   return encode(ExchangeResponse, { protocol, ...ranges, tasks: withinFrame(tasks) }, 'an answer');
 }
 

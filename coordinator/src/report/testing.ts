@@ -81,6 +81,7 @@ export const PLAN: ExpandedPlan = {
   undeclared: [],
   minimumStudies: 1,
   timeLimit: 3600,
+  approvalLimit: 1_209_600,
   analyses: [MAIN],
 };
 

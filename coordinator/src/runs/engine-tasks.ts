@@ -22,6 +22,8 @@ export interface OpenTask {
   readonly bytes: Uint8Array;
   /** Null until it is durable. */
   answer: SiteAnswer | null;
+  /** The site said that it waits there for the custodian. */
+  atCustodian: boolean;
 }
 
 /** `common`: what the headers of a round's tasks share. */
@@ -33,13 +35,31 @@ export function makeTask(
   const task: CoordinatorMessage = { header: { ...common, study, analysis }, payload };
   const message = signMessage(identity, encode(CoordinatorMessage, task, 'a task'));
   const bytes = encode(SignedMessage, message, 'a task');
-  return { study, analysis, digest: toHex(sha256(message.body)), message, task, bytes, answer: null };
+  return {
+    study,
+    analysis,
+    digest: toHex(sha256(message.body)),
+    message,
+    task,
+    bytes,
+    answer: null,
+    atCustodian: false,
+  };
 }
 
 export function restoreTask(study: string, analysis: string, bytes: Uint8Array): OpenTask {
   const message = decode(SignedMessage, bytes, 'a journalled task');
   const task = decode(CoordinatorMessage, message.body, 'a journalled task');
-  return { study, analysis, digest: toHex(sha256(message.body)), message, task, bytes, answer: null };
+  return {
+    study,
+    analysis,
+    digest: toHex(sha256(message.body)),
+    message,
+    task,
+    bytes,
+    answer: null,
+    atCustodian: false,
+  };
 }
 
 export function restoreAnswer(task: OpenTask, bytes: Uint8Array): SiteAnswer {

@@ -165,6 +165,35 @@ test('a site cannot answer for another', async () => {
   federation.close();
 });
 
+test('a site whose custodian has to decide is waited for beyond the time limit, up to the approval limit', async () => {
+  const kept: SignedMessage[] = [];
+  const federation = new Federation({ folder: newFolder(), run: newRun() });
+  const playing = federation.play((study, task) => {
+    if (caseOf(task) !== 'planOffer' || study === 'C') return behave(study, task);
+    federation.engine.waitsForCustodian(study, new Set([toHex(sha256(task.body))]));
+    if (study === 'B' && kept.length === 0) kept.push(...behave(study, task));
+    return [];
+  });
+  const about = (event: string): (string | undefined)[] =>
+    federation.events.flatMap((told) => (told.event === event && 'study' in told ? [told.study] : []));
+  while (federation.accepted < 1 || about('custodian').length < 2) await new Promise(setImmediate);
+  mock.timers.tick(STAGING_LIMIT);
+  mock.timers.tick(60_000);
+  assert.deepEqual(about('no answer'), []);
+  // Told once, however often the site says it.
+  assert.deepEqual(about('custodian').toSorted(), ['A', 'B']);
+  await federation.engine.accept('B', kept[0]!);
+  mock.timers.tick(STAGING_LIMIT);
+  mock.timers.tick(1_209_600_000 - 60_000);
+  const outcome = await playing;
+  assert.deepEqual(about('no answer'), ['A']);
+  assert.deepEqual(
+    outcome.sites.map(({ status }) => status),
+    ['unreachable', 'answered', 'answered'],
+  );
+  federation.close();
+});
+
 test('a site that does not answer in time is unreachable; its late answer is logged and not used', async () => {
   const kept: SignedMessage[] = [];
   const folder = newFolder();

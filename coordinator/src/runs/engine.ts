@@ -52,6 +52,13 @@ export type Progress =
       readonly tasks: number;
     }
   | {
+      /** The site said that its custodian has to decide first. */
+      readonly event: 'custodian';
+      readonly round: number;
+      readonly study: string;
+      readonly analysis: string;
+    }
+  | {
       readonly event: 'no answer';
       readonly round: number;
       readonly study: string;
@@ -84,8 +91,8 @@ export class RunEngine {
   readonly #planDigest: Uint8Array;
   readonly #rosterDigest: Uint8Array;
   readonly #payloads: PayloadCheck;
-  /** Milliseconds a round may take. */
-  readonly #timeLimit: number;
+  /** Milliseconds a round may take, and what waits for a custodian in it. */
+  readonly #limits: { readonly answer: number; readonly approval: number };
   /** The round's tasks without a reply, by digest (hex). */
   readonly #open = new Map<string, OpenTask>();
   #staged: Staged[] = [];
@@ -106,7 +113,8 @@ export class RunEngine {
     this.#planDigest = sha256(run.plan);
     this.#rosterDigest = sha256(run.roster);
     this.#payloads = new PayloadCheck(written);
-    this.#timeLimit = expandPlan(written).timeLimit * 1000;
+    const { timeLimit, approvalLimit } = expandPlan(written);
+    this.#limits = { answer: timeLimit * 1000, approval: approvalLimit * 1000 };
   }
 
   async run(): Promise<RunOutcome> {
@@ -139,6 +147,15 @@ export class RunEngine {
     this.#staged.push({ task, bytes, answer: this.#answer(task, message, bytes) });
     if (this.#open.size === 0) this.#commit();
     else this.#staging ??= setTimeout(() => this.#commit(), STAGING_LIMIT);
+  }
+
+  /** What the site says of the round's tasks: these wait for its custodian, who has longer than an answer may take. */
+  waitsForCustodian(study: string, tasks: ReadonlySet<string>): void {
+    for (const task of this.#open.values()) {
+      if (task.study !== study || task.atCustodian || !tasks.has(task.digest)) continue;
+      task.atCustodian = true;
+      this.#options.progress({ event: 'custodian', round: this.#round, study, analysis: task.analysis });
+    }
   }
 
   /** The site's own message, or what is wrong with it. */
@@ -183,7 +200,7 @@ export class RunEngine {
     progress({ event: 'round', round: round.round, name: round.name, tasks: tasks.size, answered });
     desk.wake(new Set(open.map(({ study }) => study)));
     // From here, also after a crash: the sites had no one to answer to while the coordinator was down.
-    await this.#wait(round.name === 'close' ? CLOSING_LIMIT : this.#timeLimit);
+    await this.#wait(round.name === 'close' ? { answer: CLOSING_LIMIT, approval: 0 } : this.#limits);
     return round.tasks.map((task) => tasks.get(taskKey(task))?.answer ?? { kind: 'unreachable' });
   }
 
@@ -263,10 +280,16 @@ export class RunEngine {
     return found;
   }
 
-  /** Until every task of the round is settled, or the limit (milliseconds) has passed. */
-  async #wait(limit: number): Promise<void> {
-    const { journal, log, desk, progress } = this.#options;
+  /** Until every task of the round is settled, or its limit has passed. */
+  async #wait({ answer, approval }: { readonly answer: number; readonly approval: number }): Promise<void> {
     if (this.#open.size === 0) return;
+    await this.#settledWithin(answer);
+    this.#giveUp([...this.#open.values()].filter(({ atCustodian }) => !atCustodian));
+    if (this.#open.size > 0) await this.#settledWithin(Math.max(0, approval - answer));
+    this.#giveUp([...this.#open.values()]);
+  }
+
+  async #settledWithin(limit: number): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       let timer: NodeJS.Timeout;
       const arm = (left: number): void => {
@@ -290,7 +313,11 @@ export class RunEngine {
     this.#settled = () => undefined;
     this.#commit();
     if (this.#failure !== null) throw this.#failure.error;
-    const silent = [...this.#open.values()];
+  }
+
+  /** Goes on without an answer to these tasks. */
+  #giveUp(silent: readonly OpenTask[]): void {
+    const { journal, log, desk, progress } = this.#options;
     if (silent.length === 0) return;
     log.appendAll(
       silent.map((task) => ({
@@ -300,8 +327,8 @@ export class RunEngine {
     journal.settle(
       silent.map(({ digest }) => ({ digest: fromHex(digest), reply: null, decision: 'unreachable' })),
     );
-    this.#open.clear();
     for (const { study, analysis, digest } of silent) {
+      this.#open.delete(digest);
       desk.remove(study, digest);
       progress({ event: 'no answer', round: this.#round, study, analysis });
     }

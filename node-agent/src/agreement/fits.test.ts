@@ -22,7 +22,7 @@ import { Agent } from '../agent.ts';
 import type { Payload } from '../fit/draft.ts';
 import { WorkerPool } from '../fit/pool.ts';
 import { answer } from '../fit/study.ts';
-import { coordinator, newFolder, offer, openLog, site, STUDY, taskOf } from '../testing.ts';
+import { newFolder, offer, openLog, situation, taskOf } from '../testing.ts';
 
 const plan = (family: string, outcome: string): string => `plan: 1
 id: tiny
@@ -33,7 +33,6 @@ analyses:
 `;
 const BINOMIAL = plan('binomial', '{kind: binary, variable: died}');
 const GAUSSIAN = plan('gaussian', '{kind: continuous, variable: y}');
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** 80 participants; `shift` tells one set of records from another. */
 function records(shift = 0): string {
@@ -80,16 +79,14 @@ class Dialogue {
   #agent(ask: WorkerPool['ask'] = this.#setting.ask ?? answer): Agent {
     const { policy = DEFAULT_POLICY } = this.#setting;
     return new Agent({
-      study: STUDY,
-      identity: site,
-      coordinatorKey: coordinator.publicKey,
-      policy,
-      policyDigest: sha256('policy'),
-      openPolicy: false,
+      ...situation({ policy }),
       source: { data: this.file, map: null },
-      client: { exchange: () => Promise.reject(new Error('not called')), close: () => undefined },
+      client: {
+        exchange: () => Promise.reject(new Error('not called')),
+        interrupt: () => undefined,
+        close: () => undefined,
+      },
       log: this.log,
-      logger: silent,
       workers: { ask },
     });
   }
@@ -264,8 +261,13 @@ test('two questions for one step: the one that came first counts, whether or not
     const [honest, other] = [begun.task(begun.question()), begun.task(begun.question({ theta: [0] }))];
     if (killed) {
       // It logs what it received, and dies before it answers.
-      begun.restart(() => new Promise(() => undefined));
+      const computing = Promise.withResolvers<void>();
+      begun.restart(() => {
+        computing.resolve();
+        return new Promise(() => undefined);
+      });
       void begun.agent.answerAll([honest]);
+      await computing.promise;
       begun.restart();
     }
     const released = await begun.agent.answerAll(killed ? [other, honest] : [honest, other]);

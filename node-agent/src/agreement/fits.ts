@@ -14,12 +14,13 @@ import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
 import type { Ask, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
-import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
 import { studyEntry, toldQuestion } from '@concordat/shared/wire/one-stage.ts';
-import { signBytes, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Task } from '../egress/gate.ts';
 import type { Draft } from '../fit/draft.ts';
+import { sealOf } from './seal.ts';
 
 export interface HonestQuestion {
   readonly ask: Ask;
@@ -87,10 +88,7 @@ export class Fits {
     if (draft.evidence.kind !== 'analysis-set') return draft;
     const key = keyOf(task);
     const known = this.#sets.get(key);
-    // Sealed with the site's key: a bare digest of records would let a guess at one of them be confirmed.
-    const set = toHex(
-      sha256(signBytes(this.#identity, 'concordat.v1 analysis set\n', Buffer.from(draft.evidence.set))),
-    );
+    const set = sealOf(this.#identity, draft.evidence.set);
     if (known === undefined) {
       this.#sets.set(key, set);
       this.#log.append({

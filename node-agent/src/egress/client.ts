@@ -42,7 +42,9 @@ export type ExchangeFailure = 'unreachable' | 'not-admitted' | 'rejected' | 'tim
 
 export type ExchangeAnswer =
   | { readonly status: 'ok'; readonly tasks: readonly SignedMessage[] }
-  | { readonly status: 'failed'; readonly failure: ExchangeFailure };
+  | { readonly status: 'failed'; readonly failure: ExchangeFailure }
+  /** Given up by `interrupt`: whether the replies arrived is not known. */
+  | { readonly status: 'interrupted' };
 
 /** Time past the coordinator's hold after which a call is given up, milliseconds. */
 const GRACE = 15_000;
@@ -51,6 +53,7 @@ export class ExchangeClient {
   readonly #client: Client;
   /** The call in flight; the coordinator may hold it for long. */
   #call: ClientUnaryCall | null = null;
+  #interrupted = false;
 
   constructor(options: ConnectionOptions) {
     this.#client = new Client(options.address, credentialsOf(options), {
@@ -64,7 +67,7 @@ export class ExchangeClient {
   }
 
   /** Sends as many replies as one frame holds: what is left over is asked for again, and given then. */
-  exchange(replies: readonly Released[]): Promise<ExchangeAnswer> {
+  exchange(replies: readonly Released[], waiting: readonly Uint8Array[] = []): Promise<ExchangeAnswer> {
     for (const reply of replies) {
       if (!Released.check(reply)) {
         throw new ConcordatError('wire/not-releasable', 'only what the gate released can be sent');
@@ -76,10 +79,11 @@ export class ExchangeClient {
         protocolOldest: PROTOCOL_OLDEST,
         protocolNewest: PROTOCOL_NEWEST,
         replies: withinFrame(replies.map((reply) => reply.message)),
-        waiting: [],
+        waiting: [...waiting],
       },
       'an exchange',
     );
+    this.#interrupted = false;
     return new Promise((resolve, reject) => {
       this.#call = this.#client.makeUnaryRequest(
         EXCHANGE_PATH,
@@ -89,6 +93,7 @@ export class ExchangeClient {
         new Metadata(),
         { deadline: Date.now() + HOLD_MILLISECONDS + GRACE },
         (error, bytes) => {
+          if (this.#interrupted) return resolve({ status: 'interrupted' });
           if (error !== null || bytes === undefined)
             return resolve({ status: 'failed', failure: failureOf(error) });
           try {
@@ -103,7 +108,13 @@ export class ExchangeClient {
     });
   }
 
-  /** Gives up the call in flight. */
+  /** Gives up the call in flight, so that the next one can carry more. */
+  interrupt(): void {
+    this.#interrupted = true;
+    this.#call?.cancel();
+  }
+
+  /** Gives up the call in flight, for good. */
   close(): void {
     this.#call?.cancel();
     this.#client.close();

@@ -18,6 +18,7 @@ import type { Draft, LevelCounts, Payload } from '../fit/draft.ts';
 import { headerOf, newFolder, openLog, PLAN, site, STUDY } from '../testing.ts';
 import { ExchangeClient } from './client.ts';
 import { Gate, Released, type Task } from './gate.ts';
+import { HeldAnswers } from './held.ts';
 
 const plan = expandPlan(parsePlan(PLAN, 'plan'));
 const analysis = plan.analyses[0]!;
@@ -29,10 +30,21 @@ const newTask = (over: Partial<Task> = {}): Task => ({
   analysis,
   askedVariables: [],
   ask: null,
+  terms: null,
   ...over,
 });
-const gateOf = (log: MessageLog, policy: Policy = DEFAULT_POLICY): Gate =>
-  new Gate({ study: STUDY, identity: site, policy, log });
+/** A gate under one policy. */
+function gateOf(
+  log: MessageLog,
+  policy: Policy = DEFAULT_POLICY,
+): { release: (draft: Draft, task: Task) => Released; earlier: Gate['earlier'] } {
+  const gate = new Gate({ study: STUDY, identity: site, log, held: new HeldAnswers(newFolder()) });
+  const terms = { policy, tellCounts: false, hold: false };
+  return {
+    release: (draft, task) => gate.release(draft, { ...task, terms })!,
+    earlier: (digest) => gate.earlier(digest),
+  };
+}
 
 const counts = {
   participants: [50, 51],

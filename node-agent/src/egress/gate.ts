@@ -30,6 +30,16 @@ import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Draft, LevelCounts, Payload } from '../fit/draft.ts';
+import type { HeldAnswers } from './held.ts';
+
+/** Under what thresholds an accepted run's questions are answered. */
+export interface Terms {
+  readonly policy: Policy;
+  /** A refusal tells the count that fell short. */
+  readonly tellCounts: boolean;
+  /** A custodian sees each answer before it leaves. */
+  readonly hold: boolean;
+}
 
 /** The task that is answered, and what its plan makes of it. */
 export interface Task {
@@ -41,6 +51,8 @@ export interface Task {
   readonly askedVariables: readonly string[];
   /** Of a one-stage analysis: the question that the site's own replay asks; null elsewhere. */
   readonly ask: Ask | null;
+  /** Null where no run was accepted: nothing about records is answered then. */
+  readonly terms: Terms | null;
 }
 
 const made = new WeakSet<Released>();
@@ -72,8 +84,8 @@ export class Released {
 export interface GateOptions {
   readonly study: string;
   readonly identity: SigningIdentity;
-  readonly policy: Policy;
   readonly log: MessageLog;
+  readonly held: HeldAnswers;
 }
 
 export class Gate {
@@ -97,12 +109,31 @@ export class Gate {
     return Released.make(decode(SignedMessage, this.#options.log.body(commitment), 'a logged message'), task);
   }
 
-  /** Never throws for what a draft holds: what cannot be released as drafted is answered as an internal problem. */
-  release(draft: Draft, task: Task): Released {
+  /**
+   * Never throws for what a draft holds: what cannot be released as drafted is answered as an internal problem. Null where the
+   * answer is held until a custodian has seen it.
+   */
+  release(draft: Draft, task: Task): Released | null {
     const earlier = this.earlier(task.digest);
     if (earlier !== null) return earlier;
 
     const { payload, refusals } = this.#decide(draft, task);
+    if (task.terms?.hold === true && tellsRecords(payload)) {
+      try {
+        check(payload, task);
+      } catch (error) {
+        if (!(error instanceof ConcordatError)) throw error;
+        return this.#problem(error, task);
+      }
+      const digest = this.#options.held.put(toHex(task.digest), payload);
+      this.#options.log.append({
+        kind: 'decision',
+        ...place(task),
+        type: payload.$case,
+        detail: { held: digest },
+      });
+      return null;
+    }
     for (const { rule, code, threshold, observed } of refusals) {
       this.#options.log.append({
         kind: 'refused',
@@ -110,17 +141,40 @@ export class Gate {
         detail: { rule, code, threshold, observed },
       });
     }
+    return this.#sendOrProblem(payload, task);
+  }
+
+  /** What was held, now that a custodian let it go; null where nothing is held. */
+  releaseHeld(task: Task): Released | null {
+    const earlier = this.earlier(task.digest);
+    if (earlier !== null) return earlier;
+    const payload = this.#options.held.get(toHex(task.digest));
+    // Its lengths were checked when it was held; of a question about parameters they follow from a replay that is over.
+    return payload === null ? null : this.#sendOrProblem(payload, { ...task, plan: null });
+  }
+
+  /** Whether an answer to this task waits for the custodian. */
+  holds(task: Task): boolean {
+    return this.#options.held.digest(toHex(task.digest)) !== null;
+  }
+
+  /** What would be released, and what stood in the way; nothing is logged. */
+  preview(draft: Draft, task: Task): { readonly payload: Payload; readonly refusals: readonly Refusal[] } {
+    return this.#decide(draft, task);
+  }
+
+  #sendOrProblem(payload: Payload, task: Task): Released {
     try {
       return this.#send(payload, task);
     } catch (error) {
       if (!(error instanceof ConcordatError)) throw error;
-      this.#options.log.append({
-        kind: 'refused',
-        ...place(task),
-        detail: { code: error.code, place: error.place ?? '' },
-      });
-      return this.#send({ $case: 'dataProblem', value: { problem: Problem.PROBLEM_INTERNAL } }, task);
+      return this.#problem(error, task);
     }
+  }
+
+  #problem({ code, place: where }: ConcordatError, task: Task): Released {
+    this.#options.log.append({ kind: 'refused', ...place(task), detail: { code, place: where ?? '' } });
+    return this.#send({ $case: 'dataProblem', value: { problem: Problem.PROBLEM_INTERNAL } }, task);
   }
 
   /** Allow-listed fields and lengths → sign → log and flush. */
@@ -141,8 +195,7 @@ export class Gate {
       payload,
     };
     assertReleasable('SiteMessage', message);
-    if (task.plan !== null)
-      checkPayload(payload, task.plan, task.analysis, task.askedVariables, task.ask?.length ?? 0);
+    check(payload, task);
     const signed = signMessage(identity, encode(SiteMessage, message, 'a reply'));
     const bytes = encode(SignedMessage, signed, 'a reply');
     const entry = log.append({ kind: 'sent', ...place(task), type: payload.$case }, bytes);
@@ -152,7 +205,15 @@ export class Gate {
 
   #decide(draft: Draft, task: Task): { payload: Payload; refusals: readonly Refusal[] } {
     const { payload, evidence } = draft;
-    const { policy } = this.#options;
+    const { terms } = task;
+    switch (payload.$case) {
+      case 'planAccepted':
+      case 'refusal':
+      case 'runLeft':
+        return { payload, refusals: [] };
+    }
+    if (terms === null) return refuse([agreementRefusal], false);
+    const { policy, tellCounts } = terms;
     switch (payload.$case) {
       case 'stageOneEstimate':
       case 'stageOneFailure':
@@ -160,54 +221,56 @@ export class Gate {
       case 'objectiveValue': {
         const { plan, analysis } = task;
         const computed = plan !== null && analysis !== null && analysis.unsupported === null;
-        if (!computed || evidence.kind !== 'analysis-set') return refuse([agreementRefusal]);
+        if (!computed || evidence.kind !== 'analysis-set') return refuse([agreementRefusal], false);
         const refusals = checkRelease(evidence.facts, policy);
         if (isPerTrial(payload, task, analysis) && !policy.per_trial_estimates)
           refusals.push(perTrialRefusal);
         if (needsRiskSets(analysis) && !policy.shared_baseline) refusals.push(sharedBaselineRefusal);
-        return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
+        return refusals.length > 0 ? refuse(refusals, tellCounts) : { payload, refusals };
       }
       case 'factorLevels':
-        if (!asksPlan(task) || evidence.kind !== 'levels') return refuse([agreementRefusal]);
-        return this.#decideLevels(evidence.variables);
+        if (!asksPlan(task) || evidence.kind !== 'levels') return refuse([agreementRefusal], false);
+        return decideLevels(evidence.variables, policy);
       case 'dataProblem': {
         const refusals =
           evidence.kind === 'selected-rows' ? checkSelection(evidence.participants, policy) : [];
-        return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
+        return refusals.length > 0 ? refuse(refusals, tellCounts) : { payload, refusals };
       }
-      case 'planAccepted':
-      case 'refusal':
-      case 'runLeft':
-        return { payload, refusals: [] };
       default:
-        return refuse([agreementRefusal]);
+        return refuse([agreementRefusal], false);
     }
   }
+}
 
-  /** Only levels that enough participants have; none where the variable looks like an identifier or free text. */
-  #decideLevels(variables: readonly LevelCounts[]): { payload: Payload; refusals: readonly Refusal[] } {
-    const { levels: rule, smallest_cell } = this.#options.policy;
-    const refusals: Refusal[] = [];
-    const value: FactorLevels = { variables: [] };
-    for (const { variable, levels } of variables) {
-      const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
-      const tooMany = rule.maximum !== null && levels.length > rule.maximum;
-      if (!rule.release || tooMany || longText) {
-        refusals.push({
-          rule: 'factor-levels',
-          code: 'RULE_FACTOR_LEVELS',
-          threshold: rule.maximum ?? 0,
-          observed: levels.length,
-        });
-      }
-      const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
-      value.variables.push({
-        variable,
-        levels: common.map(({ code }) => levelOf(code)),
+/** Only levels that enough participants have; none where the variable looks like an identifier or free text. */
+function decideLevels(
+  variables: readonly LevelCounts[],
+  { levels: rule, smallest_cell }: Policy,
+): { payload: Payload; refusals: readonly Refusal[] } {
+  const refusals: Refusal[] = [];
+  const value: FactorLevels = { variables: [] };
+  for (const { variable, levels } of variables) {
+    const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
+    const tooMany = rule.maximum !== null && levels.length > rule.maximum;
+    if (!rule.release || tooMany || longText) {
+      refusals.push({
+        rule: 'factor-levels',
+        code: 'RULE_FACTOR_LEVELS',
+        threshold: rule.maximum ?? 0,
+        observed: levels.length,
       });
     }
-    return refusals.length > 0 ? refuse(refusals) : { payload: { $case: 'factorLevels', value }, refusals };
+    const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
+    value.variables.push({ variable, levels: common.map(({ code }) => levelOf(code)) });
   }
+  return refusals.length > 0
+    ? refuse(refusals, false)
+    : { payload: { $case: 'factorLevels', value }, refusals };
+}
+
+/** The lengths that the plan gives an answer. */
+function check(payload: Payload, { plan, analysis, askedVariables, ask }: Task): void {
+  if (plan !== null) checkPayload(payload, plan, analysis, askedVariables, ask?.length ?? 0);
 }
 
 /** What tells one trial's own effect, and not only its part of a sum. An entry into such an analysis is refused with it. */
@@ -265,10 +328,16 @@ function place({ header, digest }: Task): Pick<LogEntry, 'peer' | 'run' | 'analy
 
 const agreementRefusal: Refusal = { rule: 'agreement', code: 'RULE_AGREEMENT', threshold: 0, observed: 0 };
 
-function refuse(refusals: readonly Refusal[]): { payload: Payload; refusals: readonly Refusal[] } {
-  const first = refusals[0] ?? agreementRefusal;
-  return {
-    payload: { $case: 'refusal', value: refusal(Rule[first.code], first.threshold) },
-    refusals,
-  };
+function refuse(
+  refusals: readonly Refusal[],
+  tellCounts: boolean,
+): { payload: Payload; refusals: readonly Refusal[] } {
+  const { code, threshold, observed } = refusals[0] ?? agreementRefusal;
+  const told = tellCounts ? { observed } : {};
+  return { payload: { $case: 'refusal', value: refusal(Rule[code], threshold, told) }, refusals };
+}
+
+/** What a custodian who sees each answer is shown first; a refusal tells a rule, and leaves at once. */
+function tellsRecords({ $case }: Payload): boolean {
+  return $case !== 'refusal' && $case !== 'planAccepted' && $case !== 'runLeft';
 }

@@ -77,8 +77,9 @@ test('a Cox model has no intercept; defaults are filled in', () => {
       studies: plan.studies,
       minimumStudies: plan.minimumStudies,
       timeLimit: plan.timeLimit,
+      approvalLimit: plan.approvalLimit,
     },
-    { title: 'p', studies: 'all', minimumStudies: 1, timeLimit: 3600 },
+    { title: 'p', studies: 'all', minimumStudies: 1, timeLimit: 3600, approvalLimit: 1_209_600 },
   );
   assert.equal(
     expand(

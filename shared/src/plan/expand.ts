@@ -45,6 +45,7 @@ export function expandPlan(plan: WrittenPlan, agreedLevels: Levels = {}): Expand
     undeclared: open.filter((variable) => !agreed.includes(variable)),
     minimumStudies: plan.minimum_studies ?? 1,
     timeLimit: plan.time_limit ?? 3600,
+    approvalLimit: plan.approval_limit ?? 1_209_600,
     analyses: plan.analyses.map((analysis) => expandAnalysis(plan, analysis, levels)),
   };
 }

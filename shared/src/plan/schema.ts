@@ -344,6 +344,13 @@ export const PlanSchema = Type.Object(
         description: 'seconds that a round may take, default 3600',
       }),
     ),
+    approval_limit: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 31_536_000,
+        description: 'seconds that a site’s custodian may take to decide, default 1209600 (14 days)',
+      }),
+    ),
     analyses: list(Analysis, 'a list of analyses', { maxItems: 100 }),
   },
   { ...closed, description: 'Analysis plan, format 1' },

@@ -198,5 +198,7 @@ export interface ExpandedPlan {
   readonly minimumStudies: number;
   /** Seconds a round may take before the sites that have not answered are left out. */
   readonly timeLimit: number;
+  /** Seconds that a site's custodian may take to decide. */
+  readonly approvalLimit: number;
   readonly analyses: readonly Analysis[];
 }

@@ -1,0 +1,138 @@
+/** What the custodians decided, as the log holds it. */
+import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
+
+import {
+  dropStatement,
+  readStatement,
+  statementDigest,
+  waitingStatements,
+  type ApproveStatement,
+  type RefuseStatement,
+  type ReleaseStatement,
+  type SignedStatement,
+  type Statement,
+} from './statements.ts';
+
+/** Why a statement is not taken. */
+export type StatementFault =
+  | 'malformed'
+  | 'another-study'
+  | 'not-custodian'
+  | 'not-waiting'
+  | 'roster-differs'
+  | 'data-changed'
+  | 'agreement-changed'
+  | 'payload-differs';
+
+export interface Approval extends ApproveStatement {
+  readonly digest: string;
+  readonly custodian: string;
+  readonly key: string;
+}
+
+export class Decisions {
+  readonly #log: MessageLog;
+  readonly #state: string;
+  readonly #study: string;
+  readonly #taken = new Set<string>();
+  readonly #approvals: Approval[] = [];
+  /** By run. */
+  readonly #refusals = new Map<string, RefuseStatement & { readonly custodian: string }>();
+  /** By task. */
+  readonly #releases = new Map<string, ReleaseStatement>();
+
+  constructor(log: MessageLog, state: string, study: string) {
+    this.#log = log;
+    this.#state = state;
+    this.#study = study;
+    for (const entry of log.entries) {
+      const signed = statementIn(entry);
+      const statement = signed === null ? null : readStatement(signed);
+      if (signed !== null && statement !== null) this.#keep(signed, statement);
+    }
+  }
+
+  get approvals(): readonly Approval[] {
+    return this.#approvals;
+  }
+
+  /** The custodian's no to a run, if the last word about it is one. */
+  refusalOf(run: string): (RefuseStatement & { readonly custodian: string }) | null {
+    return this.#refusals.get(run) ?? null;
+  }
+
+  releaseOf(task: string): ReleaseStatement | null {
+    return this.#releases.get(task) ?? null;
+  }
+
+  /**
+   * Takes the statements that wait into the log: those that `faultOf` finds nothing against, in their order; of the others that they
+   * came, and why they count for nothing. True where one was taken.
+   */
+  async take(faultOf: (statement: Statement) => Promise<StatementFault | null>): Promise<boolean> {
+    let some = false;
+    for (const { file, signed } of waitingStatements(this.#state)) {
+      if (signed !== null && this.#taken.has(statementDigest(signed))) {
+        // Logged before a crash that came before the file was dropped.
+        dropStatement(file);
+        continue;
+      }
+      const statement = signed === null ? null : readStatement(signed);
+      const fault =
+        statement === null
+          ? 'malformed'
+          : statement.study === this.#study
+            ? await faultOf(statement)
+            : 'another-study';
+      if (signed === null || statement === null || fault !== null) {
+        this.#log.append({
+          kind: 'refused',
+          detail: {
+            fault: fault ?? 'malformed',
+            ...(signed === null ? {} : { statement: statementDigest(signed) }),
+          },
+        });
+      } else {
+        this.#log.append({
+          kind: 'decision',
+          ...placeOf(statement),
+          detail: { statement: signed.text, signature: signed.signature },
+        });
+        this.#keep(signed, statement);
+        some = true;
+      }
+      dropStatement(file);
+    }
+    return some;
+  }
+
+  #keep(signed: SignedStatement, statement: Statement): void {
+    const digest = statementDigest(signed);
+    this.#taken.add(digest);
+    switch (statement.kind) {
+      case 'approve':
+        this.#approvals.push({ ...statement, digest });
+        this.#refusals.delete(statement.run);
+        return;
+      case 'refuse':
+        this.#refusals.set(statement.run, statement);
+        return;
+      case 'release':
+      case 'withhold':
+        this.#releases.set(statement.task, statement);
+        return;
+    }
+  }
+}
+
+/** The statement that a log entry holds; null where it holds none. */
+export function statementIn({ kind, detail }: LogEntry): SignedStatement | null {
+  const [text, signature] = [detail?.['statement'], detail?.['signature']];
+  return kind === 'decision' && typeof text === 'string' && typeof signature === 'string'
+    ? { text, signature }
+    : null;
+}
+
+function placeOf(statement: Statement): Pick<LogEntry, 'run' | 'task'> {
+  return 'run' in statement ? { run: statement.run } : { task: statement.task };
+}

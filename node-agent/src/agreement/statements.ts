@@ -1,0 +1,191 @@
+/**
+ * What a custodian decided, in their own signature. A statement comes as a file in `<state>/decisions/`, from the command line or
+ * the local page; the agent takes it into its log, and acts on it.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { schemaCheck } from '@concordat/shared/plan/document.ts';
+import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { verifyBytes } from '@concordat/shared/wire/signing.ts';
+
+import { OBJECTIONS, type CustodianKey, type ObjectionName } from '../custodian/desk.ts';
+
+/** What is decided about, as the custodian saw it. Digests are SHA-256 in hex. */
+export interface ApproveStatement {
+  readonly kind: 'approve';
+  readonly run: string;
+  readonly plan: string;
+  /** Sites of the roster, and how many of them must take part. */
+  readonly sites: readonly string[];
+  readonly minimum: number;
+  /** Seal of the records' snapshot. */
+  readonly data: string;
+  /** Of the agreement in force. */
+  readonly agreement: string;
+  readonly note: string;
+}
+
+export interface RefuseStatement {
+  readonly kind: 'refuse';
+  readonly run: string;
+  readonly plan: string;
+  readonly objection: ObjectionName;
+  readonly note: string;
+}
+
+export interface ReleaseStatement {
+  readonly kind: 'release' | 'withhold';
+  /** The task that is answered. */
+  readonly task: string;
+  /** Of the payload that the custodian saw. */
+  readonly payload: string;
+  readonly note: string;
+}
+
+export type StatementBody = ApproveStatement | RefuseStatement | ReleaseStatement;
+
+interface Signer {
+  readonly statement: 1;
+  readonly study: string;
+  readonly custodian: string;
+  /** Public key, 64 hexadecimal digits. */
+  readonly key: string;
+  /** RFC 3339. */
+  readonly time: string;
+}
+
+export type Statement =
+  | (ApproveStatement & Signer)
+  | (RefuseStatement & Signer)
+  | (ReleaseStatement & Signer);
+
+/** A statement as it is kept: the signed text, exactly. */
+export interface SignedStatement {
+  readonly text: string;
+  /** Hex. */
+  readonly signature: string;
+}
+
+const text = { type: 'string', maxLength: 2000 };
+const digest = { type: 'string', pattern: '^[0-9a-f]{64}$' };
+const run = { type: 'string', pattern: '^[0-9a-f]{32}$' };
+const common = {
+  statement: { const: 1 },
+  study: text,
+  custodian: text,
+  key: digest,
+  time: text,
+  note: text,
+};
+const shape = (own: Readonly<Record<string, object>>): object => {
+  const properties = { ...common, ...own };
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties };
+};
+const check = schemaCheck({
+  type: 'object',
+  anyOf: [
+    shape({
+      kind: { const: 'approve' },
+      run,
+      plan: digest,
+      sites: { type: 'array', items: text },
+      minimum: { type: 'integer' },
+      data: { type: 'string', pattern: '^([0-9a-f]{64})?$' },
+      agreement: digest,
+    }),
+    shape({
+      kind: { const: 'refuse' },
+      run,
+      plan: digest,
+      objection: { type: 'string', enum: [...OBJECTIONS] },
+    }),
+    shape({ kind: { type: 'string', enum: ['release', 'withhold'] }, task: digest, payload: digest }),
+  ],
+});
+
+export function signStatement(
+  body: StatementBody,
+  study: string,
+  custodian: CustodianKey,
+  now: Date,
+): SignedStatement {
+  const statement: Statement = {
+    statement: 1,
+    study,
+    ...body,
+    custodian: custodian.name,
+    key: custodian.publicKey,
+    time: now.toISOString(),
+  };
+  const written = JSON.stringify(statement);
+  return { text: written, signature: toHex(custodian.sign(Buffer.from(written))) };
+}
+
+/** The statement, if it is one and signed with the key that it names; null otherwise. */
+export function readStatement({ text: written, signature }: SignedStatement): Statement | null {
+  try {
+    const value: unknown = JSON.parse(written);
+    if (check(value).length > 0) return null;
+    const statement = value as Statement;
+    const signed = verifyBytes(
+      fromHex(statement.key),
+      'concordat.v1 statement\n',
+      Buffer.from(written),
+      fromHex(signature),
+    );
+    return signed ? statement : null;
+  } catch {
+    return null;
+  }
+}
+
+/** SHA-256 (hex) of the signed text: the statement's name in the log. */
+export const statementDigest = ({ text: written }: SignedStatement): string => toHex(sha256(written));
+
+export const decisionsFolder = (state: string): string => join(state, 'decisions');
+
+/** Hands a statement to the agent, whether it runs or not. */
+export function putStatement(state: string, statement: SignedStatement): void {
+  const folder = decisionsFolder(state);
+  const file = join(folder, `${statementDigest(statement)}.json`);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.part`, JSON.stringify(statement), { mode: 0o600, flush: true });
+    renameSync(`${file}.part`, file);
+  } catch (cause) {
+    throw new ConcordatError('config/invalid', "the agent's folder for decisions cannot be written", {
+      place: folder,
+      remedy: 'give the command as the user that the agent runs as',
+      cause,
+    });
+  }
+}
+
+/** The statements that wait in the folder, by file; null for a file that holds none. */
+export function waitingStatements(
+  state: string,
+): readonly { readonly file: string; readonly signed: SignedStatement | null }[] {
+  const folder = decisionsFolder(state);
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  } catch {
+    return [];
+  }
+  return names.toSorted().map((name) => {
+    const file = join(folder, name);
+    try {
+      const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<SignedStatement>;
+      const { text: written, signature } = value;
+      return typeof written === 'string' && typeof signature === 'string'
+        ? { file, signed: { text: written, signature } }
+        : { file, signed: null };
+    } catch {
+      return { file, signed: null };
+    }
+  });
+}
+
+export const dropStatement = (file: string): void => rmSync(file, { force: true });
