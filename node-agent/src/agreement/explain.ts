@@ -1,4 +1,17 @@
-/** Says in plain language what an agreement allows and what a plan asks. */
+/** Says in plain language what a plan asks, for the custodian who decides on it. */
+import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
+import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+
+import { planDifferences } from './differences.ts';
+import type { Agreement } from './document.ts';
+import { analysisLeaves } from './leaves.ts';
+import { faultsOfPlan } from './permits.ts';
+import { usesByVariable, variableUses } from './uses.ts';
+import { count, listed, modelInWords, outcomeInWords, populationInWords } from './words.ts';
 
 /** One analysis of a plan, as a custodian is told of it. */
 export interface AnalysisExplanation {
@@ -18,12 +31,119 @@ export interface PlanExplanation {
   readonly asker: string;
   readonly sites: readonly string[];
   readonly minimumSites: number;
+  readonly outcome: string;
   readonly population: string | null;
   /** Each variable, and what it is used for. */
   readonly variables: readonly { readonly variable: string; readonly uses: readonly string[] }[];
+  /** What leaves before the analyses: levels of factors that the plan does not name. */
+  readonly levels: readonly string[];
   readonly analyses: readonly AnalysisExplanation[];
   /** Why the agreement does not allow it; empty where it does. */
   readonly faults: readonly string[];
   /** Against the plan of the same id that was offered before; empty where there was none, or nothing changed. */
   readonly differences: readonly string[];
+}
+
+export interface PlanContext {
+  /** Studies of the roster. */
+  readonly sites: readonly string[];
+  /** Least number of sites, of the roster. */
+  readonly minimum: number;
+  /** Public key (hex) under which the plan's signature verified; null where it has none. */
+  readonly asker: string | null;
+  readonly agreement: Agreement;
+  /** Text of the plan of the same id that was offered before; null where there was none. */
+  readonly earlier: string | null;
+}
+
+/** @throws ConcordatError `plan/*` where the text is no plan that this version understands */
+export function explainPlan(
+  text: string,
+  { sites, minimum, asker, agreement, earlier }: PlanContext,
+): PlanExplanation {
+  const written = parsePlan(text, 'plan');
+  const open = undeclaredFactors(written);
+  const plan = expandPlan(
+    written,
+    Object.fromEntries(open.map((variable) => [variable, ['(reference)', '(to be agreed)']])),
+  );
+  return {
+    id: plan.id,
+    title: plan.title,
+    registration: plan.registration,
+    asker: askerInWords(agreement, asker),
+    sites,
+    minimumSites: minimum,
+    outcome: outcomeInWords(plan.outcome),
+    population: populationInWords(plan.population),
+    variables: usesByVariable(variableUses(written)),
+    levels: levelsLeave(open, agreement),
+    analyses: plan.analyses.map((analysis) => ({
+      id: analysis.id,
+      model: modelInWords(plan, analysis),
+      terms: termsOf(plan, analysis),
+      leaves: analysisLeaves(plan, analysis, agreement.policy, open),
+    })),
+    faults: faultsOfPlan(written, agreement, asker).map(({ what }) => what),
+    differences: earlier === null ? [] : differencesFrom(written, earlier),
+  };
+}
+
+function askerInWords({ statisticians }: Agreement, asker: string | null): string {
+  if (asker === null) return 'the coordinator; no statistician has signed the plan';
+  const known = statisticians?.find(({ key }) => key === asker);
+  return known === undefined
+    ? `whoever holds the key ${asker}, which the agreement does not name`
+    : known.name;
+}
+
+const termsOf = (plan: ExpandedPlan, analysis: Analysis): readonly string[] =>
+  analysis.unsupported === null ? parameterTerms(plan, analysis) : [];
+
+function levelsLeave(open: readonly string[], { policy }: Agreement): readonly string[] {
+  const { levels, smallest_cell } = policy;
+  return open.map((variable) =>
+    levels.release
+      ? `the codes found in \`${variable}\`${smallest_cell === null ? '' : `, of at least ${count(smallest_cell, 'participant')} each`}${levels.maximum === null ? '' : `, at most ${levels.maximum}`}; counts do not leave`
+      : `nothing of \`${variable}\` but a refusal: the plan does not name its levels, and the agreement keeps them (\`levels: {release: false}\`)`,
+  );
+}
+
+/** An earlier plan that this version cannot read is none to compare with. */
+function differencesFrom(plan: WrittenPlan, earlier: string): readonly string[] {
+  try {
+    return planDifferences(plan, parsePlan(earlier, 'earlier plan'));
+  } catch (error) {
+    if (error instanceof ConcordatError) return [];
+    throw error;
+  }
+}
+
+/** For a terminal: one line each, indented by what it belongs to. */
+export function planExplanationLines(explanation: PlanExplanation): string[] {
+  const { sites, minimumSites } = explanation;
+  const section = (title: string, lines: readonly string[]): string[] =>
+    lines.length === 0 ? [] : ['', title, ...lines.map((line) => `  ${line}`)];
+  return [
+    `${explanation.title} (${explanation.id})`,
+    ...(explanation.registration === null ? [] : [`  registered: ${explanation.registration}`]),
+    `  asked by: ${explanation.asker}`,
+    `  sites: ${count(sites.length, 'site')} (${listed(sites)}), of which at least ${minimumSites} must take part`,
+    `  outcome: ${explanation.outcome}`,
+    `  population: ${explanation.population ?? 'everyone in the data'}`,
+    ...section('The agreement does not allow it:', explanation.faults),
+    ...section('Since the plan of the same id before it:', explanation.differences),
+    ...section(
+      'Variables that it reads:',
+      explanation.variables.map(({ variable, uses }) => `${variable}: ${uses.join('; ')}`),
+    ),
+    ...section('Before the analyses, there would leave:', explanation.levels),
+    ...explanation.analyses.flatMap(({ id, model, terms, leaves }) => [
+      '',
+      `Analysis ${id}: ${model}`,
+      ...(terms.length === 0 ? [] : [`  terms: ${terms.join(', ')}`]),
+      '  there would leave:',
+      ...leaves.map((line) => `    ${line}`),
+    ]),
+  ];
 }
