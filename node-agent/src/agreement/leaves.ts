@@ -91,7 +91,7 @@ const HELD: Readonly<Record<OneStageSpec['kind'], string>> = {
 function usualRounds({ kind, random }: OneStageSpec): string {
   if (kind === 'gaussian') return 'one round';
   if (kind === 'mmrm') return 'usually 4 to 6 rounds';
-  if (kind === 'frailty') return 'usually 10 to 30 rounds';
+  if (kind === 'frailty') return 'usually up to 15 rounds';
   return random.length > 0 ? 'usually 5 to 15 rounds' : 'usually 3 to 8 rounds';
 }
 
