@@ -105,7 +105,7 @@ function levelsLeave(open: readonly string[], { policy }: Agreement): readonly s
   return open.map((variable) =>
     levels.release
       ? `the codes found in \`${variable}\`${smallest_cell === null ? '' : `, of at least ${count(smallest_cell, 'participant')} each`}${levels.maximum === null ? '' : `, at most ${levels.maximum}`}; counts do not leave`
-      : `nothing of \`${variable}\` but a refusal: the plan does not name its levels, and the agreement keeps them (\`levels: {release: false}\`)`,
+      : `a refusal alone for \`${variable}\`: the plan does not name its levels, and the agreement keeps them (\`levels: {release: false}\`)`,
   );
 }
 

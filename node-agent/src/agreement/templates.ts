@@ -63,7 +63,10 @@ function meaning(plan: WrittenPlan): Readonly<Record<string, unknown>> {
   } = plan;
   return {
     ...others,
-    studies: Array.isArray(studies) ? studies.toSorted() : 'all',
+    studies:
+      studies === undefined || studies === 'all'
+        ? 'all'
+        : canonical([...new Set(studies)].toSorted((a, b) => (a < b ? -1 : 1))),
     outcome: codes(outcomeMeaning(outcome)),
     population: population === undefined ? null : formatExpression(parseExpression(population, 'population')),
     treatment:
