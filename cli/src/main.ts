@@ -84,6 +84,17 @@ plan
   .addOption(jsonOption())
   .action(run(async () => (await import('./commands/plan.ts')).planCheck));
 plan
+  .command('key')
+  .description("make a statistician's key, to sign plans with")
+  .argument('<file>', 'where to write the private key')
+  .action(run(async () => (await import('./commands/plan-sign.ts')).planKey));
+plan
+  .command('sign')
+  .description('sign a plan, so that sites know who asks; the signature is written beside it')
+  .argument('<file>', 'the analysis plan (YAML)')
+  .requiredOption('--key <file>', "the statistician's private key")
+  .action(run(async () => (await import('./commands/plan-sign.ts')).planSign));
+plan
   .command('schema')
   .description('print a JSON Schema')
   .addOption(

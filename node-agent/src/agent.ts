@@ -101,7 +101,7 @@ export class Agent {
     let asked = '';
     let repeats = 0;
     while (!this.#stopped) {
-      replies = [...replies, ...(await this.#answerDecided())];
+      replies = [...replies, ...(await this.answerDecided())];
       if (this.#stopped) return;
       const answer = await this.#options.client.exchange(replies, [...this.#waiting.keys()].map(fromHex));
       if (this.#stopped) return;
@@ -131,7 +131,7 @@ export class Agent {
   }
 
   /** Answers what waited, once a custodian has decided something. */
-  async #answerDecided(): Promise<readonly Released[]> {
+  async answerDecided(): Promise<readonly Released[]> {
     if (!(await this.#runs.takeStatements())) return [];
     return this.answerAll([...this.#waiting.values()]);
   }

@@ -15,7 +15,13 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { Agent } from './agent.ts';
 import { AgreementInForce, readAgreement } from './agreement/in-force.ts';
 import { sealOf } from './agreement/seal.ts';
-import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
+import {
+  AGENT_CONFIG_SCHEMA,
+  filesOf,
+  resolvePaths,
+  type AgentConfig,
+  type WrittenAgentConfig,
+} from './config.ts';
 import { snapshotOf } from './data/snapshot.ts';
 import { ExchangeClient } from './egress/client.ts';
 import { assertDirect } from './egress/direct.ts';
@@ -43,7 +49,7 @@ export function readAgentConfig(file: string): AgentConfig {
 export function buildAgent(config: AgentConfig, { logger, workers, local }: AgentCapabilities): Agent {
   assertDirect(config.coordinator, process.env);
   const { study } = config;
-  const identity = signingIdentity(readText(config.signing_key), config.signing_key);
+  const identity = signingIdentity(readSigningKey(config), config.signing_key);
   // Before the log is opened: an agent without an agreement leaves no trace of a start.
   readAgreement(config.agreement, { local });
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
@@ -82,9 +88,9 @@ export function buildAgent(config: AgentConfig, { logger, workers, local }: Agen
   });
 }
 
-/** The files that the records are read from. */
-export function filesOf({ data, map }: AgentConfig): readonly string[] {
-  return map === undefined ? [data] : [data, map];
+/** The site's signing key, in PEM. */
+export function readSigningKey(config: AgentConfig): string {
+  return readText(config.signing_key);
 }
 
 /** Null for a file that is no plan: no plan matches it. */

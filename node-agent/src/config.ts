@@ -75,3 +75,8 @@ export function resolvePaths(config: WrittenAgentConfig, file: string): AgentCon
     state: at(config.state ?? 'state'),
   };
 }
+
+/** The files that the records are read from. */
+export function filesOf({ data, map }: AgentConfig): readonly string[] {
+  return map === undefined ? [data] : [data, map];
+}

@@ -1,8 +1,10 @@
+import { mkdirSync, watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 
 import type { LocalLeave } from './agreement/document.ts';
+import { decisionsFolder } from './agreement/statements.ts';
 import { buildAgent, readAgentConfig } from './app.ts';
 import { WorkerPool } from './fit/pool.ts';
 import { makeLogger } from './logger.ts';
@@ -15,6 +17,12 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
   const agents = new Map(
     configs.map((config) => [config.study, buildAgent(config, { logger, workers, local })]),
   );
+  // A custodian's statement is looked at when it comes, not when the exchange that is held ends.
+  const watchers = configs.map(({ study, state }) => {
+    const folder = decisionsFolder(state);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return watch(folder, () => agents.get(study)?.decided());
+  });
   const addresses = configs.flatMap(({ health }) => (health === undefined ? [] : [health]));
   const servers = await Promise.all(
     addresses.map(async (address) => {
@@ -47,6 +55,7 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
   } finally {
     // One that cannot go on ends the process: the others stop in order, and whoever supervises it sees its end.
     stop();
+    for (const watcher of watchers) watcher.close();
     await Promise.allSettled(runs);
     await Promise.all(servers.map((server) => server.close()));
     await workers.close();

@@ -84,7 +84,7 @@ export class Released {
 export interface GateOptions {
   readonly study: string;
   readonly identity: SigningIdentity;
-  readonly log: MessageLog;
+  readonly log: Pick<MessageLog, 'entries' | 'body' | 'append' | 'checkpoint'>;
   readonly held: HeldAnswers;
 }
 
@@ -212,6 +212,8 @@ export class Gate {
       case 'runLeft':
         return { payload, refusals: [] };
     }
+    // A closed code that no row was looked at for.
+    if (payload.$case === 'dataProblem' && evidence.kind === 'none') return { payload, refusals: [] };
     if (terms === null) return refuse([agreementRefusal], false);
     const { policy, tellCounts } = terms;
     switch (payload.$case) {
