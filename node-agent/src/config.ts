@@ -41,6 +41,21 @@ export const AGENT_CONFIG_SCHEMA = {
     state: { ...text, description: 'folder of what the agent keeps beside its log, default `state`' },
     log: { ...text, description: "folder of the site's message log" },
     health: { ...address, description: 'host:port of the health endpoint' },
+    page: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['listen'],
+      properties: {
+        listen: {
+          type: 'string',
+          pattern: '^([^:/\\s]+|\\[[0-9a-fA-F:.]+(%[0-9a-zA-Z]+)?\\]):[0-9]{1,5}$',
+          description: 'address:port, an IPv6 address in brackets',
+        },
+        certificate: text,
+        key: text,
+      },
+      description: "the custodian's page: `listen`, and off this machine `certificate` and `key`",
+    },
   },
 };
 
@@ -57,6 +72,15 @@ export interface AgentConfig {
   readonly state: string;
   readonly log: string;
   readonly health?: string;
+  readonly page?: PageConfig;
+}
+
+/** The custodian's local page. */
+export interface PageConfig {
+  readonly listen: string;
+  /** PEM files. */
+  readonly certificate?: string;
+  readonly key?: string;
 }
 
 export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?: string };
@@ -73,6 +97,15 @@ export function resolvePaths(config: WrittenAgentConfig, file: string): AgentCon
     ...(config.map === undefined ? {} : { map: at(config.map) }),
     agreement: at(config.agreement),
     state: at(config.state ?? 'state'),
+    ...(config.page === undefined ? {} : { page: resolvePage(config.page, at) }),
+  };
+}
+
+function resolvePage(page: PageConfig, at: (path: string) => string): PageConfig {
+  return {
+    listen: page.listen,
+    ...(page.certificate === undefined ? {} : { certificate: at(page.certificate) }),
+    ...(page.key === undefined ? {} : { key: at(page.key) }),
   };
 }
 
