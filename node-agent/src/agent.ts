@@ -18,7 +18,7 @@ import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
 import { Fits } from './agreement/fits.ts';
 import { DRAFT_DISAGREED, refusalDraft, Runs, type AcceptedRun, type RunsOptions } from './agreement/runs.ts';
-import type { ExchangeClient } from './egress/client.ts';
+import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
 import type { Draft, StudySource } from './fit/draft.ts';
@@ -30,6 +30,15 @@ export interface AgentOptions extends Omit<RunsOptions, 'held'> {
   readonly client: Pick<ExchangeClient, 'exchange' | 'interrupt' | 'close'>;
   readonly logger: Logger;
   readonly workers: Pick<WorkerPool, 'ask'>;
+}
+
+/** How the agent stands with the coordinator. */
+export interface Connection {
+  readonly connected: boolean;
+  /** RFC 3339: since when it is connected, or is not. Null before the first attempt ended. */
+  readonly since: string | null;
+  /** Of the last attempt; null where it succeeded. */
+  readonly failure: { readonly time: string; readonly code: ExchangeFailure } | null;
 }
 
 interface Received {
@@ -60,7 +69,7 @@ export class Agent {
   /** Tasks that wait for the custodian, by digest (hex). */
   readonly #waiting = new Map<string, SignedMessage>();
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
-  #connected = false;
+  #connection: Connection = { connected: false, since: null, failure: null };
   #stopped = false;
 
   constructor(options: AgentOptions) {
@@ -72,7 +81,11 @@ export class Agent {
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#connection.connected;
+  }
+
+  get connection(): Connection {
+    return this.#connection;
   }
 
   stop(): void {
@@ -108,7 +121,7 @@ export class Agent {
       // The replies may have arrived or not: sent again, they are the same bytes.
       if (answer.status === 'interrupted') continue;
       if (answer.status === 'failed') {
-        this.#connected = false;
+        this.#lost(answer.failure);
         if (failures === 0)
           this.#options.logger.warn({
             event: 'exchange failed',
@@ -120,7 +133,8 @@ export class Agent {
       }
       if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
       failures = 0;
-      this.#connected = true;
+      if (!this.connected)
+        this.#connection = { connected: true, since: this.#options.now().toISOString(), failure: null };
       // Asked again for what it answered, or could not take: neither side would ever pause.
       const tasks = answer.tasks.map(({ body }) => toHex(sha256(body))).join();
       repeats = tasks !== '' && tasks === asked ? repeats + 1 : 0;
@@ -134,6 +148,12 @@ export class Agent {
   async answerDecided(): Promise<readonly Released[]> {
     if (!(await this.#runs.takeStatements())) return [];
     return this.answerAll([...this.#waiting.values()]);
+  }
+
+  #lost(code: ExchangeFailure): void {
+    const time = this.#options.now().toISOString();
+    const since = this.connected ? time : (this.#connection.since ?? time);
+    this.#connection = { connected: false, since, failure: { time, code } };
   }
 
   /**

@@ -159,7 +159,7 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     '/releases/:task/release',
     releaseOf,
     againRelease,
-    ({ task }, body) => (body['read'] === 'yes' ? { kind: 'release', task } : NOT_READ),
+    ({ task }, body) => (body['read'] === 'yes' ? { kind: 'release', note: '', task } : NOT_READ),
     { notice: 'Released', path: () => '/releases' },
   );
   form(
