@@ -71,6 +71,8 @@ export class Agent {
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
   #connection: Connection = { connected: false, since: null, failure: null };
   #stopped = false;
+  /** A statement may have come since the last look. */
+  #decided = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -95,6 +97,7 @@ export class Agent {
 
   /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange ends. */
   decided(): void {
+    this.#decided = true;
     this.#options.client.interrupt();
   }
 
@@ -114,8 +117,11 @@ export class Agent {
     let asked = '';
     let repeats = 0;
     while (!this.#stopped) {
+      this.#decided = false;
       replies = [...replies, ...(await this.answerDecided())];
       if (this.#stopped) return;
+      // One that came meanwhile would wait as long as the exchange is held.
+      if (this.#decided) continue;
       const answer = await this.#options.client.exchange(replies, [...this.#waiting.keys()].map(fromHex));
       if (this.#stopped) return;
       // The replies may have arrived or not: sent again, they are the same bytes.
