@@ -71,7 +71,8 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
   });
 }
 
-function readText(file: string): string {
+/** The text of a file that a configuration names. */
+export function readText(file: string): string {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (cause) {
