@@ -53,4 +53,4 @@ function addAgreement(program: Command): void {
     });
 }
 
-const print = (lines: readonly string[]): void => lines.forEach((line) => console.log(line));
+const print = (lines: readonly string[]): boolean => process.stdout.write(`${lines.join('\n')}\n`);

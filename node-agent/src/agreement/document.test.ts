@@ -70,7 +70,7 @@ test('every fault is told at once, whatever shape the rest has', () => {
     faults({ until: '2027-02-30', custodians: 'Ada', statisticians: [], families: ['lasso'] }).map((line) =>
       line.replace(/:.*/, ''),
     ),
-    ['custodians', 'families', 'until', 'statisticians'],
+    ['custodians', 'families[0]', 'until', 'statisticians'],
   );
   assert.throws(() => parseAgreement('until: [', 'a', { local: false }), { code: 'agreement/invalid' });
   assert.ok(faults({ until: 20271231 }).length > 0);

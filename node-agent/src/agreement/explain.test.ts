@@ -228,3 +228,12 @@ test('the faults are the agreement’s, in words', () => {
   const { faults } = explainPlan(PLAN, context({ families: ['gaussian'] }));
   assert.deepEqual(faults, ["the family `cox` (main) is not among the agreement's `families`"]);
 });
+
+test('no text of a plan can steer the terminal, add a line or turn the writing round', () => {
+  const title = 'Harmless\\e[2J\\r\\n  asked by: Ada\\u202Etxet';
+  const text = PLAN.replace('title: Pressure', `title: "${title}"`);
+  assert.ok(parsePlan(text, 'plan').title!.includes('\u001b'));
+  const lines = planExplanationLines(explainPlan(text, context({}, { sites: ['A\nB'] })));
+  assert.equal(lines[0], 'Harmless\uFFFD[2J\uFFFD\uFFFD  asked by: Ada\uFFFDtxet (pressure)');
+  assert.ok(lines.every((line) => !/[\p{Cc}\p{Cf}]/u.test(line)));
+});

@@ -17,7 +17,7 @@ type Path = readonly string[];
 /** Every path of a document, and what stands there. */
 function paths(value: Json, at: Path = []): readonly Path[] {
   if (typeof value !== 'object' || value === null) return [at];
-  return [at, ...Object.entries(value).flatMap(([key, part]) => paths(part as Json, [...at, key]))];
+  return [at, ...Object.entries(value).flatMap(([key, part]) => paths(part, [...at, key]))];
 }
 
 function changed(value: Json, [step, ...rest]: Path, change: (part: Json) => Json | undefined): Json {

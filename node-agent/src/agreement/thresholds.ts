@@ -186,8 +186,8 @@ function leaves({ policy: _version, name: _name, ...thresholds }: Policy): Map<s
   return new Map(
     Object.entries(thresholds).flatMap(([key, value]): [string, Value][] =>
       typeof value === 'object' && value !== null
-        ? Object.entries(value).map(([part, inner]) => [`${key}.${part}`, inner as Value])
-        : [[key, value as Value]],
+        ? Object.entries(value).map(([part, inner]) => [`${key}.${part}`, inner])
+        : [[key, value]],
     ),
   );
 }

@@ -91,6 +91,11 @@ function aboutNames(
   const absent =
     columns === null ? [] : names.filter((name) => isVariableName(name) && !columns.includes(name));
   return [
+    ...(names.includes('all')
+      ? [
+          `\`${list}\`: in a list, \`all\` is a variable of that name; write \`${list}: all\` to allow every one`,
+        ]
+      : []),
     ...unusable.map(
       (name) =>
         `\`${list}\`: no plan can name \`${name}\`; write the name that the harmonisation map gives it (letters, digits, \`_\` and \`.\`)`,
