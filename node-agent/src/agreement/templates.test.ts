@@ -9,7 +9,11 @@ import { matchesTemplate, templateDifference } from './templates.ts';
 import { fullPlans } from './testing.ts';
 
 /** Keys whose value changes nothing that leaves. Of a one-stage analysis the level does: it decides what profile intervals ask. */
-const FREE = [/^(id|title|registration|time_limit)$/, /^analyses\.\d+\.id$/, /^analyses\.\d+\.pool(\..*)?$/];
+const FREE = [
+  /^(id|title|registration|time_limit|approval_limit)$/,
+  /^analyses\.\d+\.id$/,
+  /^analyses\.\d+\.pool(\..*)?$/,
+];
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 type Path = readonly string[];
