@@ -144,7 +144,7 @@ for (const [outcome, model, numbers, rounds] of [
   ['binary', 'family: binomial', 15, 'usually 3 to 8 rounds, at most 60'],
   ['binary', `family: binomial, ${RANDOM}`, 21, 'usually 5 to 15 rounds, at most 60'],
   ['survival', 'family: cox, adjust: [age]', 21, 'usually 3 to 8 rounds, at most 60'],
-  ['binary', 'family: binomial, penalty: firth', 15, 'usually 3 to 8 rounds, at most 60'],
+  ['binary', 'family: binomial, penalty: firth', 15, 'usually 5 to 15 rounds, at most 60'],
   ['continuous', 'family: gaussian', 23, 'one round'],
 ] as const) {
   test(`a round of one stage is counted: ${model}`, () => {
