@@ -162,6 +162,29 @@ test('open thresholds and automatic approval are for concordat local alone: an a
   }
 });
 
+test('agent agreement: a template is printed, does not pass until it is filled in, and is then explained', () => {
+  const { status, stdout } = concordat('agent', 'agreement', 'template', '--study', 'A');
+  assert.equal(status, 0);
+  const begun = file('begun.yaml', stdout);
+  const refused = concordat('agent', 'agreement', 'check', '--file', begun);
+  assert.equal(refused.status, 2);
+  assert.match(
+    refused.stderr,
+    /^agreement\/invalid .*: 2 faults[^]*begun\.yaml:\d+ until: [^]*begun\.yaml:\d+ approval: /,
+  );
+  const custodian = `custodians: [{name: Ada, key: "${'ab'.repeat(32)}"}]`;
+  const filled = file(
+    'filled.yaml',
+    stdout.replace('until:', 'until: "9999-12-31"').replace('custodians: []', custodian),
+  );
+  const checked = concordat('agent', 'agreement', 'check', '--file', filled);
+  assert.equal(checked.status, 0, checked.stderr);
+  assert.match(checked.stdout, /filled\.yaml is valid[^]*Worth a second look:[^]*every plan is refused/);
+  const explained = concordat('agent', 'agreement', 'explain', '--file', filled);
+  assert.equal(explained.status, 0, explained.stderr);
+  assert.match(explained.stdout, /^Data-sharing agreement for A\n[^]*approve and refuse here: Ada/);
+});
+
 test('local: status 0 and JSON lines; given again for a finished run, the earlier one is set aside', () => {
   const out = join(root, 'out');
   const argv = ['local', '--plan', plan, '--data', data, '--out', out, '--json'];

@@ -102,7 +102,8 @@ function templateAt(file: string): WrittenPlan | null {
   }
 }
 
-function readText(file: string): string {
+/** The text of a file that a configuration names. */
+export function readText(file: string): string {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (cause) {

@@ -121,7 +121,18 @@ test('each-release: every answer is shown before it leaves; a wrong passphrase s
     const shown = await agent(federation, 'releases');
     for (const task of shown.matchAll(/^([0-9a-f]{12}) {2}/gm))
       await agent(federation, 'release', task[1]!, ...signed(federation));
-    await until(() => heldIn(federation).length === 0, 'the answers to leave');
+    await until(() => heldIn(federation).length === 0, 'the answers to leave').catch((e: unknown) => {
+      console.error(
+        JSON.stringify(
+          entriesOf(federation.log('A')).map(({ message: _m, body: _b, ...x }) => x),
+          null,
+          1,
+        ),
+        fs.readdirSync(federation.path('state/A')),
+        agents[0]!.output,
+      );
+      throw e;
+    });
     if (answers === 1) await until(() => waiting.length >= 4, 'the next questions to wait');
   }
   assert.equal(await coordinator.exit, 0);

@@ -15,7 +15,7 @@ const MAIN = join(repository, 'cli/src/main.ts');
 /** Several agents in one process, as `concordat local` runs them. */
 const AGENTS = join(repository, 'cli/src/local/agents.ts');
 /** Milliseconds after which something that a test waits for counts as never coming. */
-const PATIENCE = 120_000;
+const PATIENCE = 45_000;
 
 /** Two analyses; the levels of `centre` are agreed first. */
 export const PLAN = `plan: 1

@@ -144,7 +144,7 @@ for (const [outcome, model, numbers, rounds] of [
   ['binary', 'family: binomial', 15, 'usually 3 to 8 rounds, at most 60'],
   ['binary', `family: binomial, ${RANDOM}`, 21, 'usually 5 to 15 rounds, at most 60'],
   ['survival', 'family: cox, adjust: [age]', 21, 'usually 3 to 8 rounds, at most 60'],
-  ['binary', 'family: binomial, penalty: firth', 15, 'usually 3 to 8 rounds, at most 60'],
+  ['binary', 'family: binomial, penalty: firth', 15, 'usually 5 to 15 rounds, at most 60'],
   ['continuous', 'family: gaussian', 23, 'one round'],
 ] as const) {
   test(`a round of one stage is counted: ${model}`, () => {
@@ -227,4 +227,13 @@ test('an analysis that this version does not compute sends nothing, and says so'
 test('the faults are the agreement’s, in words', () => {
   const { faults } = explainPlan(PLAN, context({ families: ['gaussian'] }));
   assert.deepEqual(faults, ["the family `cox` (main) is not among the agreement's `families`"]);
+});
+
+test('no text of a plan can steer the terminal, add a line or turn the writing round', () => {
+  const title = 'Harmless\\e[2J\\r\\n  asked by: Ada\\u202Etxet';
+  const text = PLAN.replace('title: Pressure', `title: "${title}"`);
+  assert.ok(parsePlan(text, 'plan').title!.includes('\u001b'));
+  const lines = planExplanationLines(explainPlan(text, context({}, { sites: ['A\nB'] })));
+  assert.equal(lines[0], 'Harmless\uFFFD[2J\uFFFD\uFFFD  asked by: Ada\uFFFDtxet (pressure)');
+  assert.ok(lines.every((line) => !/[\p{Cc}\p{Cf}]/u.test(line)));
 });

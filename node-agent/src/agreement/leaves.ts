@@ -92,7 +92,7 @@ function usualRounds({ kind, random }: OneStageSpec): string {
   if (kind === 'gaussian') return 'one round';
   if (kind === 'mmrm') return 'usually 4 to 6 rounds';
   if (kind === 'frailty') return 'usually up to 15 rounds';
-  return random.length > 0 ? 'usually 5 to 15 rounds' : 'usually 3 to 8 rounds';
+  return kind === 'firth' || random.length > 0 ? 'usually 5 to 15 rounds' : 'usually 3 to 8 rounds';
 }
 
 function oneStageLeaves(plan: ExpandedPlan, analysis: Analysis, policy: Thresholds): string[] {
@@ -127,7 +127,7 @@ function oneStageLeaves(plan: ExpandedPlan, analysis: Analysis, policy: Threshol
       : [`where there is one, this trial’s own fit without random effects: at most ${estimates(p)}`]),
     counts.text,
     `then ${spec.kind === 'gaussian' ? 'once' : 'each round'} ${numbers(first.length)}: ${HELD[spec.kind]}${first.gather === 'sum' ? '; what is used further is the sum over the sites' : ''}`,
-    `${usualRounds(spec)}${limit}${spec.kind === 'gaussian' || more.length === 0 ? '' : `; ${more.join(' and ')} take a few more for each term`}`,
+    `${usualRounds(spec)}${limit}${spec.kind === 'gaussian' || more.length === 0 ? '' : `; ${more.join(' and ')} take up to 25 more for each term`}`,
     ...(inference.proportionalHazards === null
       ? []
       : [

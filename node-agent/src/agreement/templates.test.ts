@@ -9,7 +9,11 @@ import { matchesTemplate, templateDifference } from './templates.ts';
 import { fullPlans } from './testing.ts';
 
 /** Keys whose value changes nothing that leaves. Of a one-stage analysis the level does: it decides what profile intervals ask. */
-const FREE = [/^(id|title|registration|time_limit)$/, /^analyses\.\d+\.id$/, /^analyses\.\d+\.pool(\..*)?$/];
+const FREE = [
+  /^(id|title|registration|time_limit|approval_limit)$/,
+  /^analyses\.\d+\.id$/,
+  /^analyses\.\d+\.pool(\..*)?$/,
+];
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 type Path = readonly string[];
@@ -17,7 +21,7 @@ type Path = readonly string[];
 /** Every path of a document, and what stands there. */
 function paths(value: Json, at: Path = []): readonly Path[] {
   if (typeof value !== 'object' || value === null) return [at];
-  return [at, ...Object.entries(value).flatMap(([key, part]) => paths(part as Json, [...at, key]))];
+  return [at, ...Object.entries(value).flatMap(([key, part]) => paths(part, [...at, key]))];
 }
 
 function changed(value: Json, [step, ...rest]: Path, change: (part: Json) => Json | undefined): Json {

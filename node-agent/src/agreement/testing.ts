@@ -75,7 +75,7 @@ export function fullPlans(): FullPlan[] {
       if (WITHOUT_VARIABLE.includes(path)) return 'text';
       throw new Error(`\`${path}\` is new: say whether it can name a variable`);
     };
-    return { plan: fill(schema as Node, '') as WrittenPlan, variables };
+    return { plan: fill(schema, '') as WrittenPlan, variables };
   });
 }
 
