@@ -46,7 +46,10 @@ export function readAgentConfig(file: string): AgentConfig {
   return resolvePaths(parseConfig(readText(file), file), file);
 }
 
-export function buildAgent(config: AgentConfig, { logger, workers, local }: AgentCapabilities): Agent {
+export function buildAgent(
+  config: AgentConfig,
+  { logger, workers, local }: AgentCapabilities,
+): { readonly agent: Agent; readonly log: MessageLog } {
   assertDirect(config.coordinator, process.env);
   const { study } = config;
   const identity = signingIdentity(readSigningKey(config), config.signing_key);
@@ -68,14 +71,14 @@ export function buildAgent(config: AgentConfig, { logger, workers, local }: Agen
     randomBytes: (n) => randomBytes(n),
   });
   log.append({ kind: 'start' });
-  const agreement = new AgreementInForce(config.agreement, { local }, log, ({ code, place = '', message }) =>
+  const inForce = new AgreementInForce(config.agreement, { local }, log, ({ code, place = '', message }) =>
     logger.error({ event: 'agreement not usable: nothing is answered', study, code, place, detail: message }),
   );
-  return new Agent({
+  const agent = new Agent({
     study,
     identity,
     coordinatorKey: fromHex(config.coordinator_key),
-    agreement,
+    agreement: inForce,
     template: (path) => templateAt(resolve(dirname(config.agreement), path)),
     snapshot: async () => sealOf(identity, await snapshotOf(filesOf(config))),
     source: { data: config.data, map },
@@ -86,6 +89,7 @@ export function buildAgent(config: AgentConfig, { logger, workers, local }: Agen
     logger,
     workers,
   });
+  return { agent, log };
 }
 
 /** The site's signing key, in PEM. */

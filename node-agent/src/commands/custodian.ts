@@ -115,7 +115,7 @@ export async function custodian(
   const config = readAgentConfig(file);
   const text = readFileSync(config.agreement, 'utf8');
   const passphrase = await passphraseFor(`${name}, to be chosen now`, passphraseFile);
-  const { publicKey } = makeCustodianKey(config.state, name, passphrase);
+  const { publicKey } = await makeCustodianKey(config.state, name, passphrase);
   writeFileSync(`${config.agreement}.part`, addCustodian(text, { name, key: publicKey }));
   renameSync(`${config.agreement}.part`, config.agreement);
   console.log(`${name} may approve and refuse: the key ${publicKey} is named in ${config.agreement}.`);

@@ -13,18 +13,23 @@ import { Gate } from '../egress/gate.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import type { WorkerPool } from '../fit/pool.ts';
 import { LogDesk } from './log-desk.ts';
-import { openLogView } from './log-view.ts';
+import { openLogView, type LogView } from './log-view.ts';
 import { previewPlan } from './preview.ts';
 
-/** `signingKey`: the site's own, in PEM. */
-export function openDesk(config: AgentConfig, signingKey: string, workers: Pick<WorkerPool, 'ask'>): LogDesk {
+/** `signingKey`: the site's own, in PEM. `log`: that of the agent, where the desk is in its process. */
+export function openDesk(
+  config: AgentConfig,
+  signingKey: string,
+  workers: Pick<WorkerPool, 'ask'>,
+  log: LogView = openLogView(config.log),
+): LogDesk {
   const { study, state } = config;
   const identity = signingIdentity(signingKey, config.signing_key);
   const held = new HeldAnswers(state);
   const gate = new Gate({ study, identity, held, log: NO_LOG });
   return new LogDesk({
     study,
-    log: openLogView(config.log),
+    log,
     held,
     state,
     agreement: () => readAgreement(config.agreement, { local: false }),
