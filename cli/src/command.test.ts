@@ -8,12 +8,16 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
+import { readPlanSignature } from '@concordat/coordinator/plan-signature.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+import { isPlanSigned } from '@concordat/shared/wire/offers.ts';
 import { generateSigningKey } from '@concordat/shared/wire/signing.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
@@ -123,6 +127,22 @@ test('plan schema prints the published schemas', () => {
     assert.equal(status, 0);
     assert.equal(stdout, readFileSync(join(repository, `shared/schema/${document}.schema.json`), 'utf8'));
   }
+});
+
+test('plan sign: a signature beside the plan, found by the coordinator, and no good for another plan', () => {
+  const folder = mkdtempSync(join(root, 'sign-'));
+  const [key, signed] = [join(folder, 'ada.key'), join(folder, 'plan.yaml')];
+  writeFileSync(signed, readFileSync(plan));
+  const made = concordat('plan', 'key', key);
+  assert.equal(made.status, 0);
+  assert.equal(statSync(key).mode & 0o777, 0o600);
+  assert.match(concordat('plan', 'key', key).stderr, /^enrolment\/exists/);
+  assert.equal(concordat('plan', 'sign', signed, '--key', key).status, 0);
+  const text = readFileSync(signed, 'utf8');
+  const signature = readPlanSignature(signed, text)!;
+  assert.ok(made.stdout.includes(toHex(signature.key)));
+  assert.ok(isPlanSigned(text, signature));
+  assert.throws(() => readPlanSignature(signed, `${text} `), { code: 'plan/inconsistent' });
 });
 
 test('open thresholds and automatic approval are for concordat local alone: an agent refuses them', () => {
