@@ -29,6 +29,10 @@ const NOT_READ: FormFault = {
   message: 'The box was not ticked that says that you have read what would leave.',
   remedy: 'read it, tick the box, and send the form again',
 };
+const NOT_ALLOWED: FormFault = {
+  message: 'The agreement does not allow this plan.',
+  remedy: 'refuse it; what the agreement allows is changed in its file, on the agent’s machine',
+};
 const NO_OBJECTION: FormFault = {
   message: 'No reason was chosen.',
   remedy: 'choose what you object to, and send the form again',
@@ -135,8 +139,11 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     '/plans/:run/:plan/approve',
     (request) => planOf(desk, request),
     againPlan,
-    ({ run, digest: plan }, body) =>
-      body['read'] === 'yes' ? noted(body, (note) => ({ kind: 'approve', plan, run, note })) : NOT_READ,
+    ({ run, digest: plan, explanation }, body) => {
+      if (explanation.faults.length > 0) return NOT_ALLOWED;
+      if (body['read'] !== 'yes') return NOT_READ;
+      return noted(body, (note) => ({ kind: 'approve', plan, run, note }));
+    },
     { notice: 'Approved', path: planDone },
   );
   form(
