@@ -68,7 +68,7 @@ async function makeDesk(): Promise<MemoryDesk> {
   const data = join(directory, trial.file);
   writeFileSync(data, trial.text);
   const text = readFileSync(join(import.meta.dirname, '../../examples/hypertension/plan.yaml'), 'utf8');
-  const plan = expandPlan(parsePlan(text, 'plan.yaml'), new Map([['sex', [0, 1]]]));
+  const plan = expandPlan(parsePlan(text, 'plan.yaml'), { sex: [0, 1] });
   const source = { data, map: null };
   const asked = plan.analyses.map(({ id }) => id);
   const fits = await answer({ kind: 'stage-one', source, plan, analyses: asked, ownEstimates: true });
@@ -134,6 +134,10 @@ async function follow(selector: string): Promise<void> {
   await page.press('Enter', 'loads');
 }
 
+/** What the browser complains of, but that a password manager cannot fill in a list of names: there are few, and it opens at one. */
+const complaints = (): string[] =>
+  page.complaints.filter((complaint) => !complaint.includes('Password forms should have'));
+
 const heading = (): Promise<unknown> => page.evaluate('document.querySelector("h1").innerText');
 const path = (): Promise<unknown> => page.evaluate('location.pathname');
 
@@ -148,7 +152,7 @@ const CHECK = `axe.run(document, {
 }))`;
 
 async function accessible(what: string): Promise<void> {
-  assert.deepEqual(page.complaints, [], what);
+  assert.deepEqual(complaints(), [], what);
   await page.evaluate(`${AXE}; undefined`);
   for (const scheme of ['light', 'dark'] as const) {
     for (const width of [1280, 320]) {
@@ -177,7 +181,7 @@ test('sign-in: wrong, then right, by keyboard', async () => {
   assert.match(String(await page.evaluate('document.querySelector("[role=alert]").innerText')), /passphrase/);
   assert.match(String(await page.evaluate('document.title')), /^Not done/);
   // The browser notes the refusal's status in its console.
-  assert.ok(page.complaints.every((complaint) => complaint.includes('403')));
+  assert.ok(complaints().every((complaint) => complaint.includes('403')));
   await tabTo('#name');
   await tabTo('#passphrase');
   await page.type(PASSPHRASE);
@@ -238,7 +242,7 @@ test('nothing moves, nothing is asked of elsewhere, no script runs', async () =>
   assert.equal(await page.evaluate(moving), 0);
   const foreign = page.requests.filter((url) => !url.startsWith(base) && !url.startsWith('data:'));
   assert.deepEqual(foreign, []);
-  assert.deepEqual(page.complaints, []);
+  assert.deepEqual(complaints(), []);
 });
 
 test('one may skip to the content', async () => {

@@ -34,6 +34,8 @@ export async function custodianPage(parts: PageParts, options: PageOptions): Pro
     logger: false,
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
+    // A browser that keeps its connection, or waits for a preview, does not hold up an agent that is told to stop.
+    forceCloseConnections: true,
     routerOptions: { maxParamLength: 64 },
   } as const;
   const app: FastifyInstance =

@@ -21,7 +21,7 @@ function planOf(plans: readonly OfferedPlan[], run: string): OfferedPlan | undef
 }
 
 function place(analysis: string, round: number): string {
-  return `${analysis === '' ? 'the whole plan' : analysis}, round ${round}`;
+  return `${analysis === '' ? 'The whole plan' : analysis}, round ${round}`;
 }
 
 export function releasesPage(
@@ -91,15 +91,14 @@ export function leftPage(
         const plan = planOf(plans, message.run);
         const reading = payloadReading(message.payload, termsOf(plan, message.analysis));
         return html`<article>
-          <h2>${reading.title}</h2>
+          <h2>${place(message.analysis, message.round)}: ${reading.title}</h2>
           <p>
-            ${plan === undefined ? 'An unknown plan' : planLink(plan)};
-            ${place(message.analysis, message.round)}; ${moment(message.time)};
+            ${plan === undefined ? 'An unknown plan' : planLink(plan)}; ${moment(message.time)};
             ${count(numbersIn(reading), 'number')}.
             <a href="/left/${message.n}">Message ${message.n} in full</a>
           </p>
           <details>
-            <summary>Show the numbers of message ${message.n}</summary>
+            <summary>Show what message ${message.n} says</summary>
             ${readingView(reading, `left-${message.n}`)}
           </details>
         </article>`;
