@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
+import axe from 'axe-core';
 import { servePage } from '@concordat/node-agent/custodian/page/serve.ts';
 import {
   CUSTODIAN,
@@ -36,7 +36,6 @@ import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { generate } from '../../examples/hypertension/generate.ts';
 import { startBrowser, type Browser, type Page } from './chromium.ts';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const directory = mkdtempSync(join(tmpdir(), 'custodian-page-'));
 const PLAN = `/plans/${RUN}/${DIGEST}`;
 const SECOND = 'ba'.repeat(32);
@@ -153,7 +152,7 @@ const CHECK = `axe.run(document, {
 
 async function accessible(what: string): Promise<void> {
   assert.deepEqual(complaints(), [], what);
-  await page.evaluate(`${AXE}; undefined`);
+  await page.evaluate(`${axe.source}; undefined`);
   for (const scheme of ['light', 'dark'] as const) {
     for (const width of [1280, 320]) {
       await page.show(width, scheme);

@@ -17,7 +17,7 @@ import { faultOf, type PageContext } from './context.ts';
 import { isToken, tokenOf, type Session } from './sessions.ts';
 import { PAGE_LENGTH, type FormFault, type PageContent } from './views/layout.ts';
 import { LEFT_LENGTH, leftPage, messagePage, releasesPage } from './views/messages.ts';
-import { planPage, plansPage, previewPage } from './views/plans.ts';
+import { planPage, planPath, plansPage, previewPage } from './views/plans.ts';
 import { agreementPage, connectionPage, logPage, overviewPage } from './views/state.ts';
 
 const LONGEST_NOTE = 2000;
@@ -134,7 +134,6 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
 
   const againPlan = (plan: OfferedPlan, session: Session, fault: FormFault): PageContent =>
     planPage(plan, tokenOf(session.csrf), fault);
-  const planDone = ({ run, digest }: OfferedPlan): string => `/plans/${run}/${digest}`;
   form(
     '/plans/:run/:plan/approve',
     (request) => planOf(desk, request),
@@ -144,7 +143,7 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       if (body['read'] !== 'yes') return NOT_READ;
       return noted(body, (note) => ({ kind: 'approve', plan, run, note }));
     },
-    { notice: 'Approved', path: planDone },
+    { notice: 'Approved', path: planPath },
   );
   form(
     '/plans/:run/:plan/refuse',
@@ -155,7 +154,7 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       if (objection === undefined) return NO_OBJECTION;
       return noted(body, (note) => ({ kind: 'refuse', plan, run, objection, note }));
     },
-    { notice: 'Refused', path: planDone },
+    { notice: 'Refused', path: planPath },
   );
 
   const againRelease = (_release: WaitingRelease, session: Session, fault: FormFault): PageContent =>

@@ -158,7 +158,7 @@ export class MemoryDesk implements CustodianDesk {
   }
 }
 
-export function custodianKey(name: string): CustodianKey {
+function custodianKey(name: string): CustodianKey {
   const identity = signingIdentity(generateSigningKey(), name);
   return {
     name,
