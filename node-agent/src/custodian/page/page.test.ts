@@ -261,6 +261,41 @@ test('guessing becomes slow, for the name and for the address, and never opens a
   assert.equal((await attempt(CUSTODIAN)).statusCode, 403);
 });
 
+test('guesses side by side count too', async (t) => {
+  let opened = 0;
+  const { app } = await start(t, new MemoryDesk({}), {
+    signIn: {
+      custodians: () => [{ name: CUSTODIAN, key: '' }],
+      openKey: async () => {
+        opened += 1;
+        throw new ConcordatError('approval/passphrase', 'wrong');
+      },
+    },
+  });
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      new Visitor(app).submit('/sign-in', '/sign-in', { name: CUSTODIAN, passphrase: 'guess' }),
+    ),
+  );
+  assert.equal(opened, 3);
+  assert.equal(answers.filter(({ statusCode }) => statusCode === 429).length, 17);
+});
+
+test('who is taken out of the agreement is signed out', async (t) => {
+  const { parts } = pageParts(new MemoryDesk({}));
+  let named = parts.signIn.custodians();
+  const { visitor } = await start(t, waiting(), {
+    signIn: { custodians: () => named, openKey: parts.signIn.openKey },
+  });
+  await visitor.signIn();
+  assert.equal((await visitor.get('/')).statusCode, 200);
+  const [before] = named;
+  named = [{ name: CUSTODIAN, key: '00'.repeat(32) }];
+  assert.equal((await visitor.get('/')).statusCode, 303);
+  named = [before!];
+  assert.equal((await visitor.get('/')).statusCode, 303);
+});
+
 test('a session ends after 15 minutes without use, after 8 hours, and at sign-out', async (t) => {
   const { visitor, clock } = await start(t);
   await visitor.signIn();
