@@ -285,7 +285,7 @@ test('who is taken out of the agreement is signed out', async (t) => {
   const { parts } = pageParts(new MemoryDesk({}));
   let named = parts.signIn.custodians();
   const { visitor } = await start(t, waiting(), {
-    signIn: { custodians: () => named, openKey: parts.signIn.openKey },
+    signIn: { ...parts.signIn, custodians: () => named },
   });
   await visitor.signIn();
   assert.equal((await visitor.get('/')).statusCode, 200);
