@@ -89,7 +89,8 @@ async function makeDesk(): Promise<MemoryDesk> {
     const n = 2 * (payloads.length - i) + 1;
     const analysis = asked[i - levels.drafts.length] ?? '';
     const time = '2026-11-24T10:00:00.000Z';
-    return { n, time, run: RUN, analysis, round: 2, type: payload.$case, task: TASK, payload };
+    const terms = explained.find(({ id }) => id === analysis)?.terms ?? [];
+    return { n, time, run: RUN, analysis, round: 2, type: payload.$case, task: TASK, terms, payload };
   });
   const explanation = { ...EXPLANATION, analyses: explained };
   return new MemoryDesk({
@@ -105,10 +106,18 @@ async function makeDesk(): Promise<MemoryDesk> {
       }),
       offeredPlan({ digest: '98'.repeat(32), status: 'closed', decidedBy: 'template' }),
     ],
-    releases: [{ ...RELEASE, payload: fits.drafts[2]!.payload, analysis: 'cvd-adjusted' }],
+    releases: [
+      {
+        ...RELEASE,
+        analysis: 'cvd-adjusted',
+        terms: explained[2]!.terms,
+        payload: fits.drafts[2]!.payload,
+      },
+    ],
     left: [...left, ...left.map((message) => ({ ...message, n: message.n - 100 }))],
     previews: fits.drafts.map(({ payload }, i) => ({
       analysis: asked[i]!,
+      terms: explained[i]!.terms,
       payload,
       remarks: i === 0 ? ['248 events for 1 parameter'] : [],
     })),
@@ -304,7 +313,7 @@ test('the whole path by keyboard: plan, preview, approve, refuse, release, sign 
         decision: { kind: 'refuse', plan: SECOND, run: RUN, objection: 'variables', note: '' },
         by: CUSTODIAN,
       },
-      { decision: { kind: 'release', task: TASK }, by: CUSTODIAN },
+      { decision: { kind: 'release', task: TASK, note: '' }, by: CUSTODIAN },
     ],
   );
 

@@ -18,9 +18,12 @@ export interface PlanExplanation {
   readonly asker: string;
   readonly sites: readonly string[];
   readonly minimumSites: number;
+  readonly outcome: string;
   readonly population: string | null;
   /** Each variable, and what it is used for. */
   readonly variables: readonly { readonly variable: string; readonly uses: readonly string[] }[];
+  /** What leaves before the analyses: levels of factors that the plan does not name. */
+  readonly levels: readonly string[];
   readonly analyses: readonly AnalysisExplanation[];
   /** Why the agreement does not allow it; empty where it does. */
   readonly faults: readonly string[];

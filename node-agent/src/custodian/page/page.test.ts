@@ -31,6 +31,7 @@ const message = (n: number, over = {}) => ({
   round: n,
   type: 'StageOneEstimate',
   task: TASK,
+  terms: ['treatment'],
   payload: ESTIMATE,
   ...over,
 });
@@ -122,7 +123,14 @@ const waiting = (): MemoryDesk =>
     plans: [offeredPlan()],
     releases: [RELEASE],
     left: [message(30), message(20), message(10)],
-    previews: [{ analysis: 'cvd', payload: ESTIMATE, remarks: ['no rule is near its threshold'] }],
+    previews: [
+      {
+        analysis: 'cvd',
+        terms: ['treatment'],
+        payload: ESTIMATE,
+        remarks: ['no rule is near its threshold'],
+      },
+    ],
   });
 
 const PLACES = [
@@ -407,6 +415,47 @@ test('a plan is approved once it was said to be read; the statement is signed wi
   assert.doesNotMatch((await visitor.get(PLAN)).body, /<title>Approved/);
 });
 
+test('an approval is taken back by a refusal; what is refused or closed is decided no more', async (t) => {
+  const { visitor, desk } = await start(
+    t,
+    new MemoryDesk({
+      plans: [
+        offeredPlan({ status: 'approved', decidedBy: 'matching-template' }),
+        offeredPlan({ run: 'aa', status: 'closed' }),
+      ],
+    }),
+  );
+  await visitor.signIn();
+  const { body } = await visitor.get(PLAN);
+  assert.match(body, /a template of the agreement/);
+  assert.doesNotMatch(body, /\/approve"/);
+  await visitor.submit(PLAN, `${PLAN}/refuse`, { objection: 'disclosure' });
+  assert.equal(desk.plans()[0]?.status, 'refused');
+  assert.doesNotMatch((await visitor.get(PLAN)).body, /\/refuse"/);
+  assert.doesNotMatch((await visitor.get(`/plans/aa/${DIGEST}`)).body, /\/refuse"/);
+});
+
+test('what the agent makes of a statement is told: taken, not yet, or not', async (t) => {
+  for (const [taken, status, said] of [
+    [null, 303, /<title>Refused/],
+    ['not yet', 303, /<title>Signed; the agent is busy/],
+    ['another roster', 409, /did not take the statement: another roster/],
+  ] as const) {
+    const asked: string[] = [];
+    const { visitor } = await start(t, waiting(), {
+      taken: async (statement) => {
+        asked.push(statement);
+        return taken;
+      },
+    });
+    await visitor.signIn();
+    const answer = await visitor.submit(PLAN, `${PLAN}/refuse`, { objection: 'other' });
+    assert.equal(answer.statusCode, status);
+    assert.match(asked.join(), /^[0-9a-f]{64}$/);
+    assert.match(status === 303 ? (await visitor.get(PLAN)).body : answer.body, said);
+  }
+});
+
 test('a plan is refused with an objection of the closed list, and what another was first with is told', async (t) => {
   const { app, visitor, desk } = await start(t, waiting());
   await visitor.signIn();
@@ -444,7 +493,7 @@ test('an answer is released or withheld, with its exact numbers above the form',
   assert.deepEqual(
     [...desk.decisions, ...again.desk.decisions].map(({ decision }) => decision),
     [
-      { kind: 'release', task: TASK },
+      { kind: 'release', task: TASK, note: '' },
       { kind: 'withhold', task: TASK, note: 'not yet' },
     ],
   );
@@ -456,7 +505,7 @@ test('a plan that the agreement does not allow cannot be approved here, and says
   const { visitor } = await start(t, desk);
   await visitor.signIn();
   const { body } = await visitor.get(PLAN);
-  assert.match(body, /the variable `income` is not named/);
+  assert.match(body, /the variable <code>income<\/code> is not named/);
   assert.doesNotMatch(body, /\/approve"/);
   assert.match(body, /\/refuse"/);
   const token = tokenIn(body, `${PLAN}/refuse`);
@@ -506,7 +555,7 @@ test('a preview that is asked for twice is computed once', async (t) => {
   desk.preview = async () => {
     asked += 1;
     await computed.promise;
-    return [{ analysis: 'cvd', payload: ESTIMATE, remarks: ['for you'] }];
+    return [{ analysis: 'cvd', terms: ['treatment'], payload: ESTIMATE, remarks: ['for you'] }];
   };
   const { visitor } = await start(t, desk);
   await visitor.signIn();
@@ -534,7 +583,7 @@ test('names and texts of others are text, never markup', async (t) => {
     plans: [offeredPlan({ explanation, text: evil })],
     releases: [{ ...RELEASE, asked: evil }],
     left: [message(3, { type: evil })],
-    previews: [{ analysis: 'cvd', payload: ESTIMATE, remarks: [evil] }],
+    previews: [{ analysis: 'cvd', terms: [evil], payload: ESTIMATE, remarks: [evil] }],
   });
   const agreement = { ...STATUS.agreement, name: evil, lines: [evil], faults: [evil], text: evil };
   const { visitor } = await start(t, desk, { status: () => ({ ...STATUS, agreement }), study: evil });

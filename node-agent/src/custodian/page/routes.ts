@@ -46,8 +46,16 @@ const TOO_LONG: FormFault = {
   remedy: 'shorten it',
 };
 
+const NOT_YET = 'not yet';
+const SIGNED = 'Signed; the agent is busy and takes it as soon as it can';
+
+const notTaken = (fault: string): FormFault => ({
+  message: `The agent did not take the statement: ${fault}.`,
+  remedy: 'look at how things stand, and decide again on what is there now',
+});
+
 export function addRoutes(app: FastifyInstance, context: PageContext): void {
-  const { desk, status, now, log } = context;
+  const { desk, status, now, log, taken } = context;
   const previews = new Map<string, Promise<readonly PreviewedRelease[]>>();
 
   const view = (path: string, make: View): void => {
@@ -92,10 +100,11 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
   view('/connection', () => connectionPage(status(), now()));
   view('/log', (_session, request) => {
     const page = pageOf(request);
-    const total = log.entries.length;
+    const all = log.entries();
+    const total = all.length;
     const end = total - (page - 1) * PAGE_LENGTH;
     if (end <= 0 && page > 1) return null;
-    const entries = log.entries.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
+    const entries = all.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
     return logPage(status(), entries, page, total);
   });
 
@@ -121,13 +130,15 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       if (!isToken(session.csrf, body['token'])) return refuse(STALE, 403);
       const decision = decisionOf(found, body);
       if ('message' in decision) return refuse(decision, 422);
+      let fault: string | null;
       try {
-        await desk.decide(decision, session.key);
+        fault = await taken(await desk.decide(decision, session.key));
       } catch (error) {
         if (!(error instanceof ConcordatError)) throw error;
         return refuse(faultOf(error), 409);
       }
-      session.notice = done.notice;
+      if (fault !== null && fault !== NOT_YET) return refuse(notTaken(fault), 409);
+      session.notice = fault === null ? done.notice : SIGNED;
       return reply.redirect(done.path(found), 303);
     });
   };
@@ -165,7 +176,8 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     '/releases/:task/release',
     releaseOf,
     againRelease,
-    ({ task }, body) => (body['read'] === 'yes' ? { kind: 'release', task } : NOT_READ),
+    ({ task }, body) =>
+      body['read'] === 'yes' ? noted(body, (note) => ({ kind: 'release', task, note })) : NOT_READ,
     { notice: 'Released', path: () => '/releases' },
   );
   form(

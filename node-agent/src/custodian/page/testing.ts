@@ -1,7 +1,7 @@
 /** What the page's tests share: a desk that keeps its plans and messages in memory, keys and passphrases, a clock to set. */
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { LogEntry } from '@concordat/shared/log/message-log.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { PlanExplanation } from '../../agreement/explain.ts';
@@ -31,11 +31,13 @@ export const EXPLANATION: PlanExplanation = {
   asker: 'Bo Lind, statistician of the consortium',
   sites: ['ALDER', 'BIRCH-2', 'CURLEW'],
   minimumSites: 3,
-  population: 'age >= 18',
+  outcome: 'the time `cvd_days` to the event `cvd_event`',
+  population: '`age >= 18`',
   variables: [
     { variable: 'treat', uses: ['the treatment'] },
     { variable: 'age', uses: ['a covariate of cvd-adjusted', 'the population'] },
   ],
+  levels: ['the codes found in `sex`, of at least 5 participants each; counts do not leave'],
   analyses: [
     {
       id: 'cvd',
@@ -97,6 +99,7 @@ export const RELEASE: WaitingRelease = {
   planDigest: DIGEST,
   analysis: 'cvd',
   round: 2,
+  terms: ['treatment'],
   asked: 'Fit the analysis to your own records',
   payload: ESTIMATE,
 };
@@ -140,10 +143,10 @@ export class MemoryDesk implements CustodianDesk {
     return this.#previews;
   }
 
-  async decide(decision: Decision, custodian: CustodianKey): Promise<void> {
+  async decide(decision: Decision, custodian: CustodianKey): Promise<string> {
     if (decision.kind === 'approve' || decision.kind === 'refuse') {
       const found = this.#plans.find(({ run, digest }) => run === decision.run && digest === decision.plan);
-      if (found?.status !== 'waiting') {
+      if (found?.status !== 'waiting' && (decision.kind !== 'refuse' || found?.status !== 'approved')) {
         throw new ConcordatError('approval/unknown', 'no such plan waits', {
           remedy: 'look whether another custodian was first',
         });
@@ -155,6 +158,7 @@ export class MemoryDesk implements CustodianDesk {
     } else this.#releases = this.#releases.filter(({ task }) => task !== decision.task);
     const signature = toHex(custodian.sign(Buffer.from(JSON.stringify(decision))));
     this.decisions.push({ decision, by: custodian.name, signature });
+    return toHex(sha256(signature));
   }
 }
 
@@ -221,7 +225,8 @@ export function pageParts(
       },
     },
     status: () => STATUS,
-    log: { entries: LOG },
+    log: { entries: () => LOG },
+    taken: async () => null,
     logger: { info: note, warn: note, error: note },
     now: () => new Date(clock.now),
     ...over,

@@ -4,7 +4,7 @@ import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 import type { LeftMessage, OfferedPlan, WaitingRelease } from '../../desk.ts';
 import { html, type Html, type Piece } from '../html.ts';
 import type { AgentStatus } from '../status.ts';
-import { count, digest, facts, fileText, list, moment, pager, type PageContent } from './layout.ts';
+import { count, digest, facts, fileText, list, moment, pager, prose, type PageContent } from './layout.ts';
 import { planLink } from './plans.ts';
 import { table } from './table.ts';
 
@@ -74,7 +74,7 @@ function agreementFaults({ agreement }: AgentStatus): Html | null {
   if (agreement.faults.length === 0) return null;
   return html`<div class="fault">
     <h3>The agreement needs attention</h3>
-    ${list(agreement.faults)}
+    ${list(agreement.faults.map(prose))}
   </div>`;
 }
 
@@ -91,7 +91,7 @@ export function agreementPage(status: AgentStatus, now: Date): PageContent {
       ${agreementFaults(status)}
       <section>
         <h2>What it allows</h2>
-        ${list(agreement.lines)}
+        ${list(agreement.lines.map(prose))}
       </section>
       <section>
         <h2>The file</h2>
@@ -123,7 +123,7 @@ export function connectionPage(status: AgentStatus, now: Date): PageContent {
             : facts([
                 ['When', moment(failure.time)],
                 ['What', html`<code>${failure.code}</code>`],
-                ['What to do', failure.remedy ?? 'see the documentation of errors'],
+                ['What to do', prose(failure.remedy ?? 'see the documentation of errors')],
               ])
         }
       </section>
