@@ -1,6 +1,6 @@
 /** What the page is given, and what its routes share. */
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import type { LogEntry } from '@concordat/shared/log/message-log.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Logger } from '../../logger.ts';
@@ -16,7 +16,7 @@ export interface PageParts {
   readonly desk: CustodianDesk;
   readonly signIn: SignIn;
   readonly status: () => AgentStatus;
-  readonly log: { entries(): readonly LogEntry[] };
+  readonly log: Pick<MessageLog, 'entries'>;
   /** Waits a little until the agent has taken a statement (SHA-256, hex): null; `not yet`; or what it found against it. */
   readonly taken: (statement: string) => Promise<string | null>;
   readonly logger: Logger;

@@ -569,6 +569,23 @@ test('a preview that is asked for twice is computed once', async (t) => {
   assert.equal(asked, 1);
 });
 
+test('an agreement that cannot be used, or is over, is said so', async (t) => {
+  const none = { ...STATUS.agreement, until: '', digest: '', text: '', faults: ['`until` is no day'] };
+  for (const [agreement, said] of [
+    [none, /no agreement is in force/],
+    [{ ...STATUS.agreement, until: '2026-11-24' }, /expired: its last day was 2026-11-24/],
+    [{ ...STATUS.agreement, until: '2026-11-25' }, /1 day, until 2026-11-25/],
+  ] as const) {
+    const { visitor } = await start(t, waiting(), { status: () => ({ ...STATUS, agreement }) });
+    await visitor.signIn();
+    for (const place of ['/', '/agreement']) {
+      const { body } = await visitor.get(place);
+      assert.match(body, said);
+      assert.doesNotMatch(body, /NaN|Invalid/);
+    }
+  }
+});
+
 test('names and texts of others are text, never markup', async (t) => {
   const evil = '<script>alert(1)</script>"\'><img src=x>\u202e';
   const explanation = {

@@ -100,7 +100,7 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
   view('/connection', () => connectionPage(status(), now()));
   view('/log', (_session, request) => {
     const page = pageOf(request);
-    const all = log.entries();
+    const all = log.entries;
     const total = all.length;
     const end = total - (page - 1) * PAGE_LENGTH;
     if (end <= 0 && page > 1) return null;

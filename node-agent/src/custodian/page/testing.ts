@@ -225,7 +225,7 @@ export function pageParts(
       },
     },
     status: () => STATUS,
-    log: { entries: () => LOG },
+    log: { entries: LOG },
     taken: async () => null,
     logger: { info: note, warn: note, error: note },
     now: () => new Date(clock.now),

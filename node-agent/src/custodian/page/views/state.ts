@@ -16,6 +16,7 @@ function daysLeft(until: string, now: Date): number {
 }
 
 function remaining(until: string, now: Date): string {
+  if (until === '') return 'no agreement is in force';
   const days = daysLeft(until, now);
   return days === 0 ? `expired: its last day was ${until}` : `${count(days, 'day')}, until ${until} (UTC)`;
 }
@@ -86,7 +87,7 @@ export function agreementPage(status: AgentStatus, now: Date): PageContent {
     body: html`${facts([
         ['Name', agreement.name],
         ['Holds for', remaining(agreement.until, now)],
-        ['File, SHA-256', digest(agreement.digest)],
+        ...(agreement.digest === '' ? [] : [['File, SHA-256', digest(agreement.digest)] as const]),
       ])}
       ${agreementFaults(status)}
       <section>
