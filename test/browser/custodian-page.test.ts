@@ -31,6 +31,7 @@ import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
+import { levelOf } from '@concordat/shared/wire/levels.ts';
 import { refusal } from '@concordat/shared/wire/refusals.ts';
 
 import { generate } from '../../examples/hypertension/generate.ts';
@@ -79,7 +80,15 @@ async function makeDesk(): Promise<MemoryDesk> {
     leaves: ['estimates with their variances and covariances', 'participants and events of each arm'],
   }));
   const payloads: Payload[] = [
-    ...levels.drafts.map(({ payload }) => payload),
+    // The gate puts in what may leave: here all of them.
+    ...levels.drafts.flatMap(({ evidence }): Payload[] => {
+      if (evidence.kind !== 'levels') return [];
+      const variables = evidence.variables.map(({ variable, levels: found }) => ({
+        variable,
+        levels: found.map(({ code }) => levelOf(code)),
+      }));
+      return [{ $case: 'factorLevels', value: { variables } }];
+    }),
     ...fits.drafts.map(({ payload }) => payload),
     { $case: 'objectiveValue', value: { values: [-1963.0415, 2.5, -61.1, 0.25, 1.5, -3] } },
     { $case: 'refusal', value: refusal(Rule.RULE_PARTICIPANTS, 20) },
@@ -239,6 +248,14 @@ test('text can be enlarged to 200 %, and the spacing of WCAG 1.4.12 cuts nothing
     assert.deepEqual(cut, [0], place);
   }
   await page.show(1280);
+});
+
+test('a number that is a code of the data counts as one that left', async () => {
+  await page.visit(`${base}/left/19`);
+  const text = String(await page.evaluate('document.querySelector("main").innerText'));
+  assert.match(text, /Levels of factors/);
+  assert.match(text, /Numbers in it\s+2\n/);
+  assert.match(text, /sex\s+0\s+sex\s+1/);
 });
 
 test('nothing moves, nothing is asked of elsewhere, no script runs', async () => {
