@@ -1,20 +1,18 @@
 /** What a custodian does at the command line: look at plans and answers, decide, sign. */
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { makeCustodianKey, openCustodianKey } from '../agreement/custodian-keys.ts';
-import { statementIn } from '../agreement/decisions.ts';
 import { planExplanationLines } from '../agreement/explain.ts';
-import { statementDigest } from '../agreement/statements.ts';
 import { addCustodian } from '../agreement/template.ts';
 import { readAgentConfig, readSigningKey } from '../app.ts';
 import type { AgentConfig } from '../config.ts';
 import type { CustodianDesk, CustodianKey, Decision, ObjectionName, OfferedPlan } from '../custodian/desk.ts';
-import { openLogView, type LogView } from '../custodian/log-view.ts';
+import { openLogView } from '../custodian/log-view.ts';
 import { openDesk } from '../custodian/open-desk.ts';
+import { taken } from '../custodian/taken.ts';
 import { payloadLines } from '../custodian/page/tables.ts';
 import { WorkerPool } from '../fit/pool.ts';
 import { passphraseFor } from './passphrase.ts';
@@ -32,8 +30,6 @@ export interface Signing extends Common {
 
 /** Digits of a digest that are shown, and enough to name one. */
 const SHORT = 12;
-/** Milliseconds that a running agent is given to take a statement. */
-const PATIENCE = 5_000;
 
 export async function plans({ config: file }: Common): Promise<void> {
   await atDesk(file, (desk) => {
@@ -129,7 +125,7 @@ async function decide(options: Signing, decisionOf: (desk: CustodianDesk) => Dec
     const decision = decisionOf(desk);
     const key = await custodianKey(config, options);
     const statement = await desk.decide(decision, key);
-    const fault = await taken(openLogView(config.log), statement);
+    const fault = await taken(openLogView(config.log).entries, statement);
     if (fault === null) console.log(`Signed as ${key.name}, and taken by the agent.`);
     else if (fault === 'not yet')
       console.log('Signed. The agent does not run, or is busy: it takes the statement as soon as it can.');
@@ -139,20 +135,6 @@ async function decide(options: Signing, decisionOf: (desk: CustodianDesk) => Dec
       });
     }
   });
-}
-
-/** Null once the agent has taken the statement; what it found against it; `not yet` where it did not look in time. */
-async function taken(log: LogView, digest: string): Promise<string | null> {
-  for (let waited = 0; waited < PATIENCE; waited += 100) {
-    for (const entry of log.entries()) {
-      if (entry.kind === 'refused' && entry.detail?.['statement'] === digest)
-        return `${entry.detail['fault']}`;
-      const signed = statementIn(entry);
-      if (signed !== null && statementDigest(signed) === digest) return null;
-    }
-    await delay(100);
-  }
-  return 'not yet';
 }
 
 async function custodianKey(config: AgentConfig, { as, passphraseFile }: Signing): Promise<CustodianKey> {

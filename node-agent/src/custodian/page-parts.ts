@@ -20,6 +20,7 @@ import { openDesk } from './open-desk.ts';
 import type { PageParts } from './page/context.ts';
 import type { SignIn } from './page/sign-in.ts';
 import type { AgentStatus, AgreementStatus } from './page/status.ts';
+import { taken } from './taken.ts';
 
 interface Serving {
   readonly agent: Pick<Agent, 'connection'>;
@@ -56,6 +57,7 @@ export function pageParts(config: AgentConfig, { agent, log, workers, logger }: 
       };
     },
     log,
+    taken: (statement) => taken(() => log.entries, statement),
     logger,
     now,
   };

@@ -11,11 +11,13 @@ import formbody from '@fastify/formbody';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import Fastify, { type FastifyInstance } from 'fastify';
 
+import type { CustodianKey } from '../desk.ts';
 import type { PageAddress } from './address.ts';
 import { faultOf, type PageContext, type PageParts } from './context.ts';
 import { guard } from './guard.ts';
 import { addRoutes } from './routes.ts';
 import { Sessions, tokenOf } from './sessions.ts';
+import type { SignIn } from './sign-in.ts';
 import { addSignIn } from './sign-in-routes.ts';
 import { pageDocument } from './views/layout.ts';
 import { faultPage } from './views/sign-in.ts';
@@ -34,6 +36,8 @@ export async function custodianPage(parts: PageParts, options: PageOptions): Pro
     logger: false,
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
+    // A browser that keeps its connection, or waits for a preview, does not hold up an agent that is told to stop.
+    forceCloseConnections: true,
     routerOptions: { maxParamLength: 64 },
   } as const;
   const app: FastifyInstance =
@@ -59,7 +63,12 @@ export async function custodianPage(parts: PageParts, options: PageOptions): Pro
     ...parts,
     sessions,
     cookies: cookieNames(parts.study, tls !== null),
-    session: (request) => sessions.use(request.cookies[context.cookies.session]),
+    session(request) {
+      const session = sessions.use(request.cookies[context.cookies.session]);
+      if (session === null || isNamed(parts.signIn, session.key)) return session;
+      sessions.close(session.id);
+      return null;
+    },
     show(reply, session, content, status = 200) {
       const signedIn = session === null ? null : { name: session.key.name, token: tokenOf(session.csrf) };
       const frame = { study: parts.study, signedIn, notice: session?.notice ?? null };
@@ -95,6 +104,11 @@ export async function custodianPage(parts: PageParts, options: PageOptions): Pro
   addSignIn(app, context);
   addRoutes(app, context);
   return app;
+}
+
+/** Who is taken out of the agreement sees nothing from then on. */
+function isNamed(signIn: SignIn, { name, publicKey }: CustodianKey): boolean {
+  return signIn.custodians().some((custodian) => custodian.name === name && custodian.key === publicKey);
 }
 
 /** Cookies know no ports: pages of several agents on one machine, or through several tunnels, keep theirs apart by study. */

@@ -17,6 +17,8 @@ export interface PageParts {
   readonly signIn: SignIn;
   readonly status: () => AgentStatus;
   readonly log: Pick<MessageLog, 'entries'>;
+  /** Waits a little until the agent has taken a statement (SHA-256, hex): null; `not yet`; or what it found against it. */
+  readonly taken: (statement: string) => Promise<string | null>;
   readonly logger: Logger;
   readonly now: () => Date;
 }

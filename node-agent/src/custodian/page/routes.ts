@@ -17,7 +17,7 @@ import { faultOf, type PageContext } from './context.ts';
 import { isToken, tokenOf, type Session } from './sessions.ts';
 import { PAGE_LENGTH, type FormFault, type PageContent } from './views/layout.ts';
 import { LEFT_LENGTH, leftPage, messagePage, releasesPage } from './views/messages.ts';
-import { planPage, plansPage, previewPage } from './views/plans.ts';
+import { planPage, planPath, plansPage, previewPage } from './views/plans.ts';
 import { agreementPage, connectionPage, logPage, overviewPage } from './views/state.ts';
 
 const LONGEST_NOTE = 2000;
@@ -28,6 +28,10 @@ type View = (session: Session, request: FastifyRequest) => PageContent | null | 
 const NOT_READ: FormFault = {
   message: 'The box was not ticked that says that you have read what would leave.',
   remedy: 'read it, tick the box, and send the form again',
+};
+const NOT_ALLOWED: FormFault = {
+  message: 'The agreement does not allow this plan.',
+  remedy: 'refuse it; what the agreement allows is changed in its file, on the agent’s machine',
 };
 const NO_OBJECTION: FormFault = {
   message: 'No reason was chosen.',
@@ -42,8 +46,16 @@ const TOO_LONG: FormFault = {
   remedy: 'shorten it',
 };
 
+const NOT_YET = 'not yet';
+const SIGNED = 'Signed; the agent is busy and takes it as soon as it can';
+
+const notTaken = (fault: string): FormFault => ({
+  message: `The agent did not take the statement: ${fault}.`,
+  remedy: 'look at how things stand, and decide again on what is there now',
+});
+
 export function addRoutes(app: FastifyInstance, context: PageContext): void {
-  const { desk, status, now, log } = context;
+  const { desk, status, now, log, taken } = context;
   const previews = new Map<string, Promise<readonly PreviewedRelease[]>>();
 
   const view = (path: string, make: View): void => {
@@ -88,10 +100,11 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
   view('/connection', () => connectionPage(status(), now()));
   view('/log', (_session, request) => {
     const page = pageOf(request);
-    const total = log.entries.length;
+    const all = log.entries;
+    const total = all.length;
     const end = total - (page - 1) * PAGE_LENGTH;
     if (end <= 0 && page > 1) return null;
-    const entries = log.entries.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
+    const entries = all.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
     return logPage(status(), entries, page, total);
   });
 
@@ -117,27 +130,31 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       if (!isToken(session.csrf, body['token'])) return refuse(STALE, 403);
       const decision = decisionOf(found, body);
       if ('message' in decision) return refuse(decision, 422);
+      let fault: string | null;
       try {
-        await desk.decide(decision, session.key);
+        fault = await taken(await desk.decide(decision, session.key));
       } catch (error) {
         if (!(error instanceof ConcordatError)) throw error;
         return refuse(faultOf(error), 409);
       }
-      session.notice = done.notice;
+      if (fault !== null && fault !== NOT_YET) return refuse(notTaken(fault), 409);
+      session.notice = fault === null ? done.notice : SIGNED;
       return reply.redirect(done.path(found), 303);
     });
   };
 
   const againPlan = (plan: OfferedPlan, session: Session, fault: FormFault): PageContent =>
     planPage(plan, tokenOf(session.csrf), fault);
-  const planDone = ({ run, digest }: OfferedPlan): string => `/plans/${run}/${digest}`;
   form(
     '/plans/:run/:plan/approve',
     (request) => planOf(desk, request),
     againPlan,
-    ({ run, digest: plan }, body) =>
-      body['read'] === 'yes' ? noted(body, (note) => ({ kind: 'approve', plan, run, note })) : NOT_READ,
-    { notice: 'Approved', path: planDone },
+    ({ run, digest: plan, explanation }, body) => {
+      if (explanation.faults.length > 0) return NOT_ALLOWED;
+      if (body['read'] !== 'yes') return NOT_READ;
+      return noted(body, (note) => ({ kind: 'approve', plan, run, note }));
+    },
+    { notice: 'Approved', path: planPath },
   );
   form(
     '/plans/:run/:plan/refuse',
@@ -148,7 +165,7 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       if (objection === undefined) return NO_OBJECTION;
       return noted(body, (note) => ({ kind: 'refuse', plan, run, objection, note }));
     },
-    { notice: 'Refused', path: planDone },
+    { notice: 'Refused', path: planPath },
   );
 
   const againRelease = (_release: WaitingRelease, session: Session, fault: FormFault): PageContent =>
@@ -159,7 +176,8 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     '/releases/:task/release',
     releaseOf,
     againRelease,
-    ({ task }, body) => (body['read'] === 'yes' ? { kind: 'release', note: '', task } : NOT_READ),
+    ({ task }, body) =>
+      body['read'] === 'yes' ? noted(body, (note) => ({ kind: 'release', task, note })) : NOT_READ,
     { notice: 'Released', path: () => '/releases' },
   );
   form(

@@ -23,7 +23,7 @@ export interface AgentStatus {
 
 export interface AgreementStatus {
   readonly name: string;
-  /** Last day (UTC) on which anything may leave, `YYYY-MM-DD`. */
+  /** Last day (UTC) on which anything may leave, `YYYY-MM-DD`; empty, as digest and text, where none can be used. */
   readonly until: string;
   /** SHA-256 of the file, hex. */
   readonly digest: string;

@@ -136,11 +136,10 @@ function factorLevels({ variables }: FactorLevels): PayloadReading {
       {
         caption: 'Levels by variable',
         sentence: 'Only codes that enough participants share are listed.',
-        columns: ['Variable', 'Levels'],
-        rows: variables.map(({ variable, levels }) => [
-          variable,
-          levels.length === 0 ? '(none)' : levels.map(levelText).join(', '),
-        ]),
+        columns: ['Variable', 'Level'],
+        rows: variables.flatMap(({ variable, levels }) =>
+          levels.length === 0 ? [[variable, '(none)']] : levels.map((level) => [variable, levelCell(level)]),
+        ),
       },
     ],
   };
@@ -270,7 +269,7 @@ function objectiveValue({ values }: ObjectiveValue): PayloadReading {
       {
         caption: 'Contributions',
         sentence:
-          'How well the model in question describes all records here, how that would change with each of its parameters, and how those changes bend; their order follows from the plan.',
+          'Sums over the participants here: of how well the model describes them and how that changes with its parameters, or of products of the columns that it uses. Their order follows from the plan.',
         columns: ['Position', 'Sum'],
         rows: values.map((value, i) => [`${i + 1}`, value]),
       },
@@ -419,9 +418,9 @@ function hex(bytes: Uint8Array | undefined): string | undefined {
 }
 
 /** Quoted where it is text: the code "1" is not the number 1, and control characters stay visible. */
-function levelText({ code }: Level): string {
+function levelCell({ code }: Level): Cell {
   if (code === undefined) return '?';
-  return code.$case === 'number' ? String(code.value) : JSON.stringify(code.value);
+  return code.$case === 'number' ? code.value : JSON.stringify(code.value);
 }
 
 function tableLines({ caption, sentence, columns, rows }: PayloadTable): string[] {

@@ -97,13 +97,18 @@ function signOut({ name, token }: { readonly name: string; readonly token: strin
 function faultBox({ message, remedy }: FormFault): Html {
   return html`<div class="fault" role="alert">
     <h2>This was not done</h2>
-    <p>${message}</p>
-    ${remedy === null ? null : html`<p>What to do: ${remedy}</p>`}
+    <p>${prose(message)}</p>
+    ${remedy === null ? null : html`<p>What to do: ${prose(remedy)}</p>`}
   </div>`;
 }
 
 export function tokenField(token: string): Html {
   return html`<input type="hidden" name="token" value="${token}" />`;
+}
+
+/** Text in which names stand between backticks, as in what is explained and in remedies. */
+export function prose(text: string): Piece {
+  return text.split('`').map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : part));
 }
 
 /** A moment of the log, in UTC and to the second. */

@@ -13,7 +13,7 @@ import {
   type FormFault,
   type PageContent,
 } from './layout.ts';
-import { noteField, planLink, termsOf } from './plans.ts';
+import { noteField, planLink } from './plans.ts';
 import { payloadTableView, readingView } from './table.ts';
 
 function planOf(plans: readonly OfferedPlan[], run: string): OfferedPlan | undefined {
@@ -21,7 +21,7 @@ function planOf(plans: readonly OfferedPlan[], run: string): OfferedPlan | undef
 }
 
 function place(analysis: string, round: number): string {
-  return `${analysis === '' ? 'the whole plan' : analysis}, round ${round}`;
+  return `${analysis === '' ? 'The whole plan' : analysis}, round ${round}`;
 }
 
 export function releasesPage(
@@ -41,7 +41,7 @@ export function releasesPage(
       ${releases.length === 0 ? html`<p>No answer waits.</p>` : null}
       ${releases.map((release, i) => {
         const plan = planOf(plans, release.run);
-        const reading = payloadReading(release.payload, termsOf(plan, release.analysis));
+        const reading = payloadReading(release.payload, release.terms);
         return html`<section>
           <h2>${place(release.analysis, release.round)}: ${reading.title}</h2>
           ${facts([
@@ -65,6 +65,7 @@ function releaseForms({ task }: WaitingRelease, token: string): Html {
         <input type="checkbox" id="read-${task}" name="read" value="yes" required />
         <label for="read-${task}">I have read these numbers, and they may leave.</label>
       </p>
+      ${noteField(`release-note-${task}`)}
       <button>Release this answer</button>
     </form>
     <form method="post" action="/releases/${task}/withhold">
@@ -89,17 +90,16 @@ export function leftPage(
     body: html`<p>Everything that ever left this site, newest first: ${count(total, 'message')}.</p>
       ${messages.map((message) => {
         const plan = planOf(plans, message.run);
-        const reading = payloadReading(message.payload, termsOf(plan, message.analysis));
+        const reading = payloadReading(message.payload, message.terms);
         return html`<article>
-          <h2>${reading.title}</h2>
+          <h2>${place(message.analysis, message.round)}: ${reading.title}</h2>
           <p>
-            ${plan === undefined ? 'An unknown plan' : planLink(plan)};
-            ${place(message.analysis, message.round)}; ${moment(message.time)};
+            ${plan === undefined ? 'An unknown plan' : planLink(plan)}; ${moment(message.time)};
             ${count(numbersIn(reading), 'number')}.
             <a href="/left/${message.n}">Message ${message.n} in full</a>
           </p>
           <details>
-            <summary>Show the numbers of message ${message.n}</summary>
+            <summary>Show what message ${message.n} says</summary>
             ${readingView(reading, `left-${message.n}`)}
           </details>
         </article>`;
@@ -110,7 +110,7 @@ export function leftPage(
 
 export function messagePage(message: LeftMessage, plans: readonly OfferedPlan[]): PageContent {
   const plan = planOf(plans, message.run);
-  const reading = payloadReading(message.payload, termsOf(plan, message.analysis));
+  const reading = payloadReading(message.payload, message.terms);
   const envelope = headerTable({
     run: fromHex(message.run),
     analysis: message.analysis,

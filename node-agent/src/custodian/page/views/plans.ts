@@ -1,7 +1,7 @@
 /** Plans that were offered: the list, one in full, and what stage one would send for it. */
 import { OBJECTIONS, type ObjectionName, type OfferedPlan, type PreviewedRelease } from '../../desk.ts';
 import type { AnalysisExplanation } from '../../../agreement/explain.ts';
-import { html, type Html, type Piece } from '../html.ts';
+import { html, type Html } from '../html.ts';
 import { numbersIn, payloadReading } from '../tables.ts';
 import {
   count,
@@ -10,6 +10,7 @@ import {
   fileText,
   list,
   moment,
+  prose,
   tokenField,
   type FormFault,
   type PageContent,
@@ -79,9 +80,19 @@ export function plansPage(plans: readonly OfferedPlan[]): PageContent {
 }
 
 function decider({ decidedBy }: OfferedPlan): string {
-  if (decidedBy === 'template') return "the agreement's template";
-  if (decidedBy === 'automatic') return 'the agreement, without a custodian';
-  return decidedBy ?? 'nobody yet';
+  switch (decidedBy) {
+    case null:
+      return 'nobody yet';
+    case 'template':
+    case 'matching-template':
+      return 'a template of the agreement';
+    case 'automatic':
+      return 'the agent by itself';
+    case 'agreement':
+      return 'the agreement';
+    default:
+      return decidedBy;
+  }
 }
 
 export function planPage(plan: OfferedPlan, token: string, fault: FormFault | null = null): PageContent {
@@ -97,7 +108,8 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
         ['Plan', asked.id],
         ['Registration', asked.registration ?? 'none named'],
         ['Received', moment(plan.received)],
-        ['Population', asked.population ?? 'all participants'],
+        ['Outcome', prose(asked.outcome)],
+        ['Population', prose(asked.population ?? 'everyone in the data')],
         [
           'Sites',
           html`${asked.sites.join(', ')}; nothing is published with fewer than ${asked.minimumSites}`,
@@ -111,7 +123,7 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
           ? null
           : html`<section>
               <h2>Changed since the earlier plan of this name</h2>
-              ${list(asked.differences)}
+              ${list(asked.differences.map(prose))}
             </section>`
       }
       <section>
@@ -120,11 +132,17 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
           id: 'variables',
           caption: `What is read of the records: ${count(asked.variables.length, 'variable')}`,
           columns: ['Variable', 'Used for'],
-          rows: asked.variables.map(({ variable, uses }) => [variable, uses.join(', ')]),
+          rows: asked.variables.map(({ variable, uses }) => [variable, prose(uses.join(', '))]),
         })}
       </section>
       <section>
         <h2>Analyses, and what would leave</h2>
+        ${
+          asked.levels.length === 0
+            ? null
+            : html`<h3>Before the analyses</h3>
+                ${list(asked.levels.map(prose))}`
+        }
         ${asked.analyses.map(analysisView)}
       </section>
       <section>
@@ -137,7 +155,7 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
           <button class="plain">Preview what would leave</button>
         </form>
       </section>
-      ${plan.status === 'waiting' ? decisionForms(plan, token) : null}
+      ${decisionForms(plan, token)}
       <section>
         <h2>The plan file</h2>
         <p>The file as it was offered. Your decision is about exactly these bytes.</p>
@@ -150,61 +168,69 @@ function faults(found: readonly string[]): Html | null {
   if (found.length === 0) return null;
   return html`<section class="fault">
     <h2>The agreement does not allow this plan</h2>
-    ${list(found)}
+    ${list(found.map(prose))}
   </section>`;
 }
 
 function analysisView({ id, model, terms, leaves }: AnalysisExplanation): Html {
   return html`<article>
     <h3>${id}</h3>
-    <p>${model}</p>
+    <p>${prose(model)}</p>
     <p>Terms: ${terms.length === 0 ? 'none' : terms.join(', ')}</p>
     <p>What would leave:</p>
-    ${list(leaves)}
+    ${list(leaves.map(prose))}
   </article>`;
 }
 
-function decisionForms(plan: OfferedPlan, token: string): Piece {
-  const allowed = plan.explanation.faults.length === 0;
+/** An approval may be taken back while the run is open: a refusal after it. */
+function decisionForms(plan: OfferedPlan, token: string): Html | null {
+  if (plan.status !== 'waiting' && plan.status !== 'approved') return null;
   return html`<section class="decision">
-    <h2>Your decision</h2>
+    <h2>${plan.status === 'waiting' ? 'Your decision' : 'Taking the approval back'}</h2>
     <p>
-      It is signed with your key, written into this site’s log and bound to the plan file above. What you
-      write as a note stays at this site.
+      What you decide is signed with your key, written into this site’s log and bound to the plan file below.
+      A note stays at this
+      site.${plan.status === 'waiting' ? null : ' What has left already cannot be called back.'}
     </p>
     <div class="forms">
-      ${
-        allowed
-          ? html`<form method="post" action="${planPath(plan)}/approve">
-              <h3>Approve</h3>
-              ${tokenField(token)}
-              <p class="check">
-                <input type="checkbox" id="read" name="read" value="yes" required />
-                <label for="read">I have read what would leave, and approve this plan.</label>
-              </p>
-              ${noteField('approve-note')}
-              <button>Approve this plan</button>
-            </form>`
-          : html`<div>
-              <h3>Approve</h3>
-              <p>It cannot be approved while the agreement does not allow it.</p>
-            </div>`
-      }
-      <form method="post" action="${planPath(plan)}/refuse">
-        <h3>Refuse</h3>
-        ${tokenField(token)}
-        <p>
-          <label for="objection">What you object to (the coordinator is told)</label>
-          <select id="objection" name="objection" required>
-            <option value="">Choose a reason</option>
-            ${OBJECTIONS.map((name) => html`<option value="${name}">${OBJECTION_WORDS[name]}</option>`)}
-          </select>
-        </p>
-        ${noteField('refuse-note')}
-        <button>Refuse this plan</button>
-      </form>
+      ${plan.status === 'waiting' ? approveForm(plan, token) : null} ${refuseForm(plan, token)}
     </div>
   </section>`;
+}
+
+function approveForm(plan: OfferedPlan, token: string): Html {
+  if (plan.explanation.faults.length > 0) {
+    return html`<div>
+      <h3>Approve</h3>
+      <p>It cannot be approved while the agreement does not allow it.</p>
+    </div>`;
+  }
+  return html`<form method="post" action="${planPath(plan)}/approve">
+    <h3>Approve</h3>
+    ${tokenField(token)}
+    <p class="check">
+      <input type="checkbox" id="read" name="read" value="yes" required />
+      <label for="read">I have read what would leave, and approve this plan.</label>
+    </p>
+    ${noteField('approve-note')}
+    <button>Approve this plan</button>
+  </form>`;
+}
+
+function refuseForm(plan: OfferedPlan, token: string): Html {
+  return html`<form method="post" action="${planPath(plan)}/refuse">
+    <h3>Refuse</h3>
+    ${tokenField(token)}
+    <p>
+      <label for="objection">What you object to (the coordinator is told)</label>
+      <select id="objection" name="objection" required>
+        <option value="">Choose a reason</option>
+        ${OBJECTIONS.map((name) => html`<option value="${name}">${OBJECTION_WORDS[name]}</option>`)}
+      </select>
+    </p>
+    ${noteField('refuse-note')}
+    <button>Refuse this plan</button>
+  </form>`;
 }
 
 export function noteField(id: string): Html {
@@ -223,8 +249,8 @@ export function previewPage(plan: OfferedPlan, previews: readonly PreviewedRelea
         Computed now from the records, as stage one would answer. <strong>Nothing of it was sent.</strong>
       </p>
       ${previews.length === 0 ? html`<p>The plan asks nothing of stage one.</p>` : null}
-      ${previews.map(({ analysis, payload, remarks }, i) => {
-        const reading = payloadReading(payload, termsOf(plan, analysis));
+      ${previews.map(({ analysis, terms, payload, remarks }, i) => {
+        const reading = payloadReading(payload, terms);
         return html`<section>
           <h2>${analysis === '' ? 'The whole plan' : analysis}: ${reading.title}</h2>
           <p>${count(numbersIn(reading), 'number')} would leave.</p>
@@ -233,16 +259,11 @@ export function previewPage(plan: OfferedPlan, previews: readonly PreviewedRelea
               ? null
               : html`<div class="remarks">
                   <h3>For you alone</h3>
-                  ${list(remarks)}
+                  ${list(remarks.map(prose))}
                 </div>`
           }
           ${readingView(reading, `preview-${i}`)}
         </section>`;
       })}`,
   };
-}
-
-/** Names of an analysis's parameters, as the plan was explained. */
-export function termsOf(plan: OfferedPlan | undefined, analysis: string): readonly string[] {
-  return plan?.explanation.analyses.find(({ id }) => id === analysis)?.terms ?? [];
 }

@@ -4,7 +4,7 @@ import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 import type { LeftMessage, OfferedPlan, WaitingRelease } from '../../desk.ts';
 import { html, type Html, type Piece } from '../html.ts';
 import type { AgentStatus } from '../status.ts';
-import { count, digest, facts, fileText, list, moment, pager, type PageContent } from './layout.ts';
+import { count, digest, facts, fileText, list, moment, pager, prose, type PageContent } from './layout.ts';
 import { planLink } from './plans.ts';
 import { table } from './table.ts';
 
@@ -16,6 +16,7 @@ function daysLeft(until: string, now: Date): number {
 }
 
 function remaining(until: string, now: Date): string {
+  if (until === '') return 'no agreement is in force';
   const days = daysLeft(until, now);
   return days === 0 ? `expired: its last day was ${until}` : `${count(days, 'day')}, until ${until} (UTC)`;
 }
@@ -74,7 +75,7 @@ function agreementFaults({ agreement }: AgentStatus): Html | null {
   if (agreement.faults.length === 0) return null;
   return html`<div class="fault">
     <h3>The agreement needs attention</h3>
-    ${list(agreement.faults)}
+    ${list(agreement.faults.map(prose))}
   </div>`;
 }
 
@@ -86,12 +87,12 @@ export function agreementPage(status: AgentStatus, now: Date): PageContent {
     body: html`${facts([
         ['Name', agreement.name],
         ['Holds for', remaining(agreement.until, now)],
-        ['File, SHA-256', digest(agreement.digest)],
+        ...(agreement.digest === '' ? [] : [['File, SHA-256', digest(agreement.digest)] as const]),
       ])}
       ${agreementFaults(status)}
       <section>
         <h2>What it allows</h2>
-        ${list(agreement.lines)}
+        ${list(agreement.lines.map(prose))}
       </section>
       <section>
         <h2>The file</h2>
@@ -123,7 +124,7 @@ export function connectionPage(status: AgentStatus, now: Date): PageContent {
             : facts([
                 ['When', moment(failure.time)],
                 ['What', html`<code>${failure.code}</code>`],
-                ['What to do', failure.remedy ?? 'see the documentation of errors'],
+                ['What to do', prose(failure.remedy ?? 'see the documentation of errors')],
               ])
         }
       </section>
