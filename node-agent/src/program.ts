@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 
 import type { AgreementPlace } from './commands/agreement.ts';
+import type * as custodianCode from './commands/custodian.ts';
 import type { Common, Signing } from './commands/custodian.ts';
 import { OBJECTIONS, type ObjectionName } from './custodian/desk.ts';
 
@@ -28,7 +29,7 @@ export function agentProgram(name: string): Command {
 
 /** What a custodian does: look, decide, sign. */
 function addCustodian(program: Command): void {
-  const code = (): Promise<typeof import('./commands/custodian.ts')> => import('./commands/custodian.ts');
+  const code = (): Promise<typeof custodianCode> => import('./commands/custodian.ts');
   const looking = (name: string, what: string): Command =>
     program
       .command(name)

@@ -15,6 +15,7 @@ import {
   CUSTODIAN,
   DIGEST,
   EXPLANATION,
+  HEADER,
   MemoryDesk,
   offeredPlan,
   pageParts,
@@ -99,7 +100,18 @@ async function makeDesk(): Promise<MemoryDesk> {
     const analysis = asked[i - levels.drafts.length] ?? '';
     const time = '2026-11-24T10:00:00.000Z';
     const terms = explained.find(({ id }) => id === analysis)?.terms ?? [];
-    return { n, time, run: RUN, analysis, round: 2, type: payload.$case, task: TASK, terms, payload };
+    return {
+      n,
+      time,
+      run: RUN,
+      analysis,
+      round: 2,
+      type: payload.$case,
+      task: TASK,
+      header: HEADER,
+      terms,
+      payload,
+    };
   });
   const explanation = { ...EXPLANATION, analyses: explained };
   return new MemoryDesk({

@@ -47,7 +47,7 @@ test('a plan waits for the custodian, who sees what it asks and what would leave
   const federation = await federationOf('each-plan');
   const events: string[] = [];
   const coordinator = federation.coordinator((event) => {
-    if (event['event'] === 'custodian') events.push(`${String(event['study'])}`);
+    if (event['event'] === 'custodian') events.push(String(event['study']));
   });
   const agents = STUDIES.map((study) => federation.agent(study));
   await until(() => events.includes('A'), 'the coordinator to know that A waits');
@@ -102,15 +102,20 @@ test('each-release: every answer is shown before it leaves; a wrong passphrase s
   const federation = await federationOf('each-release');
   const waiting: string[] = [];
   const coordinator = federation.coordinator((event) => {
-    if (event['event'] === 'custodian') waiting.push(`${String(event['analysis'])}`);
+    if (event['event'] === 'custodian') waiting.push(String(event['analysis']));
   });
   const agents = STUDIES.map((study) => federation.agent(study));
   await until(() => waiting.length > 0, 'the offer to wait');
   const digest = digestIn(await agent(federation, 'plans'));
   fs.writeFileSync(federation.path('wrong'), 'another passphrase');
   const wrong = concordat([
-    ...['agent', 'approve', digest, '--config', federation.path('A.yaml')],
-    ...['--passphrase-file', federation.path('wrong')],
+    'agent',
+    'approve',
+    digest,
+    '--config',
+    federation.path('A.yaml'),
+    '--passphrase-file',
+    federation.path('wrong'),
   ]);
   assert.equal(await wrong.exit, 2);
   assert.match(wrong.output, /^approval\/passphrase/);

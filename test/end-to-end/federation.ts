@@ -29,7 +29,7 @@ analyses:
 `;
 
 /** What asks no more than the test's plan needs nobody's approval. */
-export const AGREEMENT = {
+const AGREEMENT = {
   agreement: 1,
   name: 'test',
   until: '9999-12-31',

@@ -110,9 +110,9 @@ class Site {
       },
       log: this.log,
       workers: {
-        ask: (question: StudyQuestion): Promise<StudyAnswer> =>
+        ask: (asked: StudyQuestion): Promise<StudyAnswer> =>
           Promise.resolve({
-            drafts: (question.kind === 'stage-one' ? question.analyses : ['']).map(() => this.draft),
+            drafts: (asked.kind === 'stage-one' ? asked.analyses : ['']).map(() => this.draft),
             problems: [],
           }),
       },

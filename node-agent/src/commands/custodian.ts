@@ -125,7 +125,8 @@ async function decide(options: Signing, decisionOf: (desk: CustodianDesk) => Dec
     const decision = decisionOf(desk);
     const key = await custodianKey(config, options);
     const statement = await desk.decide(decision, key);
-    const fault = await taken(openLogView(config.log).entries, statement);
+    const log = openLogView(config.log);
+    const fault = await taken(() => log.entries(), statement);
     if (fault === null) console.log(`Signed as ${key.name}, and taken by the agent.`);
     else if (fault === 'not yet')
       console.log('Signed. The agent does not run, or is busy: it takes the statement as soon as it can.');

@@ -2,6 +2,8 @@
  * What a custodian sees and decides, whichever way they come: on the command line or on the local page. Everything is read
  * from the agent's own log and state; a decision is a statement signed with the custodian's key.
  */
+import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+
 import type { Payload } from '../fit/draft.ts';
 import type { PlanExplanation } from '../agreement/explain.ts';
 
@@ -46,6 +48,7 @@ export interface LeftMessage {
   readonly round: number;
   readonly type: string;
   readonly task: string;
+  readonly header: Header;
   readonly terms: readonly string[];
   readonly payload: Payload;
 }

@@ -135,11 +135,11 @@ export class LogDesk implements CustodianDesk {
     const messages = sent.slice(from, from + count).flatMap((entry): LeftMessage[] => {
       const { n, time, run = '', analysis = '', round = 0, type = '', task = '' } = entry;
       const signed = decode(SignedMessage, this.#options.log.body(entry), 'a logged message');
-      const { payload } = decode(SiteMessage, signed.body, 'a logged message');
-      if (payload === undefined) return [];
+      const { header, payload } = decode(SiteMessage, signed.body, 'a logged message');
+      if (header === undefined || payload === undefined) return [];
       const question = this.#taskOf(task);
       const terms = question === null ? [] : this.#termsOf(question);
-      return [{ n, time, run, analysis, round, type, task, terms, payload }];
+      return [{ n, time, run, analysis, round, type, task, header, terms, payload }];
     });
     return { messages, total: sent.length };
   }

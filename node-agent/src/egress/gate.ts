@@ -206,14 +206,9 @@ export class Gate {
   #decide(draft: Draft, task: Task): { payload: Payload; refusals: readonly Refusal[] } {
     const { payload, evidence } = draft;
     const { terms } = task;
-    switch (payload.$case) {
-      case 'planAccepted':
-      case 'refusal':
-      case 'runLeft':
-        return { payload, refusals: [] };
-    }
-    // A closed code that no row was looked at for.
-    if (payload.$case === 'dataProblem' && evidence.kind === 'none') return { payload, refusals: [] };
+    // A closed code that no row was looked at for is no answer about records.
+    if (!tellsRecords(payload) || (payload.$case === 'dataProblem' && evidence.kind === 'none'))
+      return { payload, refusals: [] };
     if (terms === null) return refuse([agreementRefusal], false);
     const { policy, tellCounts } = terms;
     switch (payload.$case) {
@@ -339,7 +334,7 @@ function refuse(
   return { payload: { $case: 'refusal', value: refusal(Rule[code], threshold, told) }, refusals };
 }
 
-/** What a custodian who sees each answer is shown first; a refusal tells a rule, and leaves at once. */
+/** An answer about records: what a custodian who sees each answer is shown first. */
 function tellsRecords({ $case }: Payload): boolean {
   return $case !== 'refusal' && $case !== 'planAccepted' && $case !== 'runLeft';
 }

@@ -17,6 +17,7 @@ import {
   PASSPHRASE,
   RELEASE,
   RUN,
+  HEADER,
   STATUS,
   TASK,
 } from './testing.ts';
@@ -31,6 +32,7 @@ const message = (n: number, over = {}) => ({
   round: n,
   type: 'StageOneEstimate',
   task: TASK,
+  header: HEADER,
   terms: ['treatment'],
   payload: ESTIMATE,
   ...over,

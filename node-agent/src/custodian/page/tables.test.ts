@@ -7,6 +7,7 @@ import { releasableFields } from '@concordat/proto/releasable.ts';
 
 import type { Payload } from '../../fit/draft.ts';
 import { headerTable, numbersIn, payloadLines, payloadReading } from './tables.ts';
+import { HEADER } from './testing.ts';
 
 const counts = {
   participants: [101, 102],
@@ -77,18 +78,6 @@ const SAMPLES: readonly Payload[] = [
   { $case: 'dataProblem', value: { problem: Problem.PROBLEM_MISSING_COLUMN } },
   { $case: 'runLeft', value: {} },
 ];
-
-const HEADER: Header = {
-  study: 'ALDER',
-  run: new Uint8Array(16).fill(1),
-  analysis: 'cvd',
-  round: 3,
-  planDigest: new Uint8Array(32).fill(2),
-  rosterDigest: new Uint8Array(32).fill(3),
-  attempt: 4,
-  inReplyTo: new Uint8Array(32).fill(5),
-  checkpoint: { size: 9, root: new Uint8Array(32).fill(6) },
-};
 
 type Tree = Readonly<Record<string, unknown>>;
 const isTree = (value: unknown): value is Tree =>

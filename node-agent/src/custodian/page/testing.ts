@@ -1,4 +1,5 @@
 /** What the page's tests share: a desk that keeps its plans and messages in memory, keys and passphrases, a clock to set. */
+import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -17,6 +18,18 @@ import type {
 } from '../desk.ts';
 import type { PageParts } from './context.ts';
 import type { AgentStatus } from './status.ts';
+
+export const HEADER: Header = {
+  study: 'ALDER',
+  run: new Uint8Array(16).fill(1),
+  analysis: 'cvd',
+  round: 3,
+  planDigest: new Uint8Array(32).fill(2),
+  rosterDigest: new Uint8Array(32).fill(3),
+  attempt: 4,
+  inReplyTo: new Uint8Array(32).fill(5),
+  checkpoint: { size: 9, root: new Uint8Array(32).fill(6) },
+};
 
 export const RUN = 'ab'.repeat(16);
 export const DIGEST = 'cd'.repeat(32);

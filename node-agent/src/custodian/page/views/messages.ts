@@ -1,6 +1,5 @@
 /** Answers that wait for release, and everything that left. */
 import type { LeftMessage, OfferedPlan, WaitingRelease } from '../../desk.ts';
-import { fromHex } from '@concordat/shared/wire/digest.ts';
 import { html, type Html } from '../html.ts';
 import { headerTable, numbersIn, payloadReading } from '../tables.ts';
 import {
@@ -111,12 +110,7 @@ export function leftPage(
 export function messagePage(message: LeftMessage, plans: readonly OfferedPlan[]): PageContent {
   const plan = planOf(plans, message.run);
   const reading = payloadReading(message.payload, message.terms);
-  const envelope = headerTable({
-    run: fromHex(message.run),
-    analysis: message.analysis,
-    round: message.round,
-    inReplyTo: fromHex(message.task),
-  });
+  const envelope = headerTable(message.header);
   return {
     title: `Message ${message.n}: ${reading.title}`,
     at: '/left',
