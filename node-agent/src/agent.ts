@@ -69,9 +69,12 @@ const DRAFT_DISAGREED: Draft = {
   evidence: { kind: 'none' },
 };
 
-/** Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 10 s. */
+/**
+ * Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 30 s. An outage of hours then
+ * costs four tries a minute, and is over for the agent within half a minute of its end.
+ */
 export function backOff(n: number, random: number): number {
-  return Math.round(random * Math.min(10_000, 100 * 2 ** n));
+  return Math.round(random * Math.min(30_000, 100 * 2 ** n));
 }
 
 export class Agent {
@@ -120,6 +123,7 @@ export class Agent {
     while (!this.#stopped) {
       const answer = await this.#options.client.exchange(replies);
       if (this.#stopped) return;
+      if (answer.status === 'interrupted') continue;
       if (answer.status === 'failed') {
         this.#connected = false;
         if (failures === 0)
@@ -127,6 +131,7 @@ export class Agent {
             event: 'exchange failed',
             study: this.#options.study,
             code: answer.failure,
+            ...(answer.detail === undefined ? {} : { detail: answer.detail }),
           });
         await sleep(backOff(failures++, random()));
         continue;

@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { fromHex, sha256 } from '@concordat/shared/wire/digest.ts';
@@ -14,7 +15,8 @@ import { Agent } from './agent.ts';
 import { parseAgreement } from './agreement/document.ts';
 import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
 import { ExchangeClient } from './egress/client.ts';
-import { assertDirect } from './egress/direct.ts';
+import { dialer } from './egress/dial.ts';
+import { routeTo } from './egress/proxy.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -37,7 +39,8 @@ export function readAgentConfig(file: string): AgentConfig {
 }
 
 export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {
-  assertDirect(config.coordinator, process.env);
+  const { host, port } = parseAddress(config.coordinator);
+  const { proxy } = routeTo(host, port, config.proxy, process.env);
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
   const agreement = parseAgreement(readText(config.agreement), config.agreement, capabilities);
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
@@ -46,6 +49,7 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     ca: readText(config.tls.ca),
     certificate: readText(config.tls.certificate),
     key: readText(config.tls.key),
+    dial: dialer(proxy),
   });
   const log = new MessageLog({
     fs,

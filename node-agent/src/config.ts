@@ -1,7 +1,11 @@
 /** The agent's configuration file: one schema, every fault reported at once, frozen. */
 import { dirname, resolve } from 'node:path';
 
+import type { ProxyConfig } from './egress/proxy.ts';
+
 const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
+/** The coordinator's host may be an IPv6 address in brackets. */
+const remote = { type: 'string', pattern: '^([^:/\\s\\[\\]]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$' };
 const text = { type: 'string', minLength: 1 };
 
 export const AGENT_CONFIG_SCHEMA = {
@@ -21,7 +25,7 @@ export const AGENT_CONFIG_SCHEMA = {
   properties: {
     agent: { const: 1, description: 'format version, 1' },
     study: { ...text, maxLength: 200, description: "the trial's study id" },
-    coordinator: { ...address, description: 'host:port of the coordinator' },
+    coordinator: { ...remote, description: 'host:port of the coordinator' },
     coordinator_key: {
       type: 'string',
       pattern: '^[0-9a-f]{64}$',
@@ -41,6 +45,13 @@ export const AGENT_CONFIG_SCHEMA = {
     state: { ...text, description: 'folder of what the agent keeps beside its log, default `state`' },
     log: { ...text, description: "folder of the site's message log" },
     health: { ...address, description: 'host:port of the health endpoint' },
+    proxy: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { url: text, ca: text, no_proxy: { type: 'string' }, credentials_file: text },
+      description:
+        'HTTP CONNECT proxy: `url`, `ca` (PEM file of its authority), `credentials_file` (user:password), `no_proxy`; default: the environment',
+    },
   },
 };
 
@@ -57,6 +68,7 @@ export interface AgentConfig {
   readonly state: string;
   readonly log: string;
   readonly health?: string;
+  readonly proxy?: ProxyConfig;
 }
 
 export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?: string };
@@ -64,6 +76,7 @@ export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?:
 /** Paths in the file are relative to the file. */
 export function resolvePaths(config: WrittenAgentConfig, file: string): AgentConfig {
   const at = (path: string): string => resolve(dirname(file), path);
+  const { proxy } = config;
   return {
     ...config,
     tls: { ca: at(config.tls.ca), certificate: at(config.tls.certificate), key: at(config.tls.key) },
@@ -73,5 +86,14 @@ export function resolvePaths(config: WrittenAgentConfig, file: string): AgentCon
     ...(config.map === undefined ? {} : { map: at(config.map) }),
     agreement: at(config.agreement),
     state: at(config.state ?? 'state'),
+    ...(proxy === undefined
+      ? {}
+      : {
+          proxy: {
+            ...proxy,
+            ...(proxy.ca === undefined ? {} : { ca: at(proxy.ca) }),
+            ...(proxy.credentials_file === undefined ? {} : { credentials_file: at(proxy.credentials_file) }),
+          },
+        }),
   };
 }
