@@ -304,9 +304,7 @@ function unary(
       (error, bytes) => {
         signal.removeEventListener('abort', giveUp);
         resolve(
-          error === null && bytes !== undefined
-            ? { status: 'ok', bytes, date }
-            : { status: 'error', error },
+          error === null && bytes !== undefined ? { status: 'ok', bytes, date } : { status: 'error', error },
         );
       },
     );
@@ -321,7 +319,11 @@ function unary(
   });
 }
 
-function contextOf({ ca, key, certificate }: Pick<ConnectionOptions, 'ca' | 'key' | 'certificate'>): SecureContext {
+function contextOf({
+  ca,
+  key,
+  certificate,
+}: Pick<ConnectionOptions, 'ca' | 'key' | 'certificate'>): SecureContext {
   try {
     return createSecureContext({ ca, key, cert: certificate, minVersion: 'TLSv1.3' });
   } catch (cause) {

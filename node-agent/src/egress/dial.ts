@@ -77,7 +77,12 @@ function dialThrough(
     const request =
       proxy.protocol === 'http:'
         ? requestPlain(options)
-        : requestSecure({ ...options, ...(proxy.ca === null ? {} : { ca: proxy.ca }) });
+        : requestSecure({
+            ...options,
+            // Node would take the Host header's, which is the coordinator's.
+            servername: isIP(proxy.host) === 0 ? proxy.host : '',
+            ...(proxy.ca === null ? {} : { ca: proxy.ca }),
+          });
     // Not the request's own option: that would end the stream too, whenever the signal fires.
     const abort = (): void => void request.destroy();
     signal.addEventListener('abort', abort, { once: true });
@@ -207,7 +212,11 @@ function proxyFault(error: Error, proxy: Proxy): ConcordatError {
 const CERTIFICATE = /CERT|SIGNATURE|ISSUER|ALTNAME/;
 
 function stalled(proxy: Proxy): ConcordatError {
-  return proxyError(proxy, 'the proxy does not answer in time', 'ask the IT department whether it is working');
+  return proxyError(
+    proxy,
+    'the proxy does not answer in time',
+    'ask the IT department whether it is working',
+  );
 }
 
 function proxyError(proxy: Proxy, message: string, remedy: string, cause?: unknown): ConcordatError {

@@ -123,7 +123,8 @@ export function judge(seen: Inspection, host: string, now: Date): ConcordatError
       "the certificate is of the pinned authority, but not for this host's name",
       {
         place: host,
-        remedy: 'check `coordinator` in agent.yaml, and ask the consortium for which names its certificate is',
+        remedy:
+          'check `coordinator` in agent.yaml, and ask the consortium for which names its certificate is',
       },
     );
   }
