@@ -76,7 +76,6 @@ export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?:
 /** Paths in the file are relative to the file. */
 export function resolvePaths(config: WrittenAgentConfig, file: string): AgentConfig {
   const at = (path: string): string => resolve(dirname(file), path);
-  const { proxy } = config;
   return {
     ...config,
     tls: { ca: at(config.tls.ca), certificate: at(config.tls.certificate), key: at(config.tls.key) },
@@ -86,14 +85,14 @@ export function resolvePaths(config: WrittenAgentConfig, file: string): AgentCon
     ...(config.map === undefined ? {} : { map: at(config.map) }),
     agreement: at(config.agreement),
     state: at(config.state ?? 'state'),
-    ...(proxy === undefined
-      ? {}
-      : {
-          proxy: {
-            ...proxy,
-            ...(proxy.ca === undefined ? {} : { ca: at(proxy.ca) }),
-            ...(proxy.credentials_file === undefined ? {} : { credentials_file: at(proxy.credentials_file) }),
-          },
-        }),
+    ...(config.proxy === undefined ? {} : { proxy: resolveProxy(config.proxy, at) }),
+  };
+}
+
+function resolveProxy(proxy: ProxyConfig, at: (path: string) => string): ProxyConfig {
+  return {
+    ...proxy,
+    ...(proxy.ca === undefined ? {} : { ca: at(proxy.ca) }),
+    ...(proxy.credentials_file === undefined ? {} : { credentials_file: at(proxy.credentials_file) }),
   };
 }

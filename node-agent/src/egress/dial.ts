@@ -2,6 +2,7 @@
  * A byte stream to a host and port, dialled afresh each time: names are resolved again, so that a coordinator that moved is
  * found. Every failure is a ConcordatError: network/unresolved, network/unreachable, or network/proxy.
  */
+import { lookup as systemLookup } from 'node:dns';
 import { request as requestPlain, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
@@ -10,6 +11,9 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import type { Proxy } from './proxy.ts';
 
+/** As `dns.lookup`, which is the system's. */
+export type Resolver = LookupFunction;
+
 export type Dial = (host: string, port: number, signal: AbortSignal) => Promise<Socket>;
 
 /** Tries a name's addresses in turn (happy eyeballs). Node's 250 ms are short of a connection to another continent. */
@@ -17,18 +21,28 @@ const FAMILIES = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000
 const UNRESOLVED = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME', 'ENODATA']);
 
 /** `lookup`: the system's resolver where it is not given. */
-export function dialer(proxy: Proxy | null, lookup?: LookupFunction): Dial {
+export function dialer(proxy: Proxy | null, lookup?: Resolver): Dial {
   const resolver = lookup === undefined ? {} : { lookup };
   return proxy === null
     ? (host, port, signal) => dialDirectly(host, port, signal, resolver)
     : (host, port, signal) => dialThrough(proxy, host, port, signal, resolver);
 }
 
+/** The addresses of a name, now; throws network/unresolved. */
+export function resolveName(host: string, lookup: Resolver = systemLookup): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
+    lookup(host, { all: true }, (error, found) => {
+      if (error !== null) return reject(unresolved(host, error));
+      resolve(typeof found === 'string' ? [found] : found.map(({ address }) => address));
+    });
+  });
+}
+
 function dialDirectly(
   host: string,
   port: number,
   signal: AbortSignal,
-  resolver: { readonly lookup?: LookupFunction },
+  resolver: { readonly lookup?: Resolver },
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(givenUp(host, port));
@@ -56,7 +70,7 @@ function dialThrough(
   host: string,
   port: number,
   signal: AbortSignal,
-  resolver: { readonly lookup?: LookupFunction },
+  resolver: { readonly lookup?: Resolver },
 ): Promise<Socket> {
   const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
   const options: RequestOptions = {

@@ -30,6 +30,8 @@ export interface Pair {
 export interface IssueOptions {
   readonly from?: Date;
   readonly until?: Date;
+  /** Common name; the first host where it is not given. */
+  readonly name?: string;
 }
 
 export interface TestAuthority {
@@ -56,7 +58,14 @@ export async function testAuthority(name: string): Promise<TestAuthority> {
   );
   return {
     ca: root.toString('pem'),
-    issue: async (hosts, { from = new Date(Date.now() - DAY), until = new Date(Date.now() + DAY) } = {}) => {
+    issue: async (
+      hosts,
+      {
+        from = new Date(Date.now() - DAY),
+        until = new Date(Date.now() + 30 * DAY),
+        name: subject = hosts[0] ?? 'A',
+      } = {},
+    ) => {
       const own = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
       const names = hosts.map((value) => ({
         type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const),
@@ -64,7 +73,7 @@ export async function testAuthority(name: string): Promise<TestAuthority> {
       }));
       const certificate = await X509CertificateGenerator.create(
         {
-          subject: `CN=${hosts[0] ?? 'A'}`,
+          subject: `CN=${subject}`,
           serialNumber: randomBytes(8).toString('hex'),
           issuer: root.subject,
           publicKey: own.publicKey,
@@ -268,15 +277,20 @@ export interface TestCoordinator {
   stop(): Promise<void>;
 }
 
+export interface CoordinatorOptions {
+  /** Holds each call until `answer`. */
+  readonly hold?: boolean;
+  /** Takes connections without a client certificate. */
+  readonly open?: boolean;
+  readonly refuse?: { readonly code: status; readonly details: string };
+  readonly port?: number;
+}
+
 /** Answers an exchange at once with no task, or holds it; or refuses with these details. */
 export async function testCoordinator(
   ca: string,
   pair: Pair,
-  {
-    hold = false,
-    refuse,
-    port = 0,
-  }: { hold?: boolean; refuse?: { code: status; details: string }; port?: number } = {},
+  { hold = false, open = false, refuse, port = 0 }: CoordinatorOptions = {},
 ): Promise<TestCoordinator> {
   const server = new GrpcServer();
   const requests: ExchangeRequest[] = [];
@@ -314,7 +328,7 @@ export async function testCoordinator(
   const credentials = ServerCredentials.createSsl(
     Buffer.from(ca),
     [{ private_key: Buffer.from(pair.key), cert_chain: Buffer.from(pair.certificate) }],
-    true,
+    !open,
   );
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`127.0.0.1:${port}`, credentials, (error, at) =>
