@@ -14,7 +14,7 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { Agent } from './agent.ts';
 import { parseAgreement } from './agreement/document.ts';
 import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
-import { ExchangeClient } from './egress/client.ts';
+import { ExchangeClient, type Timing } from './egress/client.ts';
 import { dialer } from './egress/dial.ts';
 import { routeTo } from './egress/proxy.ts';
 import type { WorkerPool } from './fit/pool.ts';
@@ -25,6 +25,8 @@ export interface AgentCapabilities {
   readonly workers: WorkerPool;
   /** Only `concordat local` sets this: approval may be automatic, and every threshold off. */
   readonly local: boolean;
+  /** Of the connection; the shipped one where it is not given. */
+  readonly timing?: Timing;
 }
 
 const parseConfig = documentReader<WrittenAgentConfig>({
@@ -44,13 +46,16 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
   const identity = signingIdentity(readText(config.signing_key), config.signing_key);
   const agreement = parseAgreement(readText(config.agreement), config.agreement, capabilities);
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
-  const client = new ExchangeClient({
-    address: config.coordinator,
-    ca: readText(config.tls.ca),
-    certificate: readText(config.tls.certificate),
-    key: readText(config.tls.key),
-    dial: dialer(proxy),
-  });
+  const client = new ExchangeClient(
+    {
+      address: config.coordinator,
+      ca: readText(config.tls.ca),
+      certificate: readText(config.tls.certificate),
+      key: readText(config.tls.key),
+      dial: dialer(proxy),
+    },
+    capabilities.timing,
+  );
   const log = new MessageLog({
     fs,
     directory: config.log,
