@@ -10,7 +10,7 @@ import type { Timing } from '@concordat/node-agent/egress/client.ts';
 import { relay, testAuthority, testProxy, type ProxyOptions } from '@concordat/node-agent/egress/testing.ts';
 import { WorkerPool } from '@concordat/node-agent/fit/pool.ts';
 import type { LogFields } from '@concordat/node-agent/logger.ts';
-import { entriesOf, Federation, HOST, resultOf, until, type Program } from './federation.ts';
+import { concordat, entriesOf, Federation, HOST, resultOf, until, type Program } from './federation.ts';
 import { assertLogsAgree } from './logs.ts';
 import { BINARY_PLAN, writeOneStageTrials } from './trials.ts';
 
@@ -226,4 +226,24 @@ test('TLS inspection is named in the log, once, and nothing passes until it is l
   const said = agents[0]!.events.filter(({ code }) => code === 'network/intercepted');
   assert.equal(said.length, 1);
   assert.match(said[0]!.detail ?? '', /issued by "CN=Hospital".*exempt/);
+});
+
+test('the doctor as a command: status 0 where all is well, and 2 where something is to be mended', async () => {
+  const federation = await Federation.make(records, BINARY_PLAN);
+  const doctor = (...more: readonly string[]): Program =>
+    concordat(['agent', 'doctor', '--config', federation.path('B.yaml'), ...more]);
+  let listening = false;
+  const coordinator = federation.coordinator(({ event }) => (listening ||= event === 'listening'));
+  await until(() => listening, 'the coordinator');
+  const well = doctor();
+  assert.equal(await well.exit, 0, well.output);
+  assert.match(well.output, /^ok {4}coordinator: admits.*For the IT department/ms);
+  await coordinator.kill();
+  const ill = doctor('--json');
+  assert.equal(await ill.exit, 2);
+  const { findings } = JSON.parse(ill.output) as { findings: { state: string; found: string }[] };
+  assert.deepEqual(
+    findings.filter(({ state }) => state === 'fail').map(({ found }) => found.split(' ')[0]),
+    ['network/unreachable'],
+  );
 });

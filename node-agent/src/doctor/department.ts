@@ -17,7 +17,7 @@ export function forDepartment(
     `- Proxy: ${route === null ? 'the one that is configured cannot be used' : describeRoute(route)}. HTTP CONNECT, with or without basic sign-in; no PAC, SOCKS, NTLM or Kerberos.`,
     `- TLS inspection: exempt ${host}. The program trusts the consortium's own authority alone, so that an inspected connection fails.`,
     '- Time-outs: calls are held up to 25 s, and a still connection sends a sign of life every 10 s: an idle time-out of 30 s or more is enough.',
-    '- Bandwidth: some hundred bytes every 25 s at rest; kilobytes a minute during an analysis; one message is at most 4 MiB.',
+    '- Bandwidth: some hundred bytes every 25 s at rest; kilobytes to a few megabytes an analysis; one message is at most 4 MiB.',
     '- Clock: within 5 minutes of the true time (NTP).',
   ];
 }

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
-import { status } from '@grpc/grpc-js';
 import { generateSigningKey } from '@concordat/shared/wire/signing.ts';
 
 import { lookupOf, testAuthority, testCoordinator, testProxy } from '../egress/testing.ts';
@@ -133,7 +132,7 @@ test('a sound set-up: nothing to mend, nothing asked but versions, no value prin
   assert.match(text, /3 columns/);
   assert.match(text, /custodians: Ada/);
   assert.match(text, new RegExp(`For the IT department[^]*${HOST}, TCP port ${coordinator.port}`));
-  assert.doesNotMatch(text, /123\.5|age|arm,/);
+  assert.doesNotMatch(text, /123\.5|\bage\b|\barm\b/);
 });
 
 test('through a proxy with sign-in, whose password is not shown', async (t: TestContext) => {
@@ -195,7 +194,8 @@ test('what is wrong with the coordinator, or with its view of this site', async 
   );
   const elsewhere = await consortium.issue(['elsewhere.example.org']);
   assertFails(await examined({ config: await withServer(elsewhere) }), 'TLS', /wire\/identity/);
-  const refuse = { code: status.PERMISSION_DENIED, details: 'enrolment/revoked' };
+  // PERMISSION_DENIED
+  const refuse = { code: 7, details: 'enrolment/revoked' };
   assertFails(
     await examined({ config: await withServer(server, { refuse }) }),
     'coordinator',

@@ -115,8 +115,8 @@ test('new credentials are used from the next exchange on, while the old call is 
   );
   const held = client.exchange([]);
   while (coordinator.requests.length === 0) await new Promise(setImmediate);
-  client.useCredentials(await consortium.issue([]));
-  assert.throws(() => client.useCredentials({ certificate: site.certificate, key: server.key }), {
+  client.use(await consortium.issue([]));
+  assert.throws(() => client.use({ certificate: site.certificate, key: server.key }), {
     code: 'config/invalid',
   });
   coordinator.answer();

@@ -152,7 +152,7 @@ export class ExchangeClient {
   }
 
   /** Another certificate and key for this site: from the next exchange on; one in flight ends on the old ones. Throws config/invalid as the constructor does. */
-  useCredentials(own: Pick<ConnectionOptions, 'certificate' | 'key'>): void {
+  use(own: Pick<ConnectionOptions, 'certificate' | 'key'>): void {
     this.#context = contextOf({ ca: this.#options.ca, ...own });
   }
 

@@ -102,7 +102,7 @@ function dialThrough(
     signal.addEventListener('abort', abort, { once: true });
     request.once('connect', (response, stream, head) => {
       signal.removeEventListener('abort', abort);
-      const socket = stream as Socket;
+      const socket: Socket = stream;
       if (response.statusCode !== undefined && response.statusCode >= 200 && response.statusCode < 300) {
         socket.setNoDelay(true);
         // The far side may speak first, in the packet of the proxy's answer.

@@ -3,6 +3,7 @@
  * is sent but a TLS greeting and an empty request; no client certificate is shown.
  */
 import { connect as connectHttp2 } from 'node:http2';
+import { isIP } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { X509Certificate } from 'node:crypto';
 
@@ -170,7 +171,9 @@ function plain(text: string): string {
 function dateOf(tls: TLSSocket, host: string): Promise<Date | null> {
   if (tls.alpnProtocol !== 'h2') return Promise.resolve(null);
   return new Promise((resolve) => {
-    const session = connectHttp2(`https://${host}`, { createConnection: () => tls });
+    const session = connectHttp2(`https://${isIP(host) === 6 ? `[${host}]` : host}`, {
+      createConnection: () => tls,
+    });
     const none = (): void => resolve(null);
     session.once('error', none);
     session.once('close', none);

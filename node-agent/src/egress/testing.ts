@@ -8,7 +8,7 @@ import { connect, createServer, isIP, type LookupFunction, type Server, type Soc
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Duplex } from 'node:stream';
 
-import { Server as GrpcServer, ServerCredentials, status, type sendUnaryData } from '@grpc/grpc-js';
+import { Server as GrpcServer, ServerCredentials, type sendUnaryData, type status } from '@grpc/grpc-js';
 import {
   BasicConstraintsExtension,
   Name,
@@ -170,7 +170,7 @@ export async function testProxy(options: ProxyOptions = {}): Promise<TestProxy> 
     client.write('HTTP/1.1 200 Connection established\r\n\r\n');
     if (intercepts !== undefined) {
       const secureContext = createSecureContext({ cert: intercepts.certificate, key: intercepts.key });
-      const tls = new TLSSocket(client as Socket, { isServer: true, secureContext, ALPNProtocols: ['h2'] });
+      const tls = new TLSSocket(client, { isServer: true, secureContext, ALPNProtocols: ['h2'] });
       tls.on('error', () => undefined);
       return;
     }
