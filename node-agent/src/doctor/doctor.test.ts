@@ -194,8 +194,7 @@ test('what is wrong with the coordinator, or with its view of this site', async 
   );
   const elsewhere = await consortium.issue(['elsewhere.example.org']);
   assertFails(await examined({ config: await withServer(elsewhere) }), 'TLS', /wire\/identity/);
-  // PERMISSION_DENIED
-  const refuse = { code: 7, details: 'enrolment/revoked' };
+  const refuse = { code: 'PERMISSION_DENIED', details: 'enrolment/revoked' } as const;
   assertFails(
     await examined({ config: await withServer(server, { refuse }) }),
     'coordinator',

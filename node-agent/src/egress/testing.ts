@@ -8,7 +8,7 @@ import { connect, createServer, isIP, type LookupFunction, type Server, type Soc
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Duplex } from 'node:stream';
 
-import { Server as GrpcServer, ServerCredentials, type sendUnaryData, type status } from '@grpc/grpc-js';
+import { Server as GrpcServer, ServerCredentials, status, type sendUnaryData } from '@grpc/grpc-js';
 import {
   BasicConstraintsExtension,
   Name,
@@ -282,7 +282,7 @@ export interface CoordinatorOptions {
   readonly hold?: boolean;
   /** Takes connections without a client certificate. */
   readonly open?: boolean;
-  readonly refuse?: { readonly code: status; readonly details: string };
+  readonly refuse?: { readonly code: keyof typeof status; readonly details: string };
   readonly port?: number;
 }
 
@@ -313,7 +313,7 @@ export async function testCoordinator(
       exchange: (call: { readonly request: Uint8Array }, callback: sendUnaryData<Uint8Array>) => {
         const request = ExchangeRequest.decode(call.request);
         requests.push(request);
-        if (refuse !== undefined) return callback(refuse);
+        if (refuse !== undefined) return callback({ ...refuse, code: status[refuse.code] });
         const protocol = negotiate(own, { oldest: request.protocolOldest, newest: request.protocolNewest });
         const answer = (): void =>
           callback(
