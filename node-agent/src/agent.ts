@@ -118,6 +118,8 @@ export class Agent {
   async #serve(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
     let replies: readonly Released[] = [];
     let failures = 0;
+    /** Reasons of this outage that the log has already. */
+    const told = new Set<string>();
     let asked = '';
     let repeats = 0;
     while (!this.#stopped) {
@@ -126,18 +128,20 @@ export class Agent {
       if (answer.status === 'interrupted') continue;
       if (answer.status === 'failed') {
         this.#connected = false;
-        if (failures === 0)
+        if (!told.has(answer.failure))
           this.#options.logger.warn({
             event: 'exchange failed',
             study: this.#options.study,
             code: answer.failure,
             ...(answer.detail === undefined ? {} : { detail: answer.detail }),
           });
+        told.add(answer.failure);
         await sleep(backOff(failures++, random()));
         continue;
       }
       if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
       failures = 0;
+      told.clear();
       this.#connected = true;
       // Asked again for what it answered, or could not take: neither side would ever pause.
       const tasks = answer.tasks.map(({ body }) => toHex(sha256(body))).join();

@@ -220,6 +220,9 @@ test('TLS inspection is named in the log, once, and nothing passes until it is l
       entriesOf(federation.log(study)).map(({ kind }) => kind),
       ['start'],
     );
+  // A later reason of the same outage is told too.
+  await inspecting.close();
+  await until(() => agents[0]!.events.some(({ code }) => code === 'network/proxy'), 'another reason');
   url = honest.port;
   assert.equal(await federation.coordinator().exit, 0);
   await assertUndisturbed(federation, agents);
@@ -246,4 +249,16 @@ test('the doctor as a command: status 0 where all is well, and 2 where something
     findings.filter(({ state }) => state === 'fail').map(({ found }) => found.split(' ')[0]),
     ['network/unreachable'],
   );
+});
+
+test('an agent whose proxy it cannot use does not start, and dials nothing', async () => {
+  const federation = await Federation.make(records, BINARY_PLAN);
+  const config = JSON.parse(readFileSync(federation.path('B.yaml'), 'utf8')) as object;
+  const proxy = { url: 'socks5://ward:s3cret@127.0.0.1:1080' };
+  federation.write('B.yaml', { ...config, coordinator: `${HOST}:443`, proxy });
+  const agent = federation.agent('B');
+  assert.equal(await agent.exit, 2);
+  assert.match(agent.output, /network\/proxy at proxy\.url in agent\.yaml/);
+  assert.doesNotMatch(agent.output, /s3cret/);
+  assert.deepEqual(entriesOf(federation.log('B')), []);
 });
