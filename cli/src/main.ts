@@ -117,7 +117,8 @@ try {
 } catch (error) {
   status = report(error);
 }
-process.exitCode = status;
+// A command of an agent may have set its own.
+if (status !== 0) process.exitCode = status;
 
 function report(error: unknown): ExitStatus {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

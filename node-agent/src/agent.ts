@@ -56,9 +56,12 @@ const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: 
 const DRAFT_DISHONEST: Draft = refusalDraft(Rule.RULE_HONEST_QUESTION);
 const DRAFT_WITHHELD: Draft = refusalDraft(Rule.RULE_CUSTODIAN);
 
-/** Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 10 s. */
+/**
+ * Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 30 s. An outage of hours then
+ * costs four tries a minute, and is over for the agent within half a minute of its end.
+ */
 export function backOff(n: number, random: number): number {
-  return Math.round(random * Math.min(10_000, 100 * 2 ** n));
+  return Math.round(random * Math.min(30_000, 100 * 2 ** n));
 }
 
 export class Agent {
@@ -114,6 +117,8 @@ export class Agent {
   async #serve(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
     let replies: readonly Released[] = [];
     let failures = 0;
+    /** Reasons of this outage that the log has already. */
+    const told = new Set<string>();
     let asked = '';
     let repeats = 0;
     while (!this.#stopped) {
@@ -128,17 +133,20 @@ export class Agent {
       if (answer.status === 'interrupted') continue;
       if (answer.status === 'failed') {
         this.#lost(answer.failure);
-        if (failures === 0)
+        if (!told.has(answer.failure))
           this.#options.logger.warn({
             event: 'exchange failed',
             study: this.#options.study,
             code: answer.failure,
+            ...(answer.detail === undefined ? {} : { detail: answer.detail }),
           });
+        told.add(answer.failure);
         await sleep(backOff(failures++, random()));
         continue;
       }
       if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
       failures = 0;
+      told.clear();
       if (!this.connected)
         this.#connection = { connected: true, since: this.#options.now().toISOString(), failure: null };
       // Asked again for what it answered, or could not take: neither side would ever pause.

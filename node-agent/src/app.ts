@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
@@ -23,8 +24,9 @@ import {
   type WrittenAgentConfig,
 } from './config.ts';
 import { snapshotOf } from './data/snapshot.ts';
-import { ExchangeClient } from './egress/client.ts';
-import { assertDirect } from './egress/direct.ts';
+import { ExchangeClient, type Timing } from './egress/client.ts';
+import { dialer } from './egress/dial.ts';
+import { routeTo } from './egress/proxy.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -33,6 +35,8 @@ export interface AgentCapabilities {
   readonly workers: WorkerPool;
   /** Only `concordat local` sets this: approval may be automatic, and every threshold off. */
   readonly local: boolean;
+  /** Of the connection; the shipped one where it is not given. */
+  readonly timing?: Timing;
 }
 
 const parseConfig = documentReader<WrittenAgentConfig>({
@@ -48,20 +52,25 @@ export function readAgentConfig(file: string): AgentConfig {
 
 export function buildAgent(
   config: AgentConfig,
-  { logger, workers, local }: AgentCapabilities,
+  { logger, workers, local, timing }: AgentCapabilities,
 ): { readonly agent: Agent; readonly log: MessageLog } {
-  assertDirect(config.coordinator, process.env);
+  const { host, port } = parseAddress(config.coordinator);
+  const { proxy } = routeTo(host, port, config.proxy, process.env);
   const { study } = config;
   const identity = signingIdentity(readSigningKey(config), config.signing_key);
   // Before the log is opened: an agent without an agreement leaves no trace of a start.
   readAgreement(config.agreement, { local });
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
-  const client = new ExchangeClient({
-    address: config.coordinator,
-    ca: readText(config.tls.ca),
-    certificate: readText(config.tls.certificate),
-    key: readText(config.tls.key),
-  });
+  const client = new ExchangeClient(
+    {
+      address: config.coordinator,
+      ca: readText(config.tls.ca),
+      certificate: readText(config.tls.certificate),
+      key: readText(config.tls.key),
+      dial: dialer(proxy),
+    },
+    timing,
+  );
   const log = new MessageLog({
     fs,
     directory: config.log,

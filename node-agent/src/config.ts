@@ -1,7 +1,11 @@
 /** The agent's configuration file: one schema, every fault reported at once, frozen. */
 import { dirname, resolve } from 'node:path';
 
+import type { ProxyConfig } from './egress/proxy.ts';
+
 const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
+/** The coordinator's host may be an IPv6 address in brackets. */
+const remote = { type: 'string', pattern: '^([^:/\\s\\[\\]]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$' };
 const text = { type: 'string', minLength: 1 };
 
 export const AGENT_CONFIG_SCHEMA = {
@@ -21,7 +25,7 @@ export const AGENT_CONFIG_SCHEMA = {
   properties: {
     agent: { const: 1, description: 'format version, 1' },
     study: { ...text, maxLength: 200, description: "the trial's study id" },
-    coordinator: { ...address, description: 'host:port of the coordinator' },
+    coordinator: { ...remote, description: 'host:port of the coordinator' },
     coordinator_key: {
       type: 'string',
       pattern: '^[0-9a-f]{64}$',
@@ -56,6 +60,13 @@ export const AGENT_CONFIG_SCHEMA = {
       },
       description: "the custodian's page: `listen`, and off this machine `certificate` and `key`",
     },
+    proxy: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { url: text, ca: text, no_proxy: { type: 'string' }, credentials_file: text },
+      description:
+        'HTTP CONNECT proxy: `url`, `ca` (PEM file of its authority), `credentials_file` (user:password), `no_proxy`; default: the environment',
+    },
   },
 };
 
@@ -73,6 +84,7 @@ export interface AgentConfig {
   readonly log: string;
   readonly health?: string;
   readonly page?: PageConfig;
+  readonly proxy?: ProxyConfig;
 }
 
 /** The custodian's local page. */
@@ -98,6 +110,15 @@ export function resolvePaths(config: WrittenAgentConfig, file: string): AgentCon
     agreement: at(config.agreement),
     state: at(config.state ?? 'state'),
     ...(config.page === undefined ? {} : { page: resolvePage(config.page, at) }),
+    ...(config.proxy === undefined ? {} : { proxy: resolveProxy(config.proxy, at) }),
+  };
+}
+
+function resolveProxy(proxy: ProxyConfig, at: (path: string) => string): ProxyConfig {
+  return {
+    ...proxy,
+    ...(proxy.ca === undefined ? {} : { ca: at(proxy.ca) }),
+    ...(proxy.credentials_file === undefined ? {} : { credentials_file: at(proxy.credentials_file) }),
   };
 }
 

@@ -22,6 +22,15 @@ export function agentProgram(name: string): Command {
       await serveAgents([config], { local: false });
     });
 
+  program
+    .command('doctor')
+    .description('check everything that the agent needs here, and print what to send to the IT department')
+    .option('--config <file>', 'agent.yaml', 'agent.yaml')
+    .option('--json', 'print the findings as JSON')
+    .action(async (options: { readonly config: string; readonly json?: boolean }) => {
+      const { doctor } = await import('./commands/doctor.ts');
+      await doctor(options);
+    });
   addAgreement(program);
   addCustodian(program);
   return program;
