@@ -215,10 +215,11 @@ test('TLS inspection is named in the log, once, and nothing passes until it is l
   let tries = 0;
   const agents = STUDIES.map((study) => serve(t, federation, study, change, () => void tries++));
   await until(() => tries > 20, 'some tries');
+  // The start, and the agreement in force.
   for (const study of STUDIES)
     assert.deepEqual(
       entriesOf(federation.log(study)).map(({ kind }) => kind),
-      ['start'],
+      ['start', 'decision'],
     );
   // A later reason of the same outage is told too.
   await inspecting.close();
