@@ -74,10 +74,12 @@ function work(order: Order): unknown {
           modifierMeans: [],
           facts: {
             participants: trial.n,
+            effective: trial.n,
             perArm: [],
             parameters: terms.length,
             events: null,
             cells: [],
+            shares: [],
             leverage: 0,
             rank: { deficient: false, nearDeficient: false },
           },

@@ -56,13 +56,14 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
   const modifiers = modifierColumns(analysis);
   const arms = armNames(plan);
   const participants = sumByArm(weights, arm, arms.length, rows.length);
+  const offset = sumOffsets(outcome.logExposure, analysis.offset, table, rows);
   return {
     data: {
       n: rows.length,
       columns,
       terms: analysis.columns.map(({ term }) => term),
       response: outcome.response,
-      offset: sumOffsets(outcome.logExposure, analysis.offset, table, rows),
+      offset,
       treatmentMeans:
         rows.length === 0
           ? []
@@ -87,6 +88,8 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
       response: outcome.response,
       columns,
       factors: set.factors,
+      offset,
+      logExposure: outcome.logExposure,
     }),
   };
 }

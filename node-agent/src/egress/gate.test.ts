@@ -57,10 +57,12 @@ const estimate: StageOneEstimate = {
 };
 const facts: DisclosureFacts = {
   participants: 101,
+  effective: 101,
   perArm: [50, 51],
   parameters: 2,
   events: 60,
   cells: [{ what: 'level', variable: 'centre', count: 40 }],
+  shares: [{ what: 'squared deviations', variable: 'y', share: 0.1 }],
   leverage: 0.02,
   rank: { deficient: false, nearDeficient: false },
 };
@@ -100,6 +102,7 @@ const failing: readonly (readonly [Rule, Partial<DisclosureFacts>, number])[] = 
   [Rule.RULE_EVENTS_PER_PARAMETER, { events: 9 }, 4.5],
   [Rule.RULE_SMALLEST_CELL, { cells: [{ what: 'level', variable: 'centre', count: 4 }] }, 4],
   [Rule.RULE_LEVERAGE, { leverage: 0.5 }, 0.5],
+  [Rule.RULE_DOMINANCE, { shares: [{ what: 'counts', variable: 'visits', share: 0.6 }] }, 0.6],
   [Rule.RULE_RANK, { rank: { deficient: false, nearDeficient: true } }, 1],
 ];
 for (const [rule, over, observed] of failing) {

@@ -103,11 +103,11 @@ export class Gate {
     if (earlier !== null) return earlier;
 
     const { payload, refusals } = this.#decide(draft, task);
-    for (const { rule, code, threshold, observed } of refusals) {
+    for (const { rule, code, threshold, observed, of } of refusals) {
       this.#options.log.append({
         kind: 'refused',
         ...place(task),
-        detail: { rule, code, threshold, observed },
+        detail: { rule, code, threshold, observed, ...(of === undefined ? {} : { of }) },
       });
     }
     try {
