@@ -27,6 +27,7 @@ import { faultOf } from './agreement/agreement.ts';
 import { Fits } from './agreement/fits.ts';
 import type { ExchangeClient } from './egress/client.ts';
 import { Gate, type Released, type Task } from './egress/gate.ts';
+import type { Ledger } from './egress/ledger.ts';
 import type { Draft, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
@@ -43,6 +44,7 @@ export interface AgentOptions {
   readonly source: StudySource;
   readonly client: Pick<ExchangeClient, 'exchange' | 'close'>;
   readonly log: MessageLog;
+  readonly ledger?: Ledger | undefined;
   readonly logger: Logger;
   readonly workers: Pick<WorkerPool, 'ask'>;
 }

@@ -1,6 +1,7 @@
 /** Builds an agent from its configuration; `run` is started by the command line. */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
+import { join } from 'node:path';
 
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -15,6 +16,7 @@ import { parseAgreement } from './agreement/document.ts';
 import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
 import { ExchangeClient } from './egress/client.ts';
 import { assertDirect } from './egress/direct.ts';
+import { Ledger } from './egress/ledger.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -55,6 +57,8 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     now: () => new Date(),
     randomBytes: (n) => randomBytes(n),
   });
+  const openPolicy = isOpenPolicy(agreement.policy);
+  const ledger = openPolicy ? undefined : new Ledger(join(config.state, 'ledger'));
   log.append({ kind: 'start', detail: { agreement: agreement.digest, policy: agreement.policy.name } });
   return new Agent({
     study: config.study,
@@ -62,10 +66,11 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     coordinatorKey: fromHex(config.coordinator_key),
     policy: agreement.policy,
     policyDigest: sha256(JSON.stringify(agreement.policy)),
-    openPolicy: isOpenPolicy(agreement.policy),
-    source: { data: config.data, map },
+    openPolicy,
+    source: { data: config.data, map, secret: ledger?.secret ?? null },
     client,
     log,
+    ledger,
     logger: capabilities.logger,
     workers: capabilities.workers,
   });

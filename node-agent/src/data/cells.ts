@@ -8,6 +8,19 @@ import { numericValues, type Table } from './table.ts';
 
 /** A variable with at most this many values is judged as a factor, whatever the plan calls it. */
 const FACTOR_LIKE = 12;
+/**
+ * The same where it is linear in a Gaussian model: of it X'X holds its number, sum and sum of squares, the same ones
+ * whatever else is asked, from which the counts of 3 values follow; more, with some room for what whole numbers add.
+ */
+const FACTOR_LIKE_MOMENTS = 4;
+
+/** A Hessian of these weighs people by their fitted means, that is by cell, and so tells the cells of each pair of columns by arm. */
+const WEIGHTED_BY_CELL: readonly Analysis['family'][] = [
+  'binomial',
+  'poisson',
+  'negative-binomial',
+  'ordinal',
+];
 
 export interface CellSource {
   readonly rows: Int32Array;
@@ -97,9 +110,10 @@ function impliedTables(analysis: Analysis, margins: ReadonlyMap<string, Levels>)
   const apart = ofColumns.filter((set) => set.every(told));
   const pairs = apart.flatMap((a) => apart.map((b) => [...a, ...b]));
   const arm = margins.has(ARM) ? [ARM] : [];
+  const byArm = WEIGHTED_BY_CELL.includes(analysis.family) ? pairs.map((names) => [...names, ...arm]) : [];
   const single = order.flatMap((name) => [[name], [name, ...arm]]);
   return {
-    tables: distinct([...single, ...ofColumns, ...pairs]),
+    tables: distinct([...single, ...ofColumns, ...pairs, ...byArm]),
     byOutcome: distinct([...order.map((name) => [name]), ...ofColumns]),
   };
 }
@@ -132,9 +146,12 @@ function levelsOf(
 ): Levels | null {
   const index = set.factors.get(variable);
   if (index !== undefined) return { index, size: plan.levels[variable]!.length };
+  if (plan.levels[variable] !== undefined) return distinctLevels(variable, table, set.rows, Infinity);
   const p = basesOf(analysis).get(variable)?.size ?? 0;
   const limit =
-    plan.levels[variable] === undefined ? Math.max(FACTOR_LIKE, ((p + 1) * (p + 2)) / 2) : Infinity;
+    analysis.family === 'gaussian' && p === 1
+      ? FACTOR_LIKE_MOMENTS
+      : Math.max(FACTOR_LIKE, ((p + 1) * (p + 2)) / 2);
   return distinctLevels(variable, table, set.rows, limit);
 }
 
@@ -156,7 +173,7 @@ function counterOf({ rows, weights, events, response }: CellSource, margins: Map
       const whole = new Classification(new Map([...margins, [OUTCOME, outcome]]), n, people, null);
       return {
         hasOutcome: true,
-        smallest: (names, by) => whole.smallest(by ? [...names, OUTCOME] : names, false),
+        smallest: (names, by) => whole.smallest(by ? [...names, OUTCOME] : names, 'all'),
       };
     }
     case 'repeated': {
@@ -167,13 +184,15 @@ function counterOf({ rows, weights, events, response }: CellSource, margins: Map
       return {
         hasOutcome: true,
         smallest: (names, by) =>
-          by ? atVisits.smallest([...names, OUTCOME], false) : participants.smallest(names, false),
+          by ? atVisits.smallest([...names, OUTCOME], 'all') : participants.smallest(names, 'all'),
       };
     }
     default: {
+      // Who was not followed to an event has no other outcome, and no part in a score: see `eventFree` of the facts.
+      const outcome = response.kind === 'time-to-event' ? 'events' : 'by event';
       const counted = response.kind === 'binary' || response.kind === 'time-to-event';
       const whole = new Classification(margins, n, people, counted ? events : null);
-      return { hasOutcome: counted, smallest: (names, by) => whole.smallest(names, by) };
+      return { hasOutcome: counted, smallest: (names, by) => whole.smallest(names, by ? outcome : 'all') };
     }
   }
 }

@@ -34,14 +34,15 @@ export class Classification {
     this.#joint = size <= LARGEST ? this.#count(this.#margins) : null;
   }
 
-  /** The smallest non-empty cell of the table of these margins; 0: all are empty. By the event too, where `byEvent`. */
-  smallest(names: readonly string[], byEvent: boolean): number {
+  /** The smallest non-empty cell of the table of these margins, or of those of its people with the event, or by it; 0: all are empty. */
+  smallest(names: readonly string[], of: 'all' | 'events' | 'by event'): number {
     const wanted = this.#margins.filter(({ name }) => names.includes(name));
     const { all, having } =
       this.#joint === null ? this.#count(wanted) : sumOver(this.#joint, this.#margins, wanted);
-    return smallestCount(
-      byEvent ? [...all.map((count, cell) => count - having[cell]!), ...having] : [...all],
-    );
+    if (of === 'all') return smallestCount(all);
+    const events = smallestCount(having);
+    if (of === 'events') return events;
+    return smallestCount([events, smallestCount(all.map((count, cell) => count - having[cell]!))]);
   }
 
   #count(margins: readonly Levels[]): Table {
@@ -88,7 +89,11 @@ function sumOver(
 }
 
 /** The smallest that is not 0; 0 where all are. A participant of several rows is a sum of parts of one. */
-export function smallestCount(counts: readonly number[]): number {
-  const some = counts.map((count) => Math.round(count * 1e6) / 1e6).filter((count) => count > 0);
-  return some.length === 0 ? 0 : some.reduce((a, b) => Math.min(a, b));
+export function smallestCount(counts: Iterable<number>): number {
+  let smallest = Infinity;
+  for (const count of counts) {
+    const rounded = Math.round(count * 1e6) / 1e6;
+    if (rounded > 0 && rounded < smallest) smallest = rounded;
+  }
+  return smallest === Infinity ? 0 : smallest;
 }

@@ -3,6 +3,7 @@ import { leverage } from '@concordat/shared/disclosure/leverage.ts';
 import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { allCells, type CellSource } from './cells.ts';
+import { smallestCount } from './classification.ts';
 import { divisionCells } from './division.ts';
 import { effectiveParticipants, informative, largestShares, total } from './information.ts';
 import type { Table } from './table.ts';
@@ -36,11 +37,19 @@ export function disclosureFacts(
     perArm: arm === null ? [] : sumByArm(weights, arm, armCount, n).map(Math.round),
     parameters: parameterTerms(plan, analysis).length,
     events: informative(source),
+    eventFree: eventFree(set, armCount),
+    grouped: plan.outcome.kind === 'binary-grouped',
     cells: [...divisionCells(plan, table), ...allCells(plan, analysis, table, set)],
     shares: n === 0 ? [] : largestShares(plan.outcome, source),
     leverage: maximum,
     rank,
   };
+}
+
+function eventFree({ response, arm, rows }: Evidence, arms: number): number | null {
+  if (response.kind !== 'time-to-event') return null;
+  const without = response.event.map((event) => 1 - event);
+  return smallestCount(sumByArm(without, arm, Math.max(1, arms), rows.length));
 }
 
 /** Sums of `values` (null: ones) over the rows of each arm; one sum where there are no arms. */

@@ -14,6 +14,7 @@ import {
   type FactorLevels,
 } from '@concordat/proto/concordat/v1/site.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { checkRelease, checkSelection, type Refusal } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
@@ -21,7 +22,7 @@ import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts'
 import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { checkPayload } from '@concordat/shared/wire/lengths.ts';
 import { levelOf } from '@concordat/shared/wire/levels.ts';
 import { LEVEL_TEXT_LIMIT } from '@concordat/shared/wire/protocol.ts';
@@ -29,7 +30,8 @@ import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
-import type { Draft, LevelCounts, Payload } from '../fit/draft.ts';
+import type { Draft, Evidence, Payload } from '../fit/draft.ts';
+import type { Ledger } from './ledger.ts';
 
 /** The task that is answered, and what its plan makes of it. */
 export interface Task {
@@ -74,6 +76,14 @@ export interface GateOptions {
   readonly identity: SigningIdentity;
   readonly policy: Policy;
   readonly log: MessageLog;
+  /** Of what was answered about these records; absent where every threshold is off. */
+  readonly ledger?: Ledger | undefined;
+}
+
+/** What the gate makes of a draft. */
+interface Decision {
+  readonly payload: Payload;
+  readonly refusals: readonly Refusal[];
 }
 
 export class Gate {
@@ -102,7 +112,7 @@ export class Gate {
     const earlier = this.earlier(task.digest);
     if (earlier !== null) return earlier;
 
-    const { payload, refusals } = this.#decide(draft, task);
+    const { payload, refusals } = this.#enter(draft, task, this.#decide(draft, task));
     for (const { rule, code, threshold, observed, of } of refusals) {
       this.#options.log.append({
         kind: 'refused',
@@ -121,6 +131,25 @@ export class Gate {
       });
       return this.#send({ $case: 'dataProblem', value: { problem: Problem.PROBLEM_INTERNAL } }, task);
     }
+  }
+
+  /**
+   * What may leave goes into the ledger first, unless it could be subtracted from what is there. A refusal is about no set.
+   */
+  #enter({ evidence }: Draft, task: Task, decision: Decision): Decision {
+    const { ledger, policy } = this.#options;
+    if (ledger === undefined || evidence.kind === 'none' || decision.payload.$case === 'refusal')
+      return decision;
+    const members = evidence.members ?? null;
+    if (members === null) return refuse([agreementRefusal]);
+    const question = decision.payload.$case === 'objectiveValue' ? questionOf(task) : null;
+    const refusals = [
+      ...ledger.checkMembers(members, policy),
+      ...(question === null ? [] : ledger.checkQuestion(members, question, policy)),
+    ];
+    if (refusals.length > 0) return refuse(refusals);
+    ledger.record(members, question);
+    return decision;
   }
 
   /** Allow-listed fields and lengths → sign → log and flush. */
@@ -150,7 +179,7 @@ export class Gate {
     return Released.make(signed, toHex(task.digest));
   }
 
-  #decide(draft: Draft, task: Task): { payload: Payload; refusals: readonly Refusal[] } {
+  #decide(draft: Draft, task: Task): Decision {
     const { payload, evidence } = draft;
     const { policy } = this.#options;
     switch (payload.$case) {
@@ -165,14 +194,17 @@ export class Gate {
         if (isPerTrial(payload, task, analysis) && !policy.per_trial_estimates)
           refusals.push(perTrialRefusal);
         if (needsRiskSets(analysis) && !policy.shared_baseline) refusals.push(sharedBaselineRefusal);
-        return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
+        if (refusals.length > 0) return refuse(refusals);
+        return { payload: withoutFewEventFree(payload, evidence.facts, policy), refusals };
       }
       case 'factorLevels':
         if (!asksPlan(task) || evidence.kind !== 'levels') return refuse([agreementRefusal]);
-        return this.#decideLevels(evidence.variables);
+        return this.#decideLevels(evidence);
       case 'dataProblem': {
         const refusals =
-          evidence.kind === 'selected-rows' ? checkSelection(evidence.participants, policy) : [];
+          evidence.kind === 'selected-rows'
+            ? checkSelection(evidence.participants, policy, evidence.cells)
+            : [];
         return refusals.length > 0 ? refuse(refusals) : { payload, refusals };
       }
       case 'planAccepted':
@@ -185,9 +217,9 @@ export class Gate {
   }
 
   /** Only levels that enough participants have; none where the variable looks like an identifier or free text. */
-  #decideLevels(variables: readonly LevelCounts[]): { payload: Payload; refusals: readonly Refusal[] } {
+  #decideLevels({ variables, participants, cells }: Extract<Evidence, { kind: 'levels' }>): Decision {
     const { levels: rule, smallest_cell } = this.#options.policy;
-    const refusals: Refusal[] = [];
+    const refusals: Refusal[] = checkSelection(participants, this.#options.policy, cells);
     const value: FactorLevels = { variables: [] };
     for (const { variable, levels } of variables) {
       const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
@@ -230,6 +262,47 @@ function isPerTrial(payload: Payload, { ask, plan }: Task, { family, approach }:
   }
 }
 
+/**
+ * Where all but a few of an arm were followed to the event, its events are the count of those few, which is told no more than
+ * that of any small cell. The estimate stands: nothing else in it counts them.
+ */
+function withoutFewEventFree(
+  payload: Payload,
+  { eventFree }: DisclosureFacts,
+  { smallest_cell }: Policy,
+): Payload {
+  if (smallest_cell === null || eventFree === null || eventFree === 0 || eventFree >= smallest_cell)
+    return payload;
+  const quiet = (counts: Counts | undefined): Counts | undefined =>
+    counts === undefined ? undefined : { ...counts, events: [] };
+  switch (payload.$case) {
+    case 'stageOneEstimate':
+      return { $case: payload.$case, value: { ...payload.value, counts: quiet(payload.value.counts) } };
+    case 'stageOneFailure':
+      return { $case: payload.$case, value: { ...payload.value, counts: quiet(payload.value.counts) } };
+    case 'oneStageEntry':
+      return { $case: payload.$case, value: { ...payload.value, counts: quiet(payload.value.counts) } };
+    default:
+      return payload;
+  }
+}
+
+/** The same of the same question, whatever plan, run or analysis asks it. */
+function questionOf({ plan, analysis, ask }: Task): string {
+  const text = JSON.stringify(
+    [
+      plan?.population,
+      plan?.treatment,
+      plan?.outcome,
+      plan?.levels,
+      analysis === null ? null : { ...analysis, id: '', pool: null },
+      ask,
+    ],
+    (_, value: unknown) => (value instanceof Float64Array ? [...value] : value),
+  );
+  return toHex(sha256(text));
+}
+
 /** Events by arm are a risk ratio. */
 const tellsEvents = ({ counts }: { readonly counts?: Counts | undefined }): boolean =>
   counts !== undefined && counts.events.length > 0;
@@ -265,7 +338,7 @@ function place({ header, digest }: Task): Pick<LogEntry, 'peer' | 'run' | 'analy
 
 const agreementRefusal: Refusal = { rule: 'agreement', code: 'RULE_AGREEMENT', threshold: 0, observed: 0 };
 
-function refuse(refusals: readonly Refusal[]): { payload: Payload; refusals: readonly Refusal[] } {
+function refuse(refusals: readonly Refusal[]): Decision {
   const first = refusals[0] ?? agreementRefusal;
   return {
     payload: { $case: 'refusal', value: refusal(Rule[first.code], first.threshold) },

@@ -16,6 +16,13 @@ export interface DisclosureFacts {
   readonly parameters: number;
   /** Participants who carry the information where it lies in few of them; null for a continuous outcome. See `events.ts`. */
   readonly events: number | null;
+  /**
+   * Of a time-to-event outcome: participants of an arm who were not followed to the event, fewest of any arm that has some;
+   * 0: nobody is. Null elsewhere, where they are a cell like those with the event.
+   */
+  readonly eventFree: number | null;
+  /** Whether a row is an aggregate of the trials that it says, or else one person of whom a plan says so. */
+  readonly grouped: boolean;
   readonly cells: readonly Cell[];
   /** Largest share of a participant in each of the sums that the answer tells. */
   readonly shares: readonly Share[];

@@ -29,6 +29,12 @@ export const PolicySchema = Type.Object(
       maxLength: 100,
       description: 'a name for people, in quotes where it looks like a number',
     }),
+    grouped_rows: Type.Optional(
+      Type.Boolean({
+        description:
+          'true or false: rows of a grouped outcome are aggregates, whose trials count as participants; default false',
+      }),
+    ),
     participants: Type.Optional(
       Type.Object(
         {

@@ -8,6 +8,8 @@ import { documentReader } from '../plan/document.ts';
 export interface Policy {
   readonly policy: 1;
   readonly name: string;
+  /** Whether rows of a grouped outcome are aggregates, whose trials count as participants. */
+  readonly grouped_rows: boolean;
   readonly participants: {
     /** Least number of participants in an analysis set. */
     readonly minimum: number | null;
@@ -56,6 +58,7 @@ type WrittenPolicy = Pick<Policy, 'policy' | 'name'> &
 export const DEFAULT_POLICY: Policy = {
   policy: 1,
   name: 'default',
+  grouped_rows: false,
   participants: { minimum: 20, per_arm: 5 },
   parameters_per_participant: 0.1,
   events_per_parameter: 5,
@@ -75,6 +78,7 @@ export const DEFAULT_POLICY: Policy = {
 export const OPEN_POLICY: Policy = {
   policy: 1,
   name: 'open',
+  grouped_rows: true,
   participants: { minimum: null, per_arm: null },
   parameters_per_participant: null,
   events_per_parameter: null,

@@ -10,6 +10,8 @@ const SOUND: DisclosureFacts = {
   perArm: [50, 50],
   parameters: 4,
   events: 20,
+  eventFree: null,
+  grouped: false,
   cells: [
     { what: 'level', variable: 'sex', count: 5 },
     { what: 'level x arm', variable: 'sex', count: 0 },

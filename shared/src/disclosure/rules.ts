@@ -58,6 +58,21 @@ const participants = (
 };
 
 /**
+ * Stops rows of one person that a plan calls groups: with somebody's age for their number of trials, twenty people are a
+ * thousand. Whether rows are aggregates only the custodian knows.
+ */
+const groupedRows: RuleCheck = ({ grouped, participants: observed }, policy) =>
+  grouped && !policy.grouped_rows && policy.participants.minimum !== null
+    ? {
+        rule: 'grouped rows',
+        code: 'RULE_PARTICIPANTS',
+        threshold: policy.participants.minimum,
+        observed,
+        of: 'rows that the plan calls groups, which `grouped_rows` in the agreement does not allow',
+      }
+    : null;
+
+/**
  * Stops isolation within an arm: a contrast with an arm of one person is that person's outcome. An arm that the trial does
  * not have is nobody's: of a plan with several, most trials have some.
  */
@@ -147,6 +162,7 @@ const rank: RuleCheck = (facts, policy) =>
 
 const RULES: readonly RuleCheck[] = [
   participants,
+  groupedRows,
   participantsPerArm,
   parametersPerParticipant,
   eventsPerParameter,
