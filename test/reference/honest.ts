@@ -8,6 +8,9 @@ import { join } from 'node:path';
 
 import { buildAnalysisSet } from '@concordat/node-agent/data/design.ts';
 import { readFolder } from '@concordat/node-agent/data/files.ts';
+import { membersOf } from '@concordat/node-agent/data/members.ts';
+import { snapshotOf } from '@concordat/node-agent/data/row-keys.ts';
+import { Ledger } from '@concordat/node-agent/egress/ledger.ts';
 import { loadTable } from '@concordat/node-agent/data/load.ts';
 import { splitByStudy } from '@concordat/node-agent/data/split.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
@@ -215,6 +218,42 @@ export async function decide({
     }
   }
   return decisions;
+}
+
+/**
+ * The analyses of a question that a site refuses for differencing when they come in one plan, in its order: what else a
+ * policy refuses is answered about nobody.
+ */
+export async function differenced(
+  question: Question,
+  participants: 'per-analysis' | 'common',
+): Promise<readonly Refused[]> {
+  const { data, plan: written } = question;
+  const folder = await readFolder(await data());
+  const files = folder.kind === 'one-each' ? folder.files : await splitByStudy(folder.path, folderOf({}));
+  const plan = expandPlan(parsePlan(JSON.stringify({ ...written, participants }), 'plan'), {});
+  const refused: Refused[] = [];
+  for (const [study, file] of files) {
+    if (plan.studies !== 'all' && !plan.studies.includes(study)) continue;
+    const ledger = new Ledger(folderOf({}));
+    const snapshot = await snapshotOf(file, ledger.secret);
+    const table = await loadTable(file, plan, null);
+    for (const analysis of plan.analyses) {
+      const set = buildAnalysisSet(plan, analysis, table);
+      if (checkRelease(set.facts, DEFAULT_POLICY).length > 0) continue;
+      const members = membersOf(snapshot, ledger.secret, plan, table, set.within, set.rows);
+      const [refusal] = ledger.checkMembers(members, DEFAULT_POLICY);
+      if (refusal === undefined) ledger.record(members, null);
+      else refused.push({ study, analysis: analysis.id, observed: refusal.observed });
+    }
+  }
+  return refused;
+}
+
+interface Refused {
+  readonly study: string;
+  readonly analysis: string;
+  readonly observed: number;
 }
 
 /** Null where a column is missing there, or holds codes that the plan does not have: there is nothing to decide. */
