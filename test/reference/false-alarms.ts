@@ -57,7 +57,7 @@ function totals(decisions: readonly Decision[]): (string | number)[][] {
   });
 }
 
-function row({ dataset, study, question, analysis, participants, events, refusals }: Decision): string[] {
+function rowOf({ dataset, study, question, analysis, participants, events, refusals }: Decision): string[] {
   const first = refusals[0]!;
   const of = first.of === undefined ? '' : ` of ${first.of}`;
   const observed = Number.isInteger(first.observed) ? `${first.observed}` : first.observed.toFixed(2);
@@ -99,7 +99,7 @@ ${table(['data', 'large trials', 'refused', 'smaller trials', 'refused'], totals
 
 ## Large trials that are refused
 
-${table(HEAD, refused(big).map(row))}
+${table(HEAD, refused(big).map(rowOf))}
 
 ## Smaller trials, by the first rule
 
@@ -109,7 +109,7 @@ ${table(['rule', 'analyses'], byRule(small))}
 
 R pools with the trials as a factor or strata; so do these ${pooled.length} analyses, of which ${refused(pooled).length} are refused. No site has such records.
 
-${table(HEAD, refused(pooled).map(row))}
+${table(HEAD, refused(pooled).map(rowOf))}
 
 ## Several analyses in one plan
 

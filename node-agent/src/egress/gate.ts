@@ -217,11 +217,11 @@ export class Gate {
   }
 
   /** Only levels that enough participants have; none where the variable looks like an identifier or free text. */
-  #decideLevels({ variables, participants, cells }: Extract<Evidence, { kind: 'levels' }>): Decision {
+  #decideLevels(evidence: Extract<Evidence, { kind: 'levels' }>): Decision {
     const { levels: rule, smallest_cell } = this.#options.policy;
-    const refusals: Refusal[] = checkSelection(participants, this.#options.policy, cells);
+    const refusals: Refusal[] = checkSelection(evidence.participants, this.#options.policy, evidence.cells);
     const value: FactorLevels = { variables: [] };
-    for (const { variable, levels } of variables) {
+    for (const { variable, levels } of evidence.variables) {
       const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
       const tooMany = rule.maximum !== null && levels.length > rule.maximum;
       if (!rule.release || tooMany || longText) {
