@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { buildAnalysisSet } from '@concordat/node-agent/data/design.ts';
 import { readFolder } from '@concordat/node-agent/data/files.ts';
 import { membersOf } from '@concordat/node-agent/data/members.ts';
-import { snapshotOf } from '@concordat/node-agent/data/row-keys.ts';
+import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
 import { Ledger } from '@concordat/node-agent/egress/ledger.ts';
 import { loadTable } from '@concordat/node-agent/data/load.ts';
 import { splitByStudy } from '@concordat/node-agent/data/split.ts';

@@ -174,7 +174,7 @@ function largestShare(parts: Float64Array, owner: Int32Array | null): number {
 }
 
 /** Sums of `values` by a number of each row. */
-export function sumBy(values: Float64Array, owner: Int32Array): Float64Array {
+function sumBy(values: Float64Array, owner: Int32Array): Float64Array {
   const sums = new Float64Array(1 + owner.reduce((a, b) => Math.max(a, b), -1));
   for (let i = 0; i < owner.length; i++) sums[owner[i]!]! += values[i]!;
   return sums;

@@ -1,6 +1,7 @@
 import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { distinctLevels } from './response.ts';
-import { keyOf, type Snapshot } from './row-keys.ts';
+import { keyOf } from './row-keys.ts';
+import type { Snapshot } from './snapshot.ts';
 import { codeAt, columnOf, type Table } from './table.ts';
 
 /** Which of a file's rows an answer is about. It goes to the ledger beside the agent's log, and never leaves. */
