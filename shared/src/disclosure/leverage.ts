@@ -5,13 +5,20 @@ import {
   packedLength,
   pivotedRank,
 } from '../linalg/symmetric.ts';
+import {
+  BLOCK,
+  loadColumn,
+  predict,
+  subtractCrossproducts,
+  subtractInformation,
+  workspace,
+} from '../numerics/tile.ts';
 import type { Rank } from './facts.ts';
 
 /** Share of a column's variance left by the columns before it, below which it counts as their exact combination. */
 const EXACT = 1e-12;
 /** The same share (1 / variance inflation factor) below which the design is nearly rank-deficient. */
 const NEAR = 1e-6;
-const BLOCK = 1024;
 /** Of so many rows, a bound below `NOBODY` stands for the largest leverage: no threshold is near, and a pass over the rows is saved. */
 const MANY = 10_000;
 const NOBODY = 0.01;
@@ -81,7 +88,7 @@ function isConstant(column: Float64Array): boolean {
   return true;
 }
 
-/** Z'WZ of the centred columns, packed; a block of rows at a time, so that its columns stay in cache. */
+/** Z'WZ of the centred columns, packed, by the fits' own kernels. */
 function gram(
   columns: readonly Float64Array[],
   centres: readonly number[],
@@ -90,39 +97,21 @@ function gram(
 ): Float64Array {
   const p = columns.length;
   const out = new Float64Array(packedLength(p));
-  const block = columns.map(() => new Float64Array(BLOCK));
+  if (p === 0) return out;
+  const space = workspace(p);
   for (let start = 0; start < n; start += BLOCK) {
     const size = Math.min(BLOCK, n - start);
-    for (let j = 0; j < p; j++) {
-      const [column, centred, centre] = [columns[j]!, block[j]!, centres[j]!];
-      for (let i = 0; i < size; i++) centred[i] = column[start + i]! - centre;
-      for (let k = 0; k <= j; k++) {
-        const other = block[k]!;
-        if (weights === null) {
-          out[packedIndex(j, k)]! += dot(centred, other, size);
-          continue;
-        }
-        let sum = 0;
-        for (let i = 0; i < size; i++) sum += weights[start + i]! * centred[i]! * other[i]!;
-        out[packedIndex(j, k)]! += sum;
-      }
+    columns.forEach((column, j) => {
+      loadColumn(space, j, column, start, size);
+      predict(j, size, centres[j]!, 1, 0);
+    });
+    if (weights === null) subtractCrossproducts(p, size, space, out);
+    else {
+      space.weight.set(weights.subarray(start, start + size));
+      subtractInformation(p, size, space, out);
     }
   }
-  return out;
-}
-
-/** Four sums at once, so that an addition need not wait for the one before. */
-function dot(a: Float64Array, b: Float64Array, size: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let i = 0;
-  for (; i + 3 < size; i += 4) {
-    s0 += a[i]! * b[i]!;
-    s1 += a[i + 1]! * b[i + 1]!;
-    s2 += a[i + 2]! * b[i + 2]!;
-    s3 += a[i + 3]! * b[i + 3]!;
-  }
-  for (; i < size; i++) s0 += a[i]! * b[i]!;
-  return s0 + s1 + (s2 + s3);
+  return out.map((value) => -value);
 }
 
 /**
