@@ -1,8 +1,9 @@
 /** Builds an agent from its configuration; `run` is started by the command line. */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
+import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
@@ -23,9 +24,10 @@ import {
   type AgentConfig,
   type WrittenAgentConfig,
 } from './config.ts';
-import { snapshotOf } from './data/snapshot.ts';
+import { filesDigest } from './data/files-digest.ts';
 import { ExchangeClient, type Timing } from './egress/client.ts';
 import { dialer } from './egress/dial.ts';
+import { Ledger } from './egress/ledger.ts';
 import { routeTo } from './egress/proxy.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
@@ -59,7 +61,7 @@ export function buildAgent(
   const { study } = config;
   const identity = signingIdentity(readSigningKey(config), config.signing_key);
   // Before the log is opened: an agent without an agreement leaves no trace of a start.
-  readAgreement(config.agreement, { local });
+  const agreement = readAgreement(config.agreement, { local });
   const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
   const client = new ExchangeClient(
     {
@@ -83,14 +85,17 @@ export function buildAgent(
   const inForce = new AgreementInForce(config.agreement, { local }, log, ({ code, place = '', message }) =>
     logger.error({ event: 'agreement not usable: nothing is answered', study, code, place, detail: message }),
   );
+  const ledger =
+    local && isOpenPolicy(agreement.policy) ? undefined : new Ledger(join(config.state, 'ledger'));
   const agent = new Agent({
     study,
     identity,
     coordinatorKey: fromHex(config.coordinator_key),
     agreement: inForce,
     template: (path) => templateAt(resolve(dirname(config.agreement), path)),
-    snapshot: async () => sealOf(identity, await snapshotOf(filesOf(config))),
-    source: { data: config.data, map },
+    snapshot: async () => sealOf(identity, await filesDigest(filesOf(config))),
+    source: { data: config.data, map, secret: ledger?.secret ?? null },
+    ledger,
     client,
     log,
     state: config.state,

@@ -150,7 +150,7 @@ test('levels that are left open are asked of the site, which the template did no
 });
 
 test('a common analysis set is another one with fewer analyses', () => {
-  const common = { ...template, participants: 'common' };
+  const common = { ...template, participants: 'common' as const };
   assert.equal(matchesTemplate(common, common), true);
   assert.equal(matchesTemplate({ ...common, analyses: common.analyses.slice(1) }, common), false);
   assert.equal(matchesTemplate(common, template), false);

@@ -37,6 +37,14 @@ const WORDING: Readonly<Record<string, Wording>> = {
       (n) => `no results where an arm of the trial holds fewer than ${count(n, 'participant')}`,
     ),
   },
+  grouped_rows: {
+    looser: true,
+    why: 'A plan could have any number in a row stand for how many people the row is.',
+    says: either(
+      'rows may be groups of people, as many as a column of the records says',
+      'each row is one participant or one visit: plans that take rows for groups are refused',
+    ),
+  },
   parameters_per_participant: {
     looser: 'higher',
     why: 'A model with nearly as many parameters as people can be solved backwards for their data.',

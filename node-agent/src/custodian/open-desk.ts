@@ -8,7 +8,7 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { readAgreement } from '../agreement/in-force.ts';
 import { sealOf } from '../agreement/seal.ts';
 import { filesOf, type AgentConfig } from '../config.ts';
-import { snapshotOf } from '../data/snapshot.ts';
+import { filesDigest } from '../data/files-digest.ts';
 import { Gate } from '../egress/gate.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import type { WorkerPool } from '../fit/pool.ts';
@@ -33,7 +33,7 @@ export function openDesk(
     held,
     state,
     agreement: () => readAgreement(config.agreement, { local: false }),
-    snapshot: async () => sealOf(identity, await snapshotOf(filesOf(config))),
+    snapshot: async () => sealOf(identity, await filesDigest(filesOf(config))),
     preview: (plan, agreement) => {
       const map = config.map === undefined ? null : parseMap(fs.readFileSync(config.map, 'utf8'), config.map);
       return previewPlan(plan, agreement, { gate, workers, source: { data: config.data, map } });

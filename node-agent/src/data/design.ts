@@ -7,7 +7,7 @@ import { rcsBasis } from '@concordat/shared/models/rcs.ts';
 import type { StudyData } from '@concordat/shared/models/types.ts';
 import type { Analysis, Basis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { selectRows, type AnalysisRows, type LeftOut } from './analysis-set.ts';
-import { disclosureFacts, sumByArm } from './evidence.ts';
+import { disclosureFacts, sumByArm, type EvidenceSource } from './evidence.ts';
 import { buildResponse, distinctLevels, gather } from './response.ts';
 import { columnOf, matchCodes, numericValues, type Table } from './table.ts';
 
@@ -25,7 +25,13 @@ export interface AnalysisSet {
   readonly leftOut: LeftOut;
   /** Mean of each of the effect modifier's own columns; empty where there is none. */
   readonly modifierMeans: readonly number[];
+  /** What the facts are of. */
+  readonly evidence: EvidenceSource;
   readonly facts: DisclosureFacts;
+  /** Table rows of the set. */
+  readonly rows: Int32Array;
+  /** 1 for each table row in the plan's population. */
+  readonly within: Uint8Array;
 }
 
 interface Rows {
@@ -47,7 +53,7 @@ interface Rows {
  * Throws `data/missing-column`, `data/not-numeric` and `data/impossible-code`, naming variables and rows, never values.
  */
 export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: Table): AnalysisSet {
-  const { rows, arm, leftOut } = inOrder(plan, table, selectRows(plan, analysis, table));
+  const { rows, arm, leftOut, within } = inOrder(plan, table, selectRows(plan, analysis, table));
   const outcome = buildResponse(plan.outcome, analysis, table, rows);
   const { weights, events } = outcome;
   const visit = outcome.response.kind === 'repeated' ? outcome.response.visit : null;
@@ -56,13 +62,25 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
   const modifiers = modifierColumns(analysis);
   const arms = armNames(plan);
   const participants = sumByArm(weights, arm, arms.length, rows.length);
+  const offset = sumOffsets(outcome.logExposure, analysis.offset, table, rows);
+  const evidence: EvidenceSource = {
+    rows,
+    arm,
+    weights,
+    events,
+    response: outcome.response,
+    columns,
+    factors: set.factors,
+    offset,
+    logExposure: outcome.logExposure,
+  };
   return {
     data: {
       n: rows.length,
       columns,
       terms: analysis.columns.map(({ term }) => term),
       response: outcome.response,
-      offset: sumOffsets(outcome.logExposure, analysis.offset, table, rows),
+      offset,
       treatmentMeans:
         rows.length === 0
           ? []
@@ -75,19 +93,14 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
     participants: participants.map(Math.round),
     events: events === null ? null : sumByArm(events, arm, arms.length, rows.length),
     leftOut,
+    rows,
+    within,
     modifierMeans:
       rows.length === 0
         ? []
         : modifiers.map(({ product }) => mean(productColumn(product, set, false), weights)),
-    facts: disclosureFacts(plan, analysis, table, {
-      rows,
-      arm,
-      weights,
-      events,
-      response: outcome.response,
-      columns,
-      factors: set.factors,
-    }),
+    evidence,
+    facts: disclosureFacts(plan, analysis, table, evidence),
   };
 }
 

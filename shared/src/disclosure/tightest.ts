@@ -28,6 +28,10 @@ export function tightestPolicy(a: Policy, b: Policy): Policy {
     evaluations: smaller(a.evaluations, b.evaluations),
     per_trial_estimates: a.per_trial_estimates && b.per_trial_estimates,
     shared_baseline: a.shared_baseline && b.shared_baseline,
+    dominance: smaller(a.dominance, b.dominance),
+    differencing: greater(a.differencing, b.differencing),
+    total_evaluations: smaller(a.total_evaluations, b.total_evaluations),
+    grouped_rows: a.grouped_rows && b.grouped_rows,
     levels: {
       release: a.levels.release && b.levels.release,
       maximum: smaller(a.levels.maximum, b.levels.maximum),

@@ -12,10 +12,7 @@ export const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
     'more than {} parameters per participant',
   ],
   [Rule.RULE_EVENTS_PER_PARAMETER]: ['events-per-parameter', 'fewer than {} events per parameter'],
-  [Rule.RULE_SMALLEST_CELL]: [
-    'smallest-cell',
-    'a cell of participants that the answer would imply has fewer than {}',
-  ],
+  [Rule.RULE_SMALLEST_CELL]: ['smallest-cell', 'the answer would tell a cell of fewer than {} participants'],
   [Rule.RULE_LEVERAGE]: ['leverage', 'one participant would have a leverage of {} or more'],
   [Rule.RULE_RANK]: [
     'rank',
@@ -42,7 +39,7 @@ export const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
   [Rule.RULE_DOMINANCE]: ['dominance', 'one participant would make up {} or more of a sum'],
   [Rule.RULE_DIFFERENCING]: [
     'differencing',
-    'the participants differ from those of an earlier answer by fewer than {}, so that subtraction would single them out',
+    'the participants differ from those of an earlier answer by fewer than {}, whom subtraction would single out; `participants: common` in the plan avoids it within a plan',
   ],
   [Rule.RULE_BUDGET]: ['budget', 'more than {} questions about parameters of the same records over all runs'],
   [Rule.RULE_ASKER]: ['asker', "the plan is not signed by a statistician whom the site's agreement names"],
