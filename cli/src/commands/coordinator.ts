@@ -1,8 +1,8 @@
-import { runCoordinator } from '@concordat/coordinator/app.ts';
+import { runCoordinator, serveCoordinator } from '@concordat/coordinator/app.ts';
 import { parseCoordinatorConfig } from '@concordat/coordinator/config.ts';
 import { makeLogger } from '@concordat/coordinator/logger.ts';
 import { readText, stopSignal } from '@concordat/coordinator/process.ts';
-import type { CoordinatorArguments } from '@concordat/coordinator/program.ts';
+import { planAndOut, type CoordinatorArguments } from '@concordat/coordinator/program.ts';
 
 import { exitStatus } from '../outcome.ts';
 import { progressPrinter } from '../progress.ts';
@@ -10,22 +10,19 @@ import { SOFTWARE } from '../version.ts';
 
 export async function coordinator(options: CoordinatorArguments): Promise<0 | 3> {
   const config = parseCoordinatorConfig(readText(options.config, 'config/invalid'), options.config);
-  const planText = readText(options.plan, 'plan/unreadable');
+  const asked = planAndOut({ plan: options.plan, out: options.out });
+  const planText = asked === null ? '' : readText(asked.plan, 'plan/unreadable');
   const print = progressPrinter({ json: options.json === true });
   // A supervisor that is gone starts another coordinator over the same journal when it is back.
   process.once('disconnect', () => process.exit(1));
   process.channel?.unref();
-  const result = await runCoordinator({
-    config,
-    planText,
-    signature: null,
-    planPlace: options.plan,
-    out: options.out,
-    software: SOFTWARE,
-    progress: print,
-    logger: makeLogger(2),
-    stop: stopSignal(),
-  });
-  print({ event: 'result', out: options.out, log: config.log, result });
+  const common = { config, software: SOFTWARE, progress: print, logger: makeLogger(2), stop: stopSignal() };
+  if (asked === null) {
+    await serveCoordinator(common);
+    return 0;
+  }
+  const { plan, out } = asked;
+  const result = await runCoordinator({ ...common, planText, signature: null, planPlace: plan, out });
+  print({ event: 'result', out, log: config.log, result });
   return exitStatus(result);
 }
