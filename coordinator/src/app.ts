@@ -172,7 +172,8 @@ async function rosterOf(
     const { studies = 'all' } = plan;
     const missing =
       studies === 'all' ? [] : studies.filter((study) => !sites.some((site) => site.study === study));
-    const needed = studies === 'all' ? Math.max(0, (plan.minimum_studies ?? 1) - sites.length) : missing.length;
+    const needed =
+      studies === 'all' ? Math.max(0, (plan.minimum_studies ?? 1) - sites.length) : missing.length;
     if (needed === 0 || !service.enrols)
       return studies === 'all' ? sites : sites.filter(({ study }) => studies.includes(study));
     if (!service.listens) await service.listen();

@@ -169,7 +169,15 @@ const parse = documentReader<Written>({
 
 /** Paths in the file are relative to the file. */
 export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorConfig {
-  const { coordinator: _version, tls, authority, registry, address: dialled, sites, ...config } = parse(yaml, file);
+  const {
+    coordinator: _version,
+    tls,
+    authority,
+    registry,
+    address: dialled,
+    sites,
+    ...config
+  } = parse(yaml, file);
   const at = (path: string): string => resolve(dirname(file), path);
   return {
     ...config,

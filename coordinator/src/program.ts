@@ -51,7 +51,7 @@ export function coordinatorProgram(
     .requiredOption('--dir <folder>', 'where to write them; nothing there is overwritten')
     .requiredOption('--host <name>', 'the host name (or address) that the agents dial')
     .option('--listen <host:port>', 'what to listen on', '0.0.0.0:443')
-    .option('--authority <file>', "PKI of your own: its certificate (PEM); with --certificate and --key")
+    .option('--authority <file>', 'PKI of your own: its certificate (PEM); with --certificate and --key')
     .option('--certificate <file>', "the server's certificate from that PKI (PEM)")
     .option('--key <file>', "the server's TLS key (PEM)")
     .action(async (options: Parameters<typeof import('./commands/init.ts').init>[0]) => {

@@ -115,6 +115,8 @@ export class Agent {
   async #serve(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
     let replies: readonly Released[] = [];
     let failures = 0;
+    /** Why the last call failed; the same is not told again. */
+    let failure = '';
     let asked = '';
     let repeats = 0;
     while (!this.#stopped) {
@@ -122,17 +124,16 @@ export class Agent {
       if (this.#stopped) return;
       if (answer.status === 'failed') {
         this.#connected = false;
-        if (failures === 0)
-          this.#options.logger.warn({
-            event: 'exchange failed',
-            study: this.#options.study,
-            code: answer.failure,
-          });
+        const code = answer.code ?? answer.failure;
+        if (code !== failure)
+          this.#options.logger.warn({ event: 'exchange failed', study: this.#options.study, code });
+        failure = code;
         await sleep(backOff(failures++, random()));
         continue;
       }
       if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
       failures = 0;
+      failure = '';
       this.#connected = true;
       // Asked again for what it answered, or could not take: neither side would ever pause.
       const tasks = answer.tasks.map(({ body }) => toHex(sha256(body))).join();

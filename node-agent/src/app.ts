@@ -1,6 +1,7 @@
 /** Builds an agent from its configuration; `run` is started by the command line. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import * as fs from 'node:fs';
+import { basename } from 'node:path';
 
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -12,10 +13,21 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { Agent } from './agent.ts';
 import { parseAgreement } from './agreement/document.ts';
-import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
+import {
+  AGENT_CONFIG_SCHEMA,
+  RECORDS_PLACEHOLDER,
+  resolvePaths,
+  type AgentConfig,
+  type WrittenAgentConfig,
+} from './config.ts';
 import { ExchangeClient } from './egress/client.ts';
+import { dialDirect } from './egress/dial.ts';
 import { assertDirect } from './egress/direct.ts';
 import type { WorkerPool } from './fit/pool.ts';
+import { certificateStudy } from './identity/certificates.ts';
+import { readConfigured, readTls, type TlsPair } from './identity/files.ts';
+import { openKey, readPassphrase } from './identity/keys.ts';
+import { keepCertificate, type RenewalCapabilities } from './identity/renewal.ts';
 import type { Logger } from './logger.ts';
 
 export interface AgentCapabilities {
@@ -33,20 +45,34 @@ const parseConfig = documentReader<WrittenAgentConfig>({
 });
 
 export function readAgentConfig(file: string): AgentConfig {
-  return resolvePaths(parseConfig(readText(file), file), file);
+  return resolvePaths(parseConfig(readConfigured(file), file), file);
 }
 
-export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {
+export interface BuiltAgent {
+  readonly agent: Agent;
+  /** Keeps the certificate alive until `signal` is aborted. */
+  readonly keepCertificate: (capabilities: Omit<RenewalCapabilities, 'dial' | 'now'>) => Promise<void>;
+}
+
+export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): BuiltAgent {
   assertDirect(config.coordinator, process.env);
-  const identity = signingIdentity(readText(config.signing_key), config.signing_key);
-  const agreement = parseAgreement(readText(config.agreement), config.agreement, capabilities);
-  const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
-  const client = new ExchangeClient({
-    address: config.coordinator,
-    ca: readText(config.tls.ca),
-    certificate: readText(config.tls.certificate),
-    key: readText(config.tls.key),
-  });
+  if (basename(config.data) === RECORDS_PLACEHOLDER) {
+    throw new ConcordatError('config/invalid', 'no records are named yet', {
+      place: 'data',
+      remedy: "write the path of the trial's records in place of the placeholder in agent.yaml",
+    });
+  }
+  const passphrase = readPassphrase(config.key_passphrase_file);
+  const identity = signingIdentity(
+    openKey(readConfigured(config.signing_key), passphrase, config.signing_key),
+    config.signing_key,
+  );
+  const agreement = parseAgreement(readConfigured(config.agreement), config.agreement, capabilities);
+  const map = config.map === undefined ? null : parseMap(readConfigured(config.map), config.map);
+  const ca = readConfigured(config.tls.ca);
+  const pair = readTls(config.tls, passphrase);
+  const client = new ExchangeClient({ address: config.coordinator, ca, ...pair });
+  checkStudy(pair.certificate, config);
   const log = new MessageLog({
     fs,
     directory: config.log,
@@ -56,7 +82,7 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     randomBytes: (n) => randomBytes(n),
   });
   log.append({ kind: 'start', detail: { agreement: agreement.digest, policy: agreement.policy.name } });
-  return new Agent({
+  const agent = new Agent({
     study: config.study,
     identity,
     coordinatorKey: fromHex(config.coordinator_key),
@@ -69,16 +95,34 @@ export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities)
     logger: capabilities.logger,
     workers: capabilities.workers,
   });
+  const renewal = {
+    study: config.study,
+    address: config.coordinator,
+    files: config.tls,
+    ca,
+    identity,
+    passphrase,
+    use: (next: TlsPair) => client.use(next),
+    log,
+    logger: capabilities.logger,
+  };
+  return {
+    agent,
+    keepCertificate: (rest) =>
+      keepCertificate(renewal, pair, { ...rest, dial: dialDirect, now: () => new Date() }),
+  };
 }
 
-function readText(file: string): string {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new ConcordatError('config/invalid', 'the file cannot be read', {
-      place: file,
-      remedy: 'check its path and permissions',
-      cause,
-    });
-  }
+/** Said at the start: the coordinator would only ever say that it has no task for this study. */
+function checkStudy(certificate: string, { study, tls }: AgentConfig): void {
+  const named = certificateStudy(new X509Certificate(certificate));
+  if (named === null || named === study) return;
+  throw new ConcordatError(
+    'enrolment/wrong-site',
+    `the certificate is of the study ${named}, not of ${study}`,
+    {
+      place: tls.certificate,
+      remedy: 'name the certificate of this study, or correct `study`',
+    },
+  );
 }

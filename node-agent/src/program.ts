@@ -14,5 +14,22 @@ export function agentProgram(name: string): Command {
       const { serveAgents } = await import('./serve.ts');
       await serveAgents([config], { local: false });
     });
+  program
+    .command('join')
+    .description(
+      "join a consortium: make this site's keys, get its certificate, and write a commented configuration",
+    )
+    .argument('<invitation>', 'the line that the consortium handed over')
+    .requiredOption('--dir <folder>', 'where to write keys and configuration; nothing there is overwritten')
+    .option('--data <file>', "the trial's records")
+    .option('--key-passphrase-file <file>', 'encrypt the keys with the passphrase in this file')
+    .action(
+      async (
+        invitation: string,
+        options: { readonly dir: string; readonly data?: string; readonly keyPassphraseFile?: string },
+      ) => {
+        await (await import('./commands/join.ts')).join(invitation, options);
+      },
+    );
   return program;
 }

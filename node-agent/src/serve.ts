@@ -12,9 +12,10 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
   const logger = makeLogger(1);
   const workers = new WorkerPool();
   const configs = files.map(readAgentConfig);
-  const agents = new Map(
-    configs.map((config) => [config.study, buildAgent(config, { logger, workers, local })]),
+  const built = configs.map(
+    (config) => [config.study, buildAgent(config, { logger, workers, local })] as const,
   );
+  const agents = new Map(built.map(([study, { agent }]) => [study, agent]));
   const addresses = configs.flatMap(({ health }) => (health === undefined ? [] : [health]));
   const servers = await Promise.all(
     addresses.map(async (address) => {
@@ -41,6 +42,9 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
   process.channel?.unref();
   const sleep = (milliseconds: number): Promise<void> =>
     delay(milliseconds, undefined, { signal: stopping.signal }).catch(() => undefined);
+  // Not waited for: one that asks for a certificate is given up with the agents.
+  for (const [, { keepCertificate }] of built)
+    void keepCertificate({ sleep, random: Math.random, signal: stopping.signal });
   const runs = [...agents.values()].map((served) => served.run(sleep, Math.random));
   try {
     await Promise.all(runs);

@@ -38,10 +38,14 @@ export async function init(options: InitArguments): Promise<void> {
   checkArguments(options);
   const there = Object.values(FILES).find((name) => existsSync(join(dir, name)));
   if (there !== undefined) {
-    throw new ConcordatError('enrolment/exists', 'a coordinator is there already; its authority is never replaced', {
-      place: join(dir, there),
-      remedy: 'start it, or choose another folder; only what an interrupted `init` left may be removed',
-    });
+    throw new ConcordatError(
+      'enrolment/exists',
+      'a coordinator is there already; its authority is never replaced',
+      {
+        place: join(dir, there),
+        remedy: 'start it, or choose another folder; only what an interrupted `init` left may be removed',
+      },
+    );
   }
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const address = `${host}:${parseAddress(listen).port}`;
@@ -68,7 +72,9 @@ export async function init(options: InitArguments): Promise<void> {
 
 function checkArguments({ host, listen }: InitArguments): void {
   if (!/^[^:/\s]{1,253}$/.test(host))
-    throw new ConcordatError('usage/invalid', 'a host name or IPv4 address, without a port', { place: '--host' });
+    throw new ConcordatError('usage/invalid', 'a host name or IPv4 address, without a port', {
+      place: '--host',
+    });
   if (!/^[^:/\s]+:[0-9]{1,5}$/.test(listen))
     throw new ConcordatError('usage/invalid', 'an address to listen on is host:port', { place: '--listen' });
 }
@@ -83,9 +89,13 @@ interface OwnPki {
 function ownPki({ authority, certificate, key }: InitArguments): OwnPki | null {
   if (authority === undefined && certificate === undefined && key === undefined) return null;
   if (authority === undefined || certificate === undefined || key === undefined) {
-    throw new ConcordatError('usage/invalid', 'a PKI of your own needs all of --authority, --certificate and --key', {
-      remedy: 'leave out all three for an authority of the coordinator itself',
-    });
+    throw new ConcordatError(
+      'usage/invalid',
+      'a PKI of your own needs all of --authority, --certificate and --key',
+      {
+        remedy: 'leave out all three for an authority of the coordinator itself',
+      },
+    );
   }
   if (certificatesOf(readConfigured(authority)).length === 0)
     throw new ConcordatError('usage/invalid', 'the file holds no certificate in PEM', { place: authority });
@@ -97,7 +107,10 @@ function ownPki({ authority, certificate, key }: InitArguments): OwnPki | null {
 async function writeAuthority(dir: string, host: string): Promise<readonly string[]> {
   const now = new Date();
   // A name of its own: two authorities of one host are told apart.
-  const authority = await makeAuthority(`Concordat authority ${toHex(randomBytes(4))} of ${host}`.slice(0, 64), now);
+  const authority = await makeAuthority(
+    `Concordat authority ${toHex(randomBytes(4))} of ${host}`.slice(0, 64),
+    now,
+  );
   const key = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     .privateKey.export({ format: 'pem', type: 'pkcs8' })
     .toString();
@@ -113,7 +126,10 @@ function writeNew(dir: string, name: string, text: string): void {
   try {
     file = openSync(join(dir, name), 'wx', 0o600);
   } catch (cause) {
-    throw new ConcordatError('usage/invalid', 'the folder cannot be written', { place: join(dir, name), cause });
+    throw new ConcordatError('usage/invalid', 'the folder cannot be written', {
+      place: join(dir, name),
+      cause,
+    });
   }
   writeFileSync(file, text);
   fsyncSync(file);

@@ -126,10 +126,14 @@ function checkNew({ sites, file }: CoordinatorConfig, study: string): void {
 
 function withRegistry<T>({ enrolment, file }: CoordinatorConfig, work: (registry: SiteRegistry) => T): T {
   if (enrolment === null) {
-    throw new ConcordatError('usage/invalid', 'this coordinator has only the sites that its configuration lists', {
-      place: file,
-      remedy: 'give it an `authority`, or make one with `concordat coordinator init`',
-    });
+    throw new ConcordatError(
+      'usage/invalid',
+      'this coordinator has only the sites that its configuration lists',
+      {
+        place: file,
+        remedy: 'give it an `authority`, or make one with `concordat coordinator init`',
+      },
+    );
   }
   const registry = new SiteRegistry(enrolment.registry);
   try {

@@ -105,7 +105,11 @@ function presentedBy(socket: TLSSocket, authorities: readonly X509Certificate[])
   const leaf = socket.getPeerX509Certificate();
   if (leaf === undefined) return null;
   const chain: [X509Certificate, ...X509Certificate[]] = [leaf];
-  for (let next = leaf.issuerCertificate; next !== undefined && chain.length < 8; next = next.issuerCertificate)
+  for (
+    let next = leaf.issuerCertificate;
+    next !== undefined && chain.length < 8;
+    next = next.issuerCertificate
+  )
     chain.push(next);
   return readPresented(chain, authorities);
 }

@@ -22,7 +22,12 @@ import {
 } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
-import { admissionCode, admissionError, ENROL_FRAME_LIMIT, ENROL_PATH } from '@concordat/shared/wire/enrolment.ts';
+import {
+  admissionCode,
+  admissionError,
+  ENROL_FRAME_LIMIT,
+  ENROL_PATH,
+} from '@concordat/shared/wire/enrolment.ts';
 import {
   EXCHANGE_PATH,
   FRAME_LIMIT,
@@ -258,5 +263,8 @@ function statusOf(error: unknown): { code: status; details: string } {
   const code = error instanceof ConcordatError ? error.code : null;
   const refusal = code === null ? null : admissionCode(code);
   if (refusal !== null) return { code: status.PERMISSION_DENIED, details: refusal };
-  return { code: code?.startsWith('wire/') === true ? status.INVALID_ARGUMENT : status.INTERNAL, details: '' };
+  return {
+    code: code?.startsWith('wire/') === true ? status.INVALID_ARGUMENT : status.INTERNAL,
+    details: '',
+  };
 }

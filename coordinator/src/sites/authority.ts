@@ -36,7 +36,12 @@ export async function issueClient(
   days: number,
   now: Date,
 ): Promise<Uint8Array> {
-  return issue(authority.pair, { commonName: study, publicKey }, { kind: 'client' }, within(authority, now, days));
+  return issue(
+    authority.pair,
+    { commonName: study, publicKey },
+    { kind: 'client' },
+    within(authority, now, days),
+  );
 }
 
 /** A certificate of the coordinator's server for `key` (PEM), with the authority's behind it. Returns PEM. */

@@ -26,5 +26,3 @@ export class AttemptLimit {
     if (this.#until.size > REMEMBERED && oldest.done !== true) this.#until.delete(oldest.value);
   }
 }
-
-

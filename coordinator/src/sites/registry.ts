@@ -119,7 +119,9 @@ export class SiteRegistry {
 
   /** When the last of the study's certificates ends; null where none was issued. */
   lastCertificateEnds(study: string): number | null {
-    const row = this.#db.prepare('SELECT max(not_after) AS ends FROM certificates WHERE study = ?').get(study);
+    const row = this.#db
+      .prepare('SELECT max(not_after) AS ends FROM certificates WHERE study = ?')
+      .get(study);
     return (row as { ends: number | null }).ends;
   }
 

@@ -18,6 +18,7 @@ import {
 } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
+import { admissionCode, type AdmissionCode } from '@concordat/shared/wire/enrolment.ts';
 import {
   EXCHANGE_PATH,
   FRAME_LIMIT,
@@ -42,25 +43,34 @@ export type ExchangeFailure = 'unreachable' | 'not-admitted' | 'rejected' | 'tim
 
 export type ExchangeAnswer =
   | { readonly status: 'ok'; readonly tasks: readonly SignedMessage[] }
-  | { readonly status: 'failed'; readonly failure: ExchangeFailure };
+  | {
+      readonly status: 'failed';
+      readonly failure: ExchangeFailure;
+      /** Why the coordinator did not admit the call, where it said so. */
+      readonly code?: AdmissionCode;
+    };
 
 /** Time past the coordinator's hold after which a call is given up, milliseconds. */
 const GRACE = 15_000;
 
 export class ExchangeClient {
-  readonly #client: Client;
+  readonly #options: ConnectionOptions;
+  #client: Client;
+  /** Takes the client's place at the next call. */
+  #next: Client | null = null;
   /** The call in flight; the coordinator may hold it for long. */
   #call: ClientUnaryCall | null = null;
 
   constructor(options: ConnectionOptions) {
-    this.#client = new Client(options.address, credentialsOf(options), {
-      'grpc.max_receive_message_length': FRAME_LIMIT,
-      'grpc.max_send_message_length': FRAME_LIMIT,
-      // grpc-js would fall back to a direct connection where it does not support the proxy's scheme.
-      'grpc.enable_http_proxy': 0,
-      'grpc.max_reconnect_backoff_ms': 5_000,
-      'grpc.initial_reconnect_backoff_ms': 100,
-    });
+    this.#options = options;
+    this.#client = clientOf(options);
+  }
+
+  /** Another certificate and key, from the next call on; the call in flight keeps its connection. */
+  use(pair: Pick<ConnectionOptions, 'certificate' | 'key'>): void {
+    const next = clientOf({ ...this.#options, ...pair });
+    this.#next?.close();
+    this.#next = next;
   }
 
   /** Sends as many replies as one frame holds: what is left over is asked for again, and given then. */
@@ -80,6 +90,11 @@ export class ExchangeClient {
       },
       'an exchange',
     );
+    if (this.#next !== null) {
+      this.#client.close();
+      this.#client = this.#next;
+      this.#next = null;
+    }
     return new Promise((resolve, reject) => {
       this.#call = this.#client.makeUnaryRequest(
         EXCHANGE_PATH,
@@ -89,8 +104,7 @@ export class ExchangeClient {
         new Metadata(),
         { deadline: Date.now() + HOLD_MILLISECONDS + GRACE },
         (error, bytes) => {
-          if (error !== null || bytes === undefined)
-            return resolve({ status: 'failed', failure: failureOf(error) });
+          if (error !== null || bytes === undefined) return resolve(failed(error));
           try {
             resolve({ status: 'ok', tasks: tasksOf(bytes) });
           } catch (cause) {
@@ -107,7 +121,19 @@ export class ExchangeClient {
   close(): void {
     this.#call?.cancel();
     this.#client.close();
+    this.#next?.close();
   }
+}
+
+function clientOf(options: ConnectionOptions): Client {
+  return new Client(options.address, credentialsOf(options), {
+    'grpc.max_receive_message_length': FRAME_LIMIT,
+    'grpc.max_send_message_length': FRAME_LIMIT,
+    // grpc-js would fall back to a direct connection where it does not support the proxy's scheme.
+    'grpc.enable_http_proxy': 0,
+    'grpc.max_reconnect_backoff_ms': 5_000,
+    'grpc.initial_reconnect_backoff_ms': 100,
+  });
 }
 
 function credentialsOf({ ca, key, certificate }: ConnectionOptions): ChannelCredentials {
@@ -140,6 +166,12 @@ function tasksOf(bytes: Uint8Array): readonly SignedMessage[] {
     );
   }
   return response.tasks;
+}
+
+function failed(error: ServiceError | null): ExchangeAnswer {
+  const code = admissionCode(error?.details ?? '');
+  const failure = failureOf(error);
+  return { status: 'failed', failure, ...(failure !== 'not-admitted' || code === null ? {} : { code }) };
 }
 
 function failureOf(error: ServiceError | null): ExchangeFailure {

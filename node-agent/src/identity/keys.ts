@@ -53,6 +53,7 @@ export function readPassphrase(file: string | undefined): string | null {
       cause,
     });
   }
-  if (text === '') throw new ConcordatError('config/invalid', 'the passphrase file is empty', { place: file });
+  if (text === '')
+    throw new ConcordatError('config/invalid', 'the passphrase file is empty', { place: file });
   return text;
 }
