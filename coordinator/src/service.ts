@@ -112,6 +112,7 @@ export class Service {
 
   async listen(): Promise<void> {
     const { config, progress, logger } = this.#options;
+    this.#noteRevocations();
     const tls = await serverTls(config, this.#authority, now());
     this.#server = await startExchangeServer({
       listen: config.listen,
@@ -126,6 +127,7 @@ export class Service {
         this.#contacts.set(study, now().toISOString());
       },
       refused: (study, code) => {
+        if (code === 'enrolment/revoked') this.#noteRevocations();
         logger('warn', { event: 'exchange refused', code, ...(study === null ? {} : { study }) });
       },
     });
@@ -148,6 +150,7 @@ export class Service {
 
   async close(run: string | undefined): Promise<void> {
     clearInterval(this.#check);
+    this.#noteRevocations();
     await this.#server?.stop();
     await this.#health?.close();
     this.log.append({ kind: 'stop', ...(run === undefined ? {} : { run }) });
@@ -190,6 +193,19 @@ export class Service {
         progress({ event: decision, study, certificate });
       },
     };
+  }
+
+  /** The command line revokes beside this process, and cannot write to its log. */
+  #noteRevocations(): void {
+    const noted = new Set(
+      this.log.entries.map(({ peer, detail }) => JSON.stringify([peer, detail?.['revoked'] ?? null])),
+    );
+    for (const { study, since } of this.#registry?.sites() ?? []) {
+      if (since === null) continue;
+      const revoked = new Date(since).toISOString();
+      if (noted.has(JSON.stringify([study, revoked]))) continue;
+      this.log.append({ kind: 'decision', peer: study, detail: { decision: 'revoked', revoked } });
+    }
   }
 
   /** A reply that no run asked for. */

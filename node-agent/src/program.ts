@@ -19,7 +19,7 @@ export function agentProgram(name: string): Command {
     .description(
       "join a consortium: make this site's keys, get its certificate, and write a commented configuration",
     )
-    .argument('<invitation>', 'the line that the consortium handed over')
+    .argument('<invitation>', 'the line that the consortium handed over; `-` reads it from standard input')
     .requiredOption('--dir <folder>', 'where to write keys and configuration; nothing there is overwritten')
     .option('--data <file>', "the trial's records")
     .option('--key-passphrase-file <file>', 'encrypt the keys with the passphrase in this file')

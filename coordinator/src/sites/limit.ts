@@ -14,15 +14,21 @@ export class AttemptLimit {
   }
 
   allows(who: string, now: number): boolean {
-    return (this.#until.get(who) ?? 0) - now <= (this.#burst - 1) * this.#interval;
+    return this.#left(who, now) <= (this.#burst - 1) * this.#interval;
   }
 
   failed(who: string, now: number): void {
-    const until = Math.max(this.#until.get(who) ?? 0, now) + this.#interval;
+    const until = now + this.#left(who, now) + this.#interval;
     this.#until.delete(who);
     this.#until.set(who, until);
     // Bounded: whoever has many addresses makes others be forgotten, not the memory grow.
     const oldest = this.#until.keys().next();
     if (this.#until.size > REMEMBERED && oldest.done !== true) this.#until.delete(oldest.value);
+  }
+
+  /** How long earlier failures weigh, milliseconds: longer than they can, and the clock was set back. */
+  #left(who: string, now: number): number {
+    const left = Math.max(0, (this.#until.get(who) ?? 0) - now);
+    return left > this.#burst * this.#interval ? 0 : left;
   }
 }

@@ -40,7 +40,8 @@ const FILES = {
 } as const;
 
 export async function join(line: string, options: JoinArguments): Promise<void> {
-  const invitation = readInvitation(line);
+  // An argument can be read by other users of the machine while the command runs; standard input cannot.
+  const invitation = readInvitation(line === '-' ? fs.readFileSync(0, 'utf8') : line);
   const { certificate, identity } = await joinSite(invitation, options, {
     dial: dialDirect,
     now: () => new Date(),
