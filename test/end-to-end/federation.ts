@@ -123,7 +123,7 @@ export class Program {
 export const concordat = (argv: readonly string[], onLine?: (line: string) => void): Program =>
   new Program(MAIN, argv, onLine);
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((listening) => {
     server.listen(0, '127.0.0.1', listening);
