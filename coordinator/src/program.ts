@@ -2,6 +2,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
+import type { InitArguments } from './commands/init.ts';
+
 export interface CoordinatorArguments {
   readonly config: string;
   /** Without a plan, sites enrol and agents wait. */
@@ -54,7 +56,7 @@ export function coordinatorProgram(
     .option('--authority <file>', 'PKI of your own: its certificate (PEM); with --certificate and --key')
     .option('--certificate <file>', "the server's certificate from that PKI (PEM)")
     .option('--key <file>', "the server's TLS key (PEM)")
-    .action(async (options: Parameters<typeof import('./commands/init.ts').init>[0]) => {
+    .action(async (options: InitArguments) => {
       await (await import('./commands/init.ts')).init(options);
     });
   program

@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 
 import type { FastifyInstance } from 'fastify';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 import { encode } from '@concordat/shared/wire/codec.ts';
@@ -60,6 +61,8 @@ export class Service {
   #server: RunningServer | null = null;
   #health: FastifyInstance | null = null;
   #check: NodeJS.Timeout | undefined;
+  /** What the server listens with, as text. */
+  #tls = '';
   /** What takes the sites' replies: the run, once there is one. */
   #accept: Accept = (study, reply) => this.#refuse(study, reply);
 
@@ -131,18 +134,8 @@ export class Service {
         logger('warn', { event: 'exchange refused', code, ...(study === null ? {} : { study }) });
       },
     });
-    let used = JSON.stringify(tls);
-    this.#check = setInterval(() => {
-      serverTls(config, this.#authority, now())
-        .then((next) => {
-          if (JSON.stringify(next) === used) return;
-          this.#server?.replace(next);
-          used = JSON.stringify(next);
-          logger('info', { event: 'server certificate replaced' });
-        })
-        // The one in use goes on until its end.
-        .catch(() => logger('warn', { event: 'server certificate not replaced', code: 'config/invalid' }));
-    }, CERTIFICATE_CHECK);
+    this.#tls = JSON.stringify(tls);
+    this.#check = setInterval(() => void this.#renewServer(), CERTIFICATE_CHECK);
     this.#check.unref();
     await this.#listenForHealth(config.health);
     progress({ event: 'listening', port: this.#server.port, sites: this.sites().length });
@@ -157,6 +150,22 @@ export class Service {
     this.log.close();
     this.#registry?.close();
     this.journal.close();
+  }
+
+  /** The server's certificate, where another is there or is due; the connections that there are go on. */
+  async #renewServer(): Promise<void> {
+    const { config, logger } = this.#options;
+    try {
+      const tls = await serverTls(config, this.#authority, now());
+      if (JSON.stringify(tls) === this.#tls) return;
+      this.#server?.replace(tls);
+      this.#tls = JSON.stringify(tls);
+      logger('info', { event: 'server certificate replaced' });
+    } catch (error) {
+      // The one in use goes on until its end.
+      const code = error instanceof ConcordatError ? error.code : 'config/invalid';
+      logger('warn', { event: 'server certificate not replaced', code });
+    }
   }
 
   async #listenForHealth(address: string | undefined): Promise<void> {

@@ -173,9 +173,10 @@ test('init, invite, join, run: the plan waits for the sites that it names, and n
     if (keys.includes(file)) assert.equal(mode & 0o777, 0o600, file);
   }
   for (const folder of folders) assert.equal(fs.statSync(folder).mode & 0o777, 0o700);
-  const written = [...folders.flatMap(filesIn).filter((file) => !keys.includes(file))].map(
-    (file) => [file, fs.readFileSync(file)] as const,
-  );
+  const written = folders
+    .flatMap(filesIn)
+    .filter((file) => !keys.includes(file))
+    .map((file) => [file, fs.readFileSync(file)] as const);
   const printed = [plan, ...agents].map(({ output }) => ['output', Buffer.from(output)] as const);
   const secrets = keys.flatMap((key) => spellings(fs.readFileSync(key, 'utf8')));
   // The invitations' own secrets are kept nowhere either.
@@ -290,9 +291,20 @@ test('a PKI of the consortium’s own: no key of an authority, and sites that ar
   const at = (name: string): string => join(folder, name);
   const coordinator = new Coordinator(join(folder, 'coordinator'), await freePort());
   await done([
-    ...['coordinator', 'init', '--dir', coordinator.dir, '--host', '127.0.0.1'],
-    ...['--listen', `127.0.0.1:${coordinator.port}`, '--authority', at('ca.crt')],
-    ...['--certificate', at('server.crt'), '--key', at('server.tls.key')],
+    'coordinator',
+    'init',
+    '--dir',
+    coordinator.dir,
+    '--host',
+    '127.0.0.1',
+    '--listen',
+    `127.0.0.1:${coordinator.port}`,
+    '--authority',
+    at('ca.crt'),
+    '--certificate',
+    at('server.crt'),
+    '--key',
+    at('server.tls.key'),
   ]);
   assert.deepEqual(fs.readdirSync(coordinator.dir).sort(), ['coordinator.signing.key', 'coordinator.yaml']);
   await refused(

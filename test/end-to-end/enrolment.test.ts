@@ -163,9 +163,9 @@ async function rounds(
   n: number,
   passphrase: string | null,
   use: ExchangeClient['use'],
-): Promise<readonly Record<string, unknown>[]> {
+): Promise<readonly object[]> {
   const stop = new AbortController();
-  const entries: Record<string, unknown>[] = [];
+  const entries: object[] = [];
   const files = { certificate: join(dir, 'site.crt'), key: join(dir, 'tls.key') };
   const signing = openKey(readFileSync(join(dir, 'signing.key'), 'utf8'), passphrase, 'signing.key');
   let slept = 0;
@@ -180,7 +180,7 @@ async function rounds(
       use,
       log: {
         append: (entry) => {
-          entries.push(entry as unknown as Record<string, unknown>);
+          entries.push(entry);
           return { n: 0, time: '', ...entry };
         },
       },

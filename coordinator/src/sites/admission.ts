@@ -38,7 +38,8 @@ export function readPresented(
     fingerprint: sha256(leaf.raw),
     study: commonNameOf(leaf),
     trusted: chainsTo(leaf, intermediates.slice(0, INTERMEDIATES), authorities),
-    client: !leaf.ca && leaf.keyUsage?.includes(CLIENT_AUTH) === true,
+    // Undefined, whatever its type says, where the certificate names no use.
+    client: !leaf.ca && ((leaf.keyUsage as string[] | undefined) ?? []).includes(CLIENT_AUTH),
     notBefore: leaf.validFromDate.getTime(),
     notAfter: leaf.validToDate.getTime(),
   };

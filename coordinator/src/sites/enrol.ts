@@ -1,11 +1,12 @@
 /** Answers a request for a certificate: with an invitation, or by a site that is admitted and renews. */
-import { EnrolResponse, type EnrolRequest } from '@concordat/proto/concordat/v1/enrolment.ts';
+import { X509Certificate } from 'node:crypto';
+
+import type { EnrolRequest, EnrolResponse } from '@concordat/proto/concordat/v1/enrolment.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { admissionError, enrolmentStatement } from '@concordat/shared/wire/enrolment.ts';
 import { negotiate, PROTOCOL_NEWEST, PROTOCOL_OLDEST } from '@concordat/shared/wire/protocol.ts';
 import { verifyBytes } from '@concordat/shared/wire/signing.ts';
-import { X509Certificate } from 'node:crypto';
 
 import type { Admission } from './admission.ts';
 import { issueClient, type Authority } from './authority.ts';

@@ -153,7 +153,7 @@ function presentedBy(connection: TLSSocket): readonly X509Certificate[] {
  * The pinned authority's certificate, which is among those presented and has issued the first of them for this host.
  * @throws ConcordatError `network/intercepted` naming who issued what was presented, or `network/clock`
  */
-export function checkPresented(
+function checkPresented(
   chain: readonly X509Certificate[],
   pinned: Uint8Array,
   host: string,
