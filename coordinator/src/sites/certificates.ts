@@ -1,24 +1,20 @@
 /** X.509 certificates: an authority's own, those that it issues, and the requests for them. */
-import 'reflect-metadata';
-
 import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Name,
-  Pkcs10CertificateRequest,
-  SubjectAlternativeNameExtension,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
+import type { Name, X509CertificateGenerator } from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 // The library's own declaration of Crypto is the browser's; Node's implementation is the same interface.
 const provider = webcrypto as unknown as Parameters<typeof X509CertificateGenerator.create>[1];
+
+/** Loaded when a certificate is made: a coordinator whose sites are listed makes none. */
+async function library() {
+  await import('reflect-metadata');
+  return import('@peculiar/x509');
+}
+
+type Library = Awaited<ReturnType<typeof library>>;
 
 /** PEM texts. */
 export interface KeyPair {
@@ -38,16 +34,17 @@ export type Purpose =
 
 /** A new authority: its certificate, signed by itself, and its key. */
 export async function newAuthority(commonName: string, validity: Validity): Promise<KeyPair> {
+  const x509 = await library();
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const certificate = await X509CertificateGenerator.createSelfSigned(
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
-      name: nameOf(commonName),
+      name: nameOf(x509, commonName),
       keys,
       signingAlgorithm: ALGORITHM,
       ...validity,
       extensions: [
-        new BasicConstraintsExtension(true, 0, true),
-        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
       ],
     },
     provider,
@@ -68,10 +65,11 @@ export async function issue(
   purpose: Purpose,
   validity: Validity,
 ): Promise<Uint8Array> {
-  const certificate = await X509CertificateGenerator.create(
+  const x509 = await library();
+  const certificate = await x509.X509CertificateGenerator.create(
     {
-      subject: nameOf(subject.commonName),
-      issuer: nameOf(commonNameOf(new X509Certificate(authority.certificate)) ?? ''),
+      subject: nameOf(x509, subject.commonName),
+      issuer: nameOf(x509, commonNameOf(new X509Certificate(authority.certificate)) ?? ''),
       publicKey: createPublicKey({
         key: Buffer.from(subject.publicKey),
         format: 'der',
@@ -81,14 +79,14 @@ export async function issue(
       signingAlgorithm: ALGORITHM,
       ...validity,
       extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([
-          purpose.kind === 'client' ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth,
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([
+          purpose.kind === 'client' ? x509.ExtendedKeyUsage.clientAuth : x509.ExtendedKeyUsage.serverAuth,
         ]),
         ...(purpose.kind === 'client'
           ? []
-          : [new SubjectAlternativeNameExtension(purpose.hosts.map(alternativeName))]),
+          : [new x509.SubjectAlternativeNameExtension(purpose.hosts.map(alternativeName))]),
       ],
     },
     provider,
@@ -110,8 +108,9 @@ export interface CertificateRequest {
 export async function readRequest(der: Uint8Array): Promise<CertificateRequest> {
   const malformed = (cause?: unknown): ConcordatError =>
     new ConcordatError('wire/malformed', 'not a certificate request of a P-256 key', { cause });
+  const x509 = await library();
   try {
-    const request = new Pkcs10CertificateRequest(new Uint8Array(der));
+    const request = new x509.Pkcs10CertificateRequest(new Uint8Array(der));
     const publicKey = new Uint8Array(request.publicKey.rawData);
     const key = createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
     const [study, another] = request.subjectName.getField('CN');
@@ -140,8 +139,8 @@ export function pemOf(der: Uint8Array): string {
 }
 
 // Typed: of plain text the library takes #, quotation marks and backslashes for notation.
-function nameOf(commonName: string): Name {
-  return new Name([{ CN: [{ utf8String: commonName }] }]);
+function nameOf(x509: Library, commonName: string): Name {
+  return new x509.Name([{ CN: [{ utf8String: commonName }] }]);
 }
 
 function alternativeName(host: string): { type: 'ip' | 'dns'; value: string } {
