@@ -89,8 +89,8 @@ test('another PKI’s files are read as they are', async () => {
 });
 
 test('a server takes another certificate while it listens', async () => {
-  const one = await serverTls(config(), authority, at(0));
-  const two = await serverTls(config({ address: 'other.example.org:443' }), authority, at(0));
+  const one = await serverTls(config({ address: 'one.example.org:443' }), authority, at(0));
+  const two = await serverTls(config({ address: 'two.example.org:443' }), authority, at(0));
   const front = await startFront({
     listen: '127.0.0.1:0',
     tls: one,
