@@ -63,6 +63,8 @@ export class Service {
   #check: NodeJS.Timeout | undefined;
   /** What the server listens with, as text. */
   #tls = '';
+  /** Revocations that are in the log. */
+  #noted: Set<string> | null = null;
   /** What takes the sites' replies: the run, once there is one. */
   #accept: Accept = (study, reply) => this.#refuse(study, reply);
 
@@ -206,13 +208,15 @@ export class Service {
 
   /** The command line revokes beside this process, and cannot write to its log. */
   #noteRevocations(): void {
-    const noted = new Set(
+    this.#noted ??= new Set(
       this.log.entries.map(({ peer, detail }) => JSON.stringify([peer, detail?.['revoked'] ?? null])),
     );
     for (const { study, since } of this.#registry?.sites() ?? []) {
       if (since === null) continue;
       const revoked = new Date(since).toISOString();
-      if (noted.has(JSON.stringify([study, revoked]))) continue;
+      const what = JSON.stringify([study, revoked]);
+      if (this.#noted.has(what)) continue;
+      this.#noted.add(what);
       this.log.append({ kind: 'decision', peer: study, detail: { decision: 'revoked', revoked } });
     }
   }

@@ -1,6 +1,7 @@
 /** Enrolment over real connections, with injected clocks: every refusal has its code, and renewal overlaps. */
 import assert from 'node:assert/strict';
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import 'reflect-metadata';
+import { createPublicKey, KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { keepCertificate, renewalPause } from '@concordat/node-agent/identity/re
 import type { ExchangeClient } from '@concordat/node-agent/egress/client.ts';
 import { ENROL_PATH } from '@concordat/shared/wire/enrolment.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
+import { X509CertificateGenerator } from '@peculiar/x509';
 import { codeOf, Consortium, DAY, pairIn } from './enrolling.ts';
 import { newFolder } from './federation.ts';
 import { call, frame, request } from './raw.ts';
@@ -24,6 +26,8 @@ before(async () => {
 });
 after(() => consortium.stop());
 
+// The library's own declaration of Crypto is the browser's; Node's implementation is the same interface.
+const provider = webcrypto as unknown as Parameters<typeof X509CertificateGenerator.createSelfSigned>[1];
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 test('an invitation gives a certificate for keys that were made on the spot, and the site is admitted with it', async () => {
@@ -335,4 +339,28 @@ test('a PKI of the consortium’s own: a site is admitted by its certificate’s
   );
   assert.equal(await codeOf(own.join(own.invite('NONE'), newFolder())), 'wire/identity');
   await own.stop();
+});
+
+test('certificates that no one issues here, of other algorithms or without a name, are turned away and harm nothing', async () => {
+  const algorithms = [
+    { name: 'Ed25519' },
+    { name: 'ECDSA', namedCurve: 'P-521', hash: 'SHA-512' },
+    {
+      name: 'RSASSA-PKCS1-v1_5',
+      modulusLength: 2048,
+      publicExponent: Uint8Array.of(1, 0, 1),
+      hash: 'SHA-256',
+    },
+  ];
+  for (const algorithm of algorithms) {
+    const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+    assert.ok('privateKey' in keys);
+    for (const name of ['CN=JOINS', 'CN=JOINS, CN=ONE', 'O=nobody']) {
+      const signed = { name, keys, signingAlgorithm: algorithm };
+      const certificate = await X509CertificateGenerator.createSelfSigned(signed, provider);
+      const key: string = KeyObject.from(keys.privateKey).export({ format: 'pem', type: 'pkcs8' }).toString();
+      const pair = { certificate: certificate.toString('pem'), key };
+      assert.equal(await consortium.exchange(pair), 'enrolment/wrong-authority');
+    }
+  }
 });

@@ -40,8 +40,9 @@ export interface Front {
 /** Milliseconds. */
 const HANDSHAKE_LIMIT = 10_000;
 const STRANGER_LIMIT = 60_000;
-/** Connections of strangers at once. */
+/** Connections of strangers at once: in all, and from one address. */
 const STRANGERS = 64;
+const STRANGERS_OF_ADDRESS = 16;
 
 export async function startFront(options: FrontOptions): Promise<Front> {
   let authorities = certificatesOf(options.tls.ca);
@@ -54,22 +55,33 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   });
   const peers = new Map<string, Presented | null>();
   const sockets = new Set<TLSSocket>();
-  let strangers = 0;
+  const strangers = new Map<TLSSocket, string>();
+  const isCrowded = (address: string): boolean =>
+    strangers.size >= STRANGERS ||
+    [...strangers.values()].filter((other) => other === address).length >= STRANGERS_OF_ADDRESS;
   server.on('secureConnection', (socket) => {
-    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    const address = socket.remoteAddress ?? '';
+    const peer = `${address}:${socket.remotePort}`;
     socket.on('error', () => undefined);
     // Two connections of one peer could not be told apart: the server may listen on several addresses.
     if (socket.alpnProtocol !== 'h2' || peers.has(peer)) return void socket.destroy();
-    const presented = presentedBy(socket, authorities);
-    const isMember = presented !== null && options.isMember(presented);
-    if (!isMember && strangers >= STRANGERS) return void socket.destroy();
+    let presented: Presented | null;
+    let isMember: boolean;
+    try {
+      presented = presentedBy(socket, authorities);
+      isMember = presented !== null && options.isMember(presented);
+    } catch {
+      // A certificate that cannot even be read, or a registry that cannot be: no one is admitted.
+      return void socket.destroy();
+    }
+    if (!isMember && isCrowded(address)) return void socket.destroy();
     peers.set(peer, presented);
     sockets.add(socket);
     const leave = isMember ? undefined : setTimeout(() => socket.destroy(), STRANGER_LIMIT);
-    if (!isMember) strangers++;
+    if (!isMember) strangers.set(socket, address);
     socket.once('close', () => {
       clearTimeout(leave);
-      if (!isMember) strangers--;
+      strangers.delete(socket);
       peers.delete(peer);
       sockets.delete(socket);
     });

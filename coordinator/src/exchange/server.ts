@@ -80,7 +80,18 @@ export async function startExchangeServer(options: ExchangeServerOptions): Promi
     admit(front.presented(peer), options.now().getTime(), options.registered);
   const handlers = {
     exchange: handler((call) => exchange(options, () => admission(call.getPeer()), call)),
-    enrol: handler((call) => answerEnrolment(options, limit, admission(call.getPeer()), call)),
+    enrol: handler(async (call) => answerEnrolment(options, limit, admission(call.getPeer()), call)),
+  };
+  /** The status of a call that is not to be read; null for one of an admitted site. */
+  const turnedAway = (peer: string): ReturnType<typeof statusOf> | null => {
+    try {
+      const caller = admission(peer);
+      if (!('refused' in caller)) return null;
+      options.refused(caller.of, caller.refused);
+      return statusOf(admissionError(caller.refused));
+    } catch (error) {
+      return statusOf(error);
+    }
   };
   const onlyAdmitted: ServerInterceptor = (method, call) =>
     new ServerInterceptingCall(
@@ -90,10 +101,9 @@ export async function startExchangeServer(options: ExchangeServerOptions): Promi
           start(
             new ServerListenerBuilder()
               .withOnReceiveMetadata((metadata, next) => {
-                const caller = method.path === EXCHANGE_PATH ? admission(call.getPeer()) : null;
-                if (caller === null || !('refused' in caller)) return next(metadata);
-                options.refused(caller.of, caller.refused);
-                call.sendStatus({ code: status.PERMISSION_DENIED, details: caller.refused, metadata });
+                const refusal = method.path === EXCHANGE_PATH ? turnedAway(call.getPeer()) : null;
+                if (refusal === null) next(metadata);
+                else call.sendStatus(refusal);
               })
               .build(),
           ),
@@ -166,7 +176,7 @@ function shutDown(server: Server): Promise<void> {
 
 function handler(answer: (call: Call) => Promise<Uint8Array>) {
   return (call: Call, callback: sendUnaryData<Uint8Array>): void => {
-    void answer(call).then(
+    answer(call).then(
       (bytes) => callback(null, bytes),
       (error: unknown) => callback(statusOf(error)),
     );

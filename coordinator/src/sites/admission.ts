@@ -86,8 +86,9 @@ export function admit(presented: Presented | null, now: number, registered: Regi
     const issued = registered.certificate(presented.fingerprint);
     if (site.revoked !== null || isEarlier(presented, site, issued)) return refuse('enrolment/revoked');
   }
-  if (now > presented.notAfter) return refuse('enrolment/expired');
-  if (now < presented.notBefore) return refuse('network/clock');
+  // Written so that a date that is none admits nobody.
+  if (!(now <= presented.notAfter)) return refuse('enrolment/expired');
+  if (!(now >= presented.notBefore)) return refuse('network/clock');
   return { study };
 }
 

@@ -4,6 +4,7 @@
  * runs, and the coordinator sees it at the next call. Times are milliseconds since 1970; secrets are kept as their SHA-256.
  */
 import { timingSafeEqual } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -79,6 +80,8 @@ export class SiteRegistry {
 
   constructor(file: string) {
     try {
+      // SQLite would make it readable for others.
+      closeSync(openSync(file, 'a', 0o600));
       this.#db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT });
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       const { user_version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
