@@ -19,6 +19,16 @@ export type ProgressEvent =
 
 export type Print = (event: ProgressEvent) => void;
 
+/** What is said once, above the live block. */
+const PLAIN: ReadonlySet<ProgressEvent['event']> = new Set([
+  'result',
+  'restarted',
+  'prepared',
+  'waiting for sites',
+  'enrolled',
+  'renewed',
+]);
+
 /** Sites shown one a line on a terminal; more are counted only. */
 const LIVE_SITES = 24;
 
@@ -48,6 +58,17 @@ function plainLines(event: ProgressEvent): readonly string[] {
       ];
     case 'listening':
       return [`coordinator listens on port ${event.port} for ${event.sites} sites`];
+    case 'waiting for sites':
+      return [
+        event.missing.length > 0
+          ? `waiting for sites to enrol: ${event.missing.join(', ')}`
+          : `waiting for ${event.needed} more ${event.needed === 1 ? 'site' : 'sites'} to enrol`,
+      ];
+    case 'enrolled':
+    case 'renewed':
+      return [
+        `${event.study} ${event.event === 'enrolled' ? 'enrolled' : 'has a new certificate'}: ${event.certificate}`,
+      ];
     case 'site':
       return [`${event.study} connected`];
     case 'round':
@@ -86,7 +107,7 @@ function livePrinter(): Print {
     drawn = lines.length + 1;
   };
   return (event) => {
-    if (event.event === 'result' || event.event === 'restarted' || event.event === 'prepared') {
+    if (PLAIN.has(event.event)) {
       for (const line of plainLines(event)) console.log(line);
       drawn = 0;
       return;

@@ -1,32 +1,29 @@
-/** One run of a plan over the configured sites: from the plan's text to the files in the output folder. */
+/** One run of a plan over the sites: from the plan's text to the files in the output folder. Without a plan, only the service. */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { DEFAULT_POLICY, OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import { MessageLog } from '@concordat/shared/log/message-log.ts';
-import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 import { planDigest } from '@concordat/shared/plan/digest.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
-import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import type { PlanSignature } from '@concordat/shared/wire/offers.ts';
-import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { CoordinatorConfig } from './config.ts';
-import { Desk } from './exchange/desk.ts';
-import { startExchangeServer, type RunningServer } from './exchange/server.ts';
-import { healthServer } from './http/health.ts';
 import type { Logger } from './logger.ts';
 import { figures } from './report/figures.ts';
 import { renderReport } from './report/report.ts';
 import type { SiteState } from './runs/answers.ts';
 import { RunEngine, type Progress } from './runs/engine.ts';
 import type { RunOutcome } from './runs/program.ts';
-import { Journal, type RunRecord } from './store/journal.ts';
+import { Service, type KnownSite, type ServiceEvent } from './service.ts';
+import type { RunRecord } from './store/journal.ts';
 
 export interface CoordinatorOptions {
   readonly config: CoordinatorConfig;
@@ -46,99 +43,66 @@ export interface CoordinatorOptions {
 
 export type CoordinatorProgress =
   | Progress
-  | { readonly event: 'listening'; readonly port: number; readonly sites: number }
-  | { readonly event: 'site'; readonly study: string };
+  | ServiceEvent
+  | {
+      readonly event: 'waiting for sites';
+      /** Studies that the plan names and that are not enrolled. */
+      readonly missing: readonly string[];
+      /** How many more must enrol before the run can begin. */
+      readonly needed: number;
+    };
+
+/** How often the registry is looked at for sites that are waited for, milliseconds: another process may admit them. */
+const SITES_CHECK = 250;
+
+/** Serves without a plan until told to stop: sites enrol, and their agents wait. */
+export async function serveCoordinator(
+  options: Pick<CoordinatorOptions, 'config' | 'software' | 'progress' | 'logger' | 'stop'>,
+): Promise<void> {
+  const service = new Service(options);
+  try {
+    service.log.append({ kind: 'start', detail: { software: options.software } });
+    await service.listen();
+    await stopped(options.stop).catch(() => undefined);
+  } finally {
+    await service.close(undefined);
+  }
+}
 
 export async function runCoordinator(options: CoordinatorOptions): Promise<Result> {
-  const { config, planText, planPlace, out, software, progress, logger } = options;
+  const { planText, planPlace, out, software, progress } = options;
   const plan = parsePlan(planText, planPlace);
-  const sites = chooseSites(config, plan.studies ?? 'all', planPlace);
-  const identity = signingIdentity(readText(config.signing_key), config.signing_key);
-  const tls = {
-    ca: readText(config.tls.ca),
-    certificate: readText(config.tls.certificate),
-    key: readText(config.tls.key),
-  };
-  const now = (): Date => new Date();
-  // First: it is locked, so that no second coordinator writes to the log.
-  const journal = new Journal(config.state);
-  const log = new MessageLog({
-    fs,
-    directory: config.log,
-    origin: 'concordat/coordinator',
-    identity,
-    now,
-    randomBytes: (n) => randomBytes(n),
-  });
-  const roster = Roster.encode({
-    sites: sites.map(({ study, key }) => ({ study, key: fromHex(key) })),
-    minimumStudies: plan.minimum_studies ?? 1,
-    masked: false,
-  }).finish();
-  const run = openRun(journal, planText, options.signature, roster, planPlace, now);
-  log.append({
-    kind: 'start',
-    run: toHex(run.id),
-    detail: { software, plan: planDigest(Buffer.from(planText)), roster: toHex(sha256(roster)) },
-  });
-
-  const desk = new Desk();
-  const contacts = new Map<string, string>();
-  const engine = new RunEngine(
-    {
-      journal,
-      log,
-      identity,
-      keys: new Map(sites.map(({ study, key }) => [study, fromHex(key)])),
-      desk,
-      progress,
-    },
-    run,
-  );
-  // First, so that the open round of a resumed run is at the desk before an agent can call.
-  const outcomeOfRun = engine.run();
-  outcomeOfRun.catch(() => undefined);
-  const health =
-    config.health === undefined
-      ? null
-      : healthServer(() => sites.map(({ study }) => ({ study, lastSeen: contacts.get(study) ?? null })));
-  let server: RunningServer | null = null;
+  if (options.config.enrolment === null) checkListed(options.config, plan.studies ?? 'all', planPlace);
+  const service = new Service(options);
+  const { journal, log, identity, desk } = service;
+  let runId: string | undefined;
   try {
-    server = await startExchangeServer({
-      listen: config.listen,
-      ...tls,
-      studies: new Map(config.sites.map(({ study, certificate }) => [certificate, study])),
-      desk,
-      accept: (study, reply) => engine.accept(study, reply),
-      waiting: (study, tasks) => engine.waitsForCustodian(study, tasks),
-      seen: (study) => {
-        if (!contacts.has(study)) progress({ event: 'site', study });
-        contacts.set(study, now().toISOString());
-      },
-      refused: (study, code) => {
-        logger('warn', { event: 'exchange refused', code, ...(study === null ? {} : { study }) });
-      },
+    const run = unfinishedRun(service, planText, planPlace) ?? (await newRun(service, plan, options));
+    runId = toHex(run.id);
+    log.append({
+      kind: 'start',
+      run: runId,
+      detail: { software, plan: planDigest(Buffer.from(planText)), roster: toHex(sha256(run.roster)) },
     });
-    if (health !== null && config.health !== undefined) {
-      const address = config.health;
-      await health.listen(parseAddress(address)).catch((error: unknown) => {
-        throw cannotListen(address, error);
-      });
-    }
-    progress({ event: 'listening', port: server.port, sites: sites.length });
+    const keys = new Map(Roster.decode(run.roster).sites.map(({ study, key }) => [study, key]));
+    const engine = new RunEngine({ journal, log, identity, keys, desk, progress }, run);
+    // Before an agent can call, where nothing was waited for: the open round of a resumed run is at the desk.
+    const outcomeOfRun = engine.run();
+    outcomeOfRun.catch(() => undefined);
+    service.take(
+      (study, reply) => engine.accept(study, reply),
+      (study, tasks) => engine.waitsForCustodian(study, tasks),
+    );
+    if (!service.listens) await service.listen();
     const outcome = await Promise.race([outcomeOfRun, stopped(options.stop)]);
     const finished = journal.finishRun(run.id, now().toISOString());
     const result = assemble(run, planText, outcome, finished, software);
     publish(out, result, outcome, planText);
-    log.append({ kind: 'result', run: toHex(run.id), detail: { result: toHex(sha256(resultText(result))) } });
+    log.append({ kind: 'result', run: runId, detail: { result: toHex(sha256(resultText(result))) } });
     journal.markPublished(run.id);
     return result;
   } finally {
-    await server?.stop();
-    await health?.close();
-    log.append({ kind: 'stop', run: toHex(run.id) });
-    log.close();
-    journal.close();
+    await service.close(runId);
   }
 }
 
@@ -160,56 +124,82 @@ function stopped(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Goes on with an unfinished run of the same plan and roster; starts a new one otherwise. */
-function openRun(
-  journal: Journal,
-  planText: string,
-  signature: PlanSignature | null,
-  roster: Uint8Array,
-  place: string,
-  now: () => Date,
-): RunRecord {
-  const unfinished = journal.unfinishedRun();
-  if (unfinished !== null) {
-    if (unfinished.plan === planText && toHex(unfinished.roster) === toHex(roster)) return unfinished;
-    throw new ConcordatError(
-      'run/conflict',
-      'the journal holds an unfinished run of another plan or roster',
-      {
-        place,
-        remedy: 'finish that run with its own plan and sites, or give this one another state file',
-      },
-    );
-  }
+/** The run of this plan that was interrupted, with the roster that it began with; null where there is none. */
+function unfinishedRun(service: Service, planText: string, place: string): RunRecord | null {
+  const unfinished = service.journal.unfinishedRun();
+  if (unfinished === null) return null;
+  const known = new Map(service.known().map(({ study, key }) => [study, key]));
+  const same = Roster.decode(unfinished.roster).sites.every(({ study, key }) =>
+    sameBytes(known.get(study) ?? new Uint8Array(0), key),
+  );
+  if (unfinished.plan === planText && same) return unfinished;
+  throw new ConcordatError('run/conflict', 'the journal holds an unfinished run of another plan or roster', {
+    place,
+    remedy: 'finish that run with its own plan and sites, or give this one another state file',
+  });
+}
+
+/** Begins a run with the sites that the plan asks for, once they are there. */
+async function newRun(
+  service: Service,
+  plan: WrittenPlan,
+  { planText, signature, progress, stop }: CoordinatorOptions,
+): Promise<RunRecord> {
+  const sites = await rosterOf(service, plan, progress, stop);
   const run = {
     id: new Uint8Array(randomBytes(16)),
     plan: planText,
-    roster,
+    roster: Roster.encode({
+      sites: [...sites],
+      minimumStudies: plan.minimum_studies ?? 1,
+      masked: false,
+    }).finish(),
     started: now().toISOString(),
     signature,
   };
-  journal.createRun(run);
+  service.journal.createRun(run);
   return run;
 }
 
-function chooseSites(
-  config: CoordinatorConfig,
-  studies: 'all' | readonly string[],
-  place: string,
-): CoordinatorConfig['sites'] {
-  if (studies === 'all') return config.sites;
-  const unknown = studies.filter((study) => !config.sites.some((site) => site.study === study));
-  if (unknown.length > 0) {
-    throw new ConcordatError(
-      'plan/inconsistent',
-      `no site has the ${unknown.length === 1 ? 'study' : 'studies'} ${unknown.join(', ')}`,
-      {
-        place: `${place} studies`,
-        remedy: `the sites are: ${config.sites.map(({ study }) => study).join(', ')}`,
-      },
-    );
+async function rosterOf(
+  service: Service,
+  plan: WrittenPlan,
+  progress: CoordinatorOptions['progress'],
+  stop: AbortSignal,
+): Promise<readonly KnownSite[]> {
+  let told = '';
+  const stopping = stopped(stop);
+  stopping.catch(() => undefined);
+  for (;;) {
+    const sites = service.sites();
+    const { studies = 'all' } = plan;
+    const missing =
+      studies === 'all' ? [] : studies.filter((study) => !sites.some((site) => site.study === study));
+    const needed =
+      studies === 'all' ? Math.max(0, (plan.minimum_studies ?? 1) - sites.length) : missing.length;
+    if (needed === 0 || !service.enrols)
+      return studies === 'all' ? sites : sites.filter(({ study }) => studies.includes(study));
+    if (!service.listens) await service.listen();
+    const event = { event: 'waiting for sites', missing, needed } as const;
+    if (JSON.stringify(event) !== told) progress(event);
+    told = JSON.stringify(event);
+    await Promise.race([delay(SITES_CHECK), stopping]);
   }
-  return config.sites.filter(({ study }) => studies.includes(study));
+}
+
+/** Where nobody can enrol, a study that is not listed never comes. */
+function checkListed({ sites }: CoordinatorConfig, studies: 'all' | readonly string[], place: string): void {
+  const unknown =
+    studies === 'all' ? [] : studies.filter((study) => !sites.some((site) => site.study === study));
+  if (unknown.length === 0) return;
+  throw new ConcordatError(
+    'plan/inconsistent',
+    `no site has the ${unknown.length === 1 ? 'study' : 'studies'} ${unknown.join(', ')}`,
+    {
+      place: `${place} studies`,
+      remedy: `the sites are: ${sites.map(({ study }) => study).join(', ')}`,
+    },
+  );
 }
 
 function assemble(
@@ -266,14 +256,6 @@ function writeWhole(file: string, text: string): void {
   fs.renameSync(`${file}.part`, file);
 }
 
-function readText(file: string): string {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new ConcordatError('config/invalid', 'the file cannot be read', {
-      place: file,
-      remedy: 'check its path and permissions',
-      cause,
-    });
-  }
+function now(): Date {
+  return new Date();
 }

@@ -1,6 +1,7 @@
 /** The coordinator's configuration file: one schema, every fault reported at once. */
 import { dirname, resolve } from 'node:path';
 
+import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 
 const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
@@ -10,18 +11,37 @@ const digest = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 const SCHEMA = {
   type: 'object',
   additionalProperties: false,
-  required: ['coordinator', 'listen', 'tls', 'signing_key', 'state', 'log', 'sites'],
+  required: ['coordinator', 'listen', 'tls', 'signing_key', 'state', 'log'],
   properties: {
     coordinator: { const: 1, description: 'format version, 1' },
     listen: { ...address, description: 'host:port for the agents' },
+    address: { ...address, description: 'host:port that the agents dial, as invitations tell them' },
     health: { ...address, description: 'host:port of the health endpoint' },
     tls: {
       type: 'object',
       additionalProperties: false,
-      required: ['ca', 'certificate', 'key'],
+      required: ['certificate', 'key'],
       properties: { ca: text, certificate: text, key: text },
-      description: "PEM files; `ca` is the authority of the sites' certificates",
+      description: "PEM files; `ca` is the authority of the listed sites' certificates",
     },
+    authority: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['ca'],
+      properties: {
+        ca: { ...text, description: "PEM file of the authority of the enrolled sites' certificates" },
+        key: { ...text, description: 'PEM file of its key; none where the authority is another PKI' },
+        days: { type: 'integer', minimum: 1, maximum: 397, description: 'life of a certificate, default 30' },
+        names: {
+          type: 'array',
+          items: { ...text, maxLength: 253 },
+          maxItems: 100,
+          description: "host names of the coordinator beside that of `address`, for its server's certificate",
+        },
+      },
+      description: 'who issues certificates: `ca`, and `key` where this coordinator does',
+    },
+    registry: { ...text, description: 'SQLite file of the enrolled sites, default `sites.sqlite`' },
     signing_key: { ...text, description: "PEM file of the coordinator's Ed25519 key" },
     state: { ...text, description: "SQLite file of the runs' journal" },
     log: { ...text, description: "folder of the coordinator's message log" },
@@ -29,7 +49,7 @@ const SCHEMA = {
       type: 'array',
       minItems: 1,
       maxItems: 10_000,
-      description: 'a list of the sites',
+      description: 'a list of sites that are known by their certificates',
       items: {
         type: 'object',
         additionalProperties: false,
@@ -45,24 +65,72 @@ const SCHEMA = {
   },
 };
 
-export interface CoordinatorConfig {
+interface Written {
   readonly coordinator: 1;
   readonly listen: string;
+  readonly address?: string;
   readonly health?: string;
-  readonly tls: { readonly ca: string; readonly certificate: string; readonly key: string };
+  readonly tls: { readonly ca?: string; readonly certificate: string; readonly key: string };
+  readonly authority?: {
+    readonly ca: string;
+    readonly key?: string;
+    readonly days?: number;
+    readonly names?: readonly string[];
+  };
+  readonly registry?: string;
   readonly signing_key: string;
   readonly state: string;
   readonly log: string;
-  readonly sites: readonly { readonly study: string; readonly key: string; readonly certificate: string }[];
+  readonly sites?: readonly ListedSite[];
 }
 
-const parse = documentReader<CoordinatorConfig>({
+/** A site that is known by its certificate, without enrolment. */
+export interface ListedSite {
+  readonly study: string;
+  /** Public signing key, hex. */
+  readonly key: string;
+  /** SHA-256 of its client certificate, hex. */
+  readonly certificate: string;
+}
+
+export interface CoordinatorConfig {
+  /** The file itself. */
+  readonly file: string;
+  readonly listen: string;
+  /** host:port that the agents dial; null where no one is invited. */
+  readonly address: string | null;
+  readonly health?: string;
+  readonly tls: {
+    /** Files with the authorities of the sites' certificates. */
+    readonly ca: readonly string[];
+    readonly certificate: string;
+    readonly key: string;
+  };
+  /** Null where every site is listed. */
+  readonly enrolment: {
+    readonly registry: string;
+    readonly ca: string;
+    /** Null where the authority is another PKI. */
+    readonly key: string | null;
+    readonly days: number;
+    /** What the server's certificate is for. */
+    readonly hosts: readonly string[];
+  } | null;
+  readonly signing_key: string;
+  readonly state: string;
+  readonly log: string;
+  readonly sites: readonly ListedSite[];
+}
+
+const DEFAULT_DAYS = 30;
+
+const parse = documentReader<Written>({
   name: "coordinator's configuration",
   schema: SCHEMA,
   syntaxCode: 'config/invalid',
   schemaCode: 'config/invalid',
-  check: ({ sites }, sound) =>
-    !sound(['sites'])
+  check: ({ sites = [], tls, authority, address: dialled }, sound) => [
+    ...(!sound(['sites'])
       ? []
       : sites.flatMap(({ study }, i) =>
           sites.findIndex((site) => site.study === study) === i
@@ -74,18 +142,68 @@ const parse = documentReader<CoordinatorConfig>({
                   remedy: 'list each site once',
                 },
               ],
-        ),
+        )),
+    ...(sound(['tls']) && sound(['authority']) && tls.ca === undefined && authority === undefined
+      ? [
+          {
+            path: ['tls'],
+            message: "no authority of the sites' certificates is given",
+            remedy: 'name its file as `tls.ca` for listed sites, or as `authority.ca` for sites that enrol',
+          },
+        ]
+      : []),
+    ...(sound(['authority']) && authority?.key !== undefined && dialled === undefined
+      ? [
+          {
+            path: ['authority'],
+            message: 'sites can be invited, and no `address` tells them what to dial',
+            remedy: 'give the host:port under which the agents reach this coordinator as `address`',
+          },
+        ]
+      : []),
+    ...(sound(['sites']) && sound(['authority']) && authority === undefined && sites.length === 0
+      ? [{ path: [], message: 'no site can call', remedy: 'list `sites`, or give an `authority`' }]
+      : []),
+  ],
 });
 
 /** Paths in the file are relative to the file. */
 export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorConfig {
-  const config = parse(yaml, file);
+  const {
+    coordinator: _version,
+    tls,
+    authority,
+    registry,
+    address: dialled,
+    sites,
+    ...config
+  } = parse(yaml, file);
   const at = (path: string): string => resolve(dirname(file), path);
   return {
     ...config,
-    tls: { ca: at(config.tls.ca), certificate: at(config.tls.certificate), key: at(config.tls.key) },
+    file,
+    address: dialled ?? null,
+    tls: {
+      ca: [tls.ca, authority?.ca].filter((path) => path !== undefined).map(at),
+      certificate: at(tls.certificate),
+      key: at(tls.key),
+    },
+    enrolment:
+      authority === undefined
+        ? null
+        : {
+            registry: at(registry ?? 'sites.sqlite'),
+            ca: at(authority.ca),
+            key: authority.key === undefined ? null : at(authority.key),
+            days: authority.days ?? DEFAULT_DAYS,
+            hosts: [
+              ...(dialled === undefined ? [] : [parseAddress(dialled).host]),
+              ...(authority.names ?? []),
+            ],
+          },
     signing_key: at(config.signing_key),
     state: at(config.state),
     log: at(config.log),
+    sites: sites ?? [],
   };
 }

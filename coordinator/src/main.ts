@@ -7,29 +7,34 @@ import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
-import { runCoordinator } from './app.ts';
+import { runCoordinator, serveCoordinator } from './app.ts';
 import { parseCoordinatorConfig } from './config.ts';
 import { makeLogger } from './logger.ts';
 import { failureStatus, readText, stopSignal } from './process.ts';
 import { readPlanSignature } from './plan-signature.ts';
-import { coordinatorProgram } from './program.ts';
+import { coordinatorProgram, planAndOut } from './program.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
 const program = coordinatorProgram('concordat-coordinator', async ({ config, plan, out }) => {
-  const planText = readText(plan, 'plan/unreadable');
-  const { analyses } = await runCoordinator({
+  const common = {
     config: parseCoordinatorConfig(readText(config, 'config/invalid'), config),
-    planText,
-    signature: readPlanSignature(plan, planText),
-    planPlace: plan,
-    out,
     software: `concordat ${version}`,
-    progress: (event) => console.log(JSON.stringify(event)),
+    progress: (event: object) => console.log(JSON.stringify(event)),
     logger: makeLogger(2),
     stop: stopSignal(),
+  };
+  const asked = planAndOut({ plan, out });
+  if (asked === null) return serveCoordinator(common);
+  const planText = readText(asked.plan, 'plan/unreadable');
+  const { analyses } = await runCoordinator({
+    ...common,
+    planText,
+    signature: readPlanSignature(asked.plan, planText),
+    planPlace: asked.plan,
+    out: asked.out,
   });
   process.exitCode = Object.values(analyses).every(({ status }) => status === 'done') ? 0 : 3;
 });

@@ -1,7 +1,7 @@
 /** Builds an agent from its configuration; `run` is started by the command line. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import * as fs from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -20,6 +20,7 @@ import { sealOf } from './agreement/seal.ts';
 import {
   AGENT_CONFIG_SCHEMA,
   filesOf,
+  RECORDS_PLACEHOLDER,
   resolvePaths,
   type AgentConfig,
   type WrittenAgentConfig,
@@ -30,6 +31,10 @@ import { dialer } from './egress/dial.ts';
 import { Ledger } from './egress/ledger.ts';
 import { routeTo } from './egress/proxy.ts';
 import type { WorkerPool } from './fit/pool.ts';
+import { certificateStudy } from './identity/certificates.ts';
+import { readConfigured, readTls, type TlsPair } from './identity/files.ts';
+import { openKey, readPassphrase } from './identity/keys.ts';
+import { keepCertificate, type RenewalCapabilities } from './identity/renewal.ts';
 import type { Logger } from './logger.ts';
 
 export interface AgentCapabilities {
@@ -49,30 +54,38 @@ const parseConfig = documentReader<WrittenAgentConfig>({
 });
 
 export function readAgentConfig(file: string): AgentConfig {
-  return resolvePaths(parseConfig(readText(file), file), file);
+  return resolvePaths(parseConfig(readConfigured(file), file), file);
+}
+
+export interface BuiltAgent {
+  readonly agent: Agent;
+  readonly log: MessageLog;
+  /** Keeps the certificate alive until `signal` is aborted. */
+  readonly keepCertificate: (capabilities: Omit<RenewalCapabilities, 'dial' | 'now'>) => Promise<void>;
 }
 
 export function buildAgent(
   config: AgentConfig,
   { logger, workers, local, timing }: AgentCapabilities,
-): { readonly agent: Agent; readonly log: MessageLog } {
+): BuiltAgent {
   const { host, port } = parseAddress(config.coordinator);
-  const { proxy } = routeTo(host, port, config.proxy, process.env);
+  const dial = dialer(routeTo(host, port, config.proxy, process.env).proxy);
   const { study } = config;
+  if (basename(config.data) === RECORDS_PLACEHOLDER) {
+    throw new ConcordatError('config/invalid', 'no records are named yet', {
+      place: 'data',
+      remedy: "write the path of the trial's records in place of the placeholder in agent.yaml",
+    });
+  }
+  const passphrase = readPassphrase(config.key_passphrase_file);
   const identity = signingIdentity(readSigningKey(config), config.signing_key);
   // Before the log is opened: an agent without an agreement leaves no trace of a start.
   const agreement = readAgreement(config.agreement, { local });
-  const map = config.map === undefined ? null : parseMap(readText(config.map), config.map);
-  const client = new ExchangeClient(
-    {
-      address: config.coordinator,
-      ca: readText(config.tls.ca),
-      certificate: readText(config.tls.certificate),
-      key: readText(config.tls.key),
-      dial: dialer(proxy),
-    },
-    timing,
-  );
+  const map = config.map === undefined ? null : parseMap(readConfigured(config.map), config.map);
+  const ca = readConfigured(config.tls.ca);
+  const pair = readTls(config.tls, passphrase);
+  const client = new ExchangeClient({ address: config.coordinator, ca, ...pair, dial }, timing);
+  checkStudy(pair.certificate, config);
   const log = new MessageLog({
     fs,
     directory: config.log,
@@ -103,12 +116,31 @@ export function buildAgent(
     logger,
     workers,
   });
-  return { agent, log };
+  const renewal = {
+    study,
+    address: config.coordinator,
+    files: config.tls,
+    ca,
+    identity,
+    passphrase,
+    use: (next: TlsPair) => client.use(next),
+    log,
+    logger,
+  };
+  return {
+    agent,
+    log,
+    keepCertificate: (rest) => keepCertificate(renewal, pair, { ...rest, dial, now: () => new Date() }),
+  };
 }
 
 /** The site's signing key, in PEM. */
 export function readSigningKey(config: AgentConfig): string {
-  return readText(config.signing_key);
+  return openKey(
+    readConfigured(config.signing_key),
+    readPassphrase(config.key_passphrase_file),
+    config.signing_key,
+  );
 }
 
 /** Null for a file that is no plan: no plan matches it. */
@@ -120,15 +152,16 @@ function templateAt(file: string): WrittenPlan | null {
   }
 }
 
-/** The text of a file that a configuration names. */
-export function readText(file: string): string {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new ConcordatError('config/invalid', 'the file cannot be read', {
-      place: file,
-      remedy: 'check its path and permissions',
-      cause,
-    });
-  }
+/** Said at the start: the coordinator would only ever say that it has no task for this study. */
+function checkStudy(certificate: string, { study, tls }: AgentConfig): void {
+  const named = certificateStudy(new X509Certificate(certificate));
+  if (named === null || named === study) return;
+  throw new ConcordatError(
+    'enrolment/wrong-site',
+    `the certificate is of the study ${named}, not of ${study}`,
+    {
+      place: tls.certificate,
+      remedy: 'name the certificate of this study, or correct `study`',
+    },
+  );
 }

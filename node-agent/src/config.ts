@@ -8,6 +8,9 @@ const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
 const remote = { type: 'string', pattern: '^([^:/\\s\\[\\]]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$' };
 const text = { type: 'string', minLength: 1 };
 
+/** What `agent join` writes as `data` where no records were named. */
+export const RECORDS_PLACEHOLDER = 'PATH-OF-THE-RECORDS';
+
 export const AGENT_CONFIG_SCHEMA = {
   type: 'object',
   additionalProperties: false,
@@ -39,6 +42,7 @@ export const AGENT_CONFIG_SCHEMA = {
       description: 'PEM files: `ca`, `certificate` and `key`',
     },
     signing_key: { ...text, description: "PEM file of this site's Ed25519 key" },
+    key_passphrase_file: { ...text, description: 'file of the passphrase that opens both keys' },
     data: { ...text, description: "file of the trial's records: CSV, TSV, Parquet, JSON or NDJSON" },
     map: { ...text, description: 'file of a harmonisation map' },
     agreement: { ...text, description: "file of the site's agreement" },
@@ -77,6 +81,7 @@ export interface AgentConfig {
   readonly coordinator_key: string;
   readonly tls: { readonly ca: string; readonly certificate: string; readonly key: string };
   readonly signing_key: string;
+  readonly key_passphrase_file?: string;
   readonly data: string;
   readonly map?: string;
   readonly agreement: string;
@@ -106,6 +111,9 @@ export function resolvePaths(config: WrittenAgentConfig, file: string): AgentCon
     signing_key: at(config.signing_key),
     data: at(config.data),
     log: at(config.log),
+    ...(config.key_passphrase_file === undefined
+      ? {}
+      : { key_passphrase_file: at(config.key_passphrase_file) }),
     ...(config.map === undefined ? {} : { map: at(config.map) }),
     agreement: at(config.agreement),
     state: at(config.state ?? 'state'),

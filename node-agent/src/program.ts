@@ -31,6 +31,23 @@ export function agentProgram(name: string): Command {
       const { doctor } = await import('./commands/doctor.ts');
       await doctor(options);
     });
+  program
+    .command('join')
+    .description(
+      "join a consortium: make this site's keys, get its certificate, and write a commented configuration",
+    )
+    .argument('<invitation>', 'the line that the consortium handed over; `-` reads it from standard input')
+    .requiredOption('--dir <folder>', 'where to write keys and configuration; nothing there is overwritten')
+    .option('--data <file>', "the trial's records")
+    .option('--key-passphrase-file <file>', 'encrypt the keys with the passphrase in this file')
+    .action(
+      async (
+        invitation: string,
+        options: { readonly dir: string; readonly data?: string; readonly keyPassphraseFile?: string },
+      ) => {
+        await (await import('./commands/join.ts')).join(invitation, options);
+      },
+    );
   addAgreement(program);
   addCustodian(program);
   return program;

@@ -54,6 +54,9 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
   process.channel?.unref();
   const sleep = (milliseconds: number): Promise<void> =>
     delay(milliseconds, undefined, { signal: stopping.signal }).catch(() => undefined);
+  // Not waited for: one that asks for a certificate is given up with the agents.
+  for (const { keepCertificate } of built)
+    void keepCertificate({ sleep, random: Math.random, signal: stopping.signal });
   const runs = [...agents.values()].map((served) => served.run(sleep, Math.random));
   try {
     await Promise.all(runs);

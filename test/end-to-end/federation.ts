@@ -31,7 +31,7 @@ analyses:
 `;
 
 /** What asks no more than the test's plan needs nobody's approval. */
-const AGREEMENT = {
+export const AGREEMENT = {
   agreement: 1,
   name: 'test',
   until: '9999-12-31',
@@ -125,7 +125,7 @@ export class Program {
 export const concordat = (argv: readonly string[], onLine?: (line: string) => void): Program =>
   new Program(MAIN, argv, onLine);
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((listening) => {
     server.listen(0, '127.0.0.1', listening);

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
 import { after, before, test } from 'node:test';
 import { makeAuthority } from '@concordat/cli/local/keys.ts';
 import { ExchangeResponse } from '@concordat/proto/concordat/v1/exchange.ts';
@@ -34,50 +33,29 @@ function assertWordless({ status, words, body }: RawAnswer): void {
   assert.equal(body.length, 0);
 }
 
-test('no client certificate, or one of another authority: no connection', async () => {
-  assert.equal(await answered({}), false);
+test('whoever is not an enrolled site gets a code of the closed list for every call, and nothing else', async () => {
   const folder = newFolder();
   const other = await makeAuthority(folder);
   await other.issue('A', 'A', null);
-  for (const [place, expected] of [
-    [folder, false],
-    [federation.folder, true],
+  const server = federation.path('coordinator');
+  for (const [certificate, code] of [
+    [null, 'wire/identity'],
+    [join(folder, 'A'), 'enrolment/wrong-authority'],
+    [federation.path('stranger'), 'wire/identity'],
+    // The coordinator's own certificate is one for servers.
+    [server, 'enrolment/wrong-authority'],
   ] as const) {
-    const keys = { cert: readFileSync(join(place, 'A.crt')), key: readFileSync(join(place, 'A.tls.key')) };
-    assert.equal(await answered(keys), expected);
+    const session = await open(federation, certificate);
+    const { status, words, body } = await call(session, frame(request([])));
+    assert.equal(status, 7);
+    assert.match(words, new RegExp(`grpc-message: ${code}$`, 'm'));
+    assert.equal(body.length, 0);
+    session.close();
   }
 });
 
-/** Whether the coordinator sends anything over TLS to someone with these keys before it closes. */
-function answered(keys: { readonly cert?: Buffer; readonly key?: Buffer }): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({
-      ...keys,
-      host: '127.0.0.1',
-      port: federation.port,
-      ca: readFileSync(federation.path('ca.crt')),
-      ALPNProtocols: ['h2'],
-    });
-    socket.once('data', () => {
-      resolve(true);
-      socket.destroy();
-    });
-    socket.on('error', () => undefined);
-    socket.once('close', () => resolve(false));
-    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-  });
-}
-
-test('a certificate of the right authority that is not an enrolled site’s: permission denied, whatever its name', async () => {
-  const session = await open(federation, 'stranger');
-  const answer = await call(session, frame(request([])));
-  assert.equal(answer.status, 7);
-  assertWordless(answer);
-  session.close();
-});
-
 test('another protocol version: only the coordinator’s own range is told', async () => {
-  const session = await open(federation, 'A');
+  const session = await open(federation, federation.path('A'));
   const answer = await call(session, frame(request([], 7, 9)));
   assert.equal(answer.status, 0);
   assert.deepEqual(ExchangeResponse.decode(answer.body.subarray(5)), {
@@ -90,7 +68,7 @@ test('another protocol version: only the coordinator’s own range is told', asy
 });
 
 test('fuzz: random and mutated frames get a status without words, or the site’s own tasks; none is taken', async () => {
-  const session = await open(federation, 'A');
+  const session = await open(federation, federation.path('A'));
   const key = signingIdentity(generateSigningKey(), 'forger');
   const valid = request([signMessage(key, Uint8Array.of(1, 2, 3))]);
   const mutated = fc.tuple(fc.nat(valid.length - 1), fc.integer({ min: 1, max: 255 })).map(([at, change]) => {
@@ -133,14 +111,14 @@ test('a frame that is cut, too long, or for another method ends without words, a
     [frame(request([])), '/'],
   ];
   for (const [bytes, path] of cases) {
-    const session = await open(federation, 'A');
+    const session = await open(federation, federation.path('A'));
     const answer = await call(session, bytes, path);
     assert.ok(answer.status > 0);
     assert.equal(answer.body.length, 0);
     assert.doesNotMatch(answer.words, /wire\/|certificate|at .*\.ts/);
     session.destroy();
   }
-  const cut = await open(federation, 'A');
+  const cut = await open(federation, federation.path('A'));
   // Half a message, and then nothing: the stream is dropped by its client.
   cut
     .request({
@@ -150,7 +128,7 @@ test('a frame that is cut, too long, or for another method ends without words, a
     })
     .write(frame(request([])).subarray(0, 3));
   cut.destroy();
-  const session = await open(federation, 'A');
+  const session = await open(federation, federation.path('A'));
   assert.equal((await call(session, frame(request([])))).status, 0);
   session.close();
 });
@@ -194,7 +172,7 @@ test('an agent whose certificate is not enrolled is told so by its own log, and 
   const tls = { ca: 'ca.crt', certificate: 'stranger.crt', key: 'stranger.tls.key' };
   federation.write('unknown.yaml', { ...config, tls, log: 'log/unknown' });
   const agent = federation.agent('unknown');
-  await until(() => agent.output.includes('not-admitted'), 'the agent to be turned away');
+  await until(() => agent.output.includes('wire/identity'), 'the agent to be turned away');
   assert.equal(agent.ended, false);
   assert.equal(await agent.kill('SIGTERM'), 0);
   assert.deepEqual(

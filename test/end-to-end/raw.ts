@@ -12,10 +12,13 @@ export interface RawAnswer {
   readonly body: Buffer;
 }
 
-/** A connection with the certificate of that name in the federation's folder. */
-export function open(federation: Federation, certificate: string): Promise<ClientHttp2Session> {
-  const file = (name: string): Buffer => readFileSync(federation.path(name));
-  const keys = { ca: file('ca.crt'), cert: file(`${certificate}.crt`), key: file(`${certificate}.tls.key`) };
+/** A connection with the certificate `<certificate>.crt` and its key; null for none. */
+export function open(federation: Federation, certificate: string | null): Promise<ClientHttp2Session> {
+  const own =
+    certificate === null
+      ? {}
+      : { cert: readFileSync(`${certificate}.crt`), key: readFileSync(`${certificate}.tls.key`) };
+  const keys = { ca: readFileSync(federation.path('ca.crt')), ...own };
   return new Promise((resolve, reject) => {
     const session = connect(`https://127.0.0.1:${federation.port}`, keys);
     session.once('remoteSettings', () => resolve(session));

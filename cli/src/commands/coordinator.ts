@@ -1,9 +1,9 @@
-import { runCoordinator } from '@concordat/coordinator/app.ts';
+import { runCoordinator, serveCoordinator } from '@concordat/coordinator/app.ts';
 import { parseCoordinatorConfig } from '@concordat/coordinator/config.ts';
 import { makeLogger } from '@concordat/coordinator/logger.ts';
 import { readPlanSignature } from '@concordat/coordinator/plan-signature.ts';
 import { readText, stopSignal } from '@concordat/coordinator/process.ts';
-import type { CoordinatorArguments } from '@concordat/coordinator/program.ts';
+import { planAndOut, type CoordinatorArguments } from '@concordat/coordinator/program.ts';
 
 import { exitStatus } from '../outcome.ts';
 import { progressPrinter } from '../progress.ts';
@@ -11,22 +11,25 @@ import { SOFTWARE } from '../version.ts';
 
 export async function coordinator(options: CoordinatorArguments): Promise<0 | 3> {
   const config = parseCoordinatorConfig(readText(options.config, 'config/invalid'), options.config);
-  const planText = readText(options.plan, 'plan/unreadable');
+  const asked = planAndOut({ plan: options.plan, out: options.out });
+  const planText = asked === null ? '' : readText(asked.plan, 'plan/unreadable');
   const print = progressPrinter({ json: options.json === true });
   // A supervisor that is gone starts another coordinator over the same journal when it is back.
   process.once('disconnect', () => process.exit(1));
   process.channel?.unref();
+  const common = { config, software: SOFTWARE, progress: print, logger: makeLogger(2), stop: stopSignal() };
+  if (asked === null) {
+    await serveCoordinator(common);
+    return 0;
+  }
+  const { plan, out } = asked;
   const result = await runCoordinator({
-    config,
+    ...common,
     planText,
-    signature: readPlanSignature(options.plan, planText),
-    planPlace: options.plan,
-    out: options.out,
-    software: SOFTWARE,
-    progress: print,
-    logger: makeLogger(2),
-    stop: stopSignal(),
+    signature: readPlanSignature(plan, planText),
+    planPlace: plan,
+    out,
   });
-  print({ event: 'result', out: options.out, log: config.log, result });
+  print({ event: 'result', out, log: config.log, result });
   return exitStatus(result);
 }

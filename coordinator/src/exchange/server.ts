@@ -1,20 +1,34 @@
 /**
- * The coordinator's gRPC side: mutual TLS, one method. A site is who its pinned client certificate says;
- * every failure leaves as a status code without words.
+ * The coordinator's gRPC side: two methods. Who calls is what the connection's certificate says, checked at every call, before
+ * its message is read. Every failure leaves as a status code without words, or with a code of the closed list of refusals.
  */
-import { createHash } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
-
-import { Server, ServerCredentials, status, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
+import {
+  ResponderBuilder,
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+  status,
+  type ConnectionInjector,
+  type ServerInterceptor,
+  type ServerUnaryCall,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
+import { EnrolRequest, EnrolResponse } from '@concordat/proto/concordat/v1/enrolment.ts';
 import {
   ExchangeRequest,
   ExchangeResponse,
   type SignedMessage,
 } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
-import { cannotListen } from '@concordat/shared/plan/address.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
+import {
+  admissionCode,
+  admissionError,
+  ENROL_FRAME_LIMIT,
+  ENROL_PATH,
+} from '@concordat/shared/wire/enrolment.ts';
 import {
   EXCHANGE_PATH,
   FRAME_LIMIT,
@@ -24,17 +38,23 @@ import {
   PROTOCOL_OLDEST,
 } from '@concordat/shared/wire/protocol.ts';
 
+import { admit, type Admission, type Registered } from '../sites/admission.ts';
+import { enrol, type EnrolmentOptions } from '../sites/enrol.ts';
+import { AttemptLimit } from '../sites/limit.ts';
 import type { Desk } from './desk.ts';
+import { startFront, type Front, type ServerTls } from './front.ts';
 
 export interface ExchangeServerOptions {
   /** host:port; port 0 lets the system choose. */
   readonly listen: string;
-  /** PEM texts. */
-  readonly ca: string;
-  readonly certificate: string;
-  readonly key: string;
-  /** SHA-256 of a site's client certificate (hex) → its study. */
-  readonly studies: ReadonlyMap<string, string>;
+  readonly tls: ServerTls;
+  readonly registered: Registered & {
+    /** The site with this signing key; null where there is none. */
+    ownerOf(key: Uint8Array): string | null;
+  };
+  /** Null where certificates are another authority's. */
+  readonly enrolment: EnrolmentOptions | null;
+  readonly now: () => Date;
   readonly desk: Desk;
   /** Takes one reply of a site. One that is not durable yet when this resolves is asked for again after a crash. */
   readonly accept: (study: string, reply: SignedMessage) => Promise<void>;
@@ -46,80 +66,138 @@ export interface ExchangeServerOptions {
 
 export interface RunningServer {
   readonly port: number;
+  /** Takes another certificate for the connections to come. */
+  replace(tls: ServerTls): void;
   stop(): Promise<void>;
 }
 
+type Call = ServerUnaryCall<Uint8Array, Uint8Array>;
+
+/** Failed enrolments from one address, or renewals of one site: so many at once, then one in so many milliseconds. */
+const ATTEMPTS = 10;
+const ATTEMPT_INTERVAL = 6_000;
+
 export async function startExchangeServer(options: ExchangeServerOptions): Promise<RunningServer> {
-  const server = new Server({
-    'grpc.max_receive_message_length': FRAME_LIMIT,
-    'grpc.max_send_message_length': FRAME_LIMIT,
-    'grpc.keepalive_time_ms': 30_000,
-  });
-  const service = {
-    exchange: {
-      path: EXCHANGE_PATH,
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: (bytes: Uint8Array) => Buffer.from(bytes),
-      requestDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
-      responseSerialize: (bytes: Uint8Array) => Buffer.from(bytes),
-      responseDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
-    },
+  const limit = new AttemptLimit(ATTEMPTS, ATTEMPT_INTERVAL);
+  const admission = (peer: string): Admission =>
+    admit(front.presented(peer), options.now().getTime(), options.registered);
+  const handlers = {
+    exchange: handler((call) => exchange(options, () => admission(call.getPeer()), call)),
+    enrol: handler(async (call) => answerEnrolment(options, limit, admission(call.getPeer()), call)),
   };
-  server.addService(service, {
-    exchange: (call: ServerUnaryCall<Uint8Array, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
-      void handle(options, call).then(
-        (bytes) => callback(null, bytes),
-        (error: unknown) => callback({ code: statusOf(error), details: '' }),
-      );
-    },
-  });
-  const credentials = credentialsOf(options);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(options.listen, credentials, (error, bound) => {
-      if (error === null) return resolve(bound);
-      reject(cannotListen(options.listen, error));
-    });
+  /** The status of a call that is not to be read; null for one of an admitted site. */
+  const turnedAway = (peer: string): ReturnType<typeof statusOf> | null => {
+    try {
+      const caller = admission(peer);
+      if (!('refused' in caller)) return null;
+      options.refused(caller.of, caller.refused);
+      return statusOf(admissionError(caller.refused));
+    } catch (error) {
+      return statusOf(error);
+    }
+  };
+  const onlyAdmitted: ServerInterceptor = (method, call) =>
+    new ServerInterceptingCall(
+      call,
+      new ResponderBuilder()
+        .withStart((start) =>
+          start(
+            new ServerListenerBuilder()
+              .withOnReceiveMetadata((metadata, next) => {
+                const refusal = method.path === EXCHANGE_PATH ? turnedAway(call.getPeer()) : null;
+                if (refusal === null) next(metadata);
+                else call.sendStatus(refusal);
+              })
+              .build(),
+          ),
+        )
+        .build(),
+    );
+  const members = grpcServer(FRAME_LIMIT, handlers, onlyAdmitted);
+  // Whoever is not admitted has nothing long to say.
+  const strangers = grpcServer(ENROL_FRAME_LIMIT, handlers, onlyAdmitted);
+  const front: Front = await startFront({
+    listen: options.listen,
+    tls: options.tls,
+    isMember: (presented) => 'study' in admit(presented, options.now().getTime(), options.registered),
+    member: (socket) => members.connections.injectConnection(socket),
+    stranger: (socket) => strangers.connections.injectConnection(socket),
   });
   return {
-    port,
+    port: front.port,
+    replace: (tls) => front.replace(tls),
     stop: async () => {
       options.desk.close();
-      await new Promise<void>((resolve) => {
-        const force = setTimeout(() => server.forceShutdown(), 1_000);
-        server.tryShutdown(() => {
-          clearTimeout(force);
-          resolve();
-        });
-      });
+      await Promise.all([shutDown(members.server), shutDown(strangers.server)]);
+      front.close();
     },
   };
 }
 
-function credentialsOf({ ca, key, certificate }: ExchangeServerOptions): ServerCredentials {
-  try {
-    // The server itself would say so only when it binds, as if the address were at fault.
-    createSecureContext({ ca, key, cert: certificate });
-  } catch (cause) {
-    throw new ConcordatError('config/invalid', 'the TLS key and certificates cannot be used', {
-      place: 'tls',
-      remedy: "check that each of the three files is PEM, and that the key is the certificate's own",
-      cause,
-    });
-  }
-  const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) };
-  return ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
+const bytesOf = (message: Uint8Array): Buffer => Buffer.from(message);
+const unary = (path: string): object => ({
+  path,
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: bytesOf,
+  requestDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
+  responseSerialize: bytesOf,
+  responseDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
+});
+
+function grpcServer(
+  limit: number,
+  handlers: Parameters<Server['addService']>[1],
+  interceptor: ServerInterceptor,
+): { readonly server: Server; readonly connections: ConnectionInjector } {
+  const server = new Server({
+    'grpc.max_receive_message_length': limit,
+    'grpc.max_send_message_length': FRAME_LIMIT,
+    'grpc.keepalive_time_ms': 30_000,
+    interceptors: [interceptor],
+  });
+  server.addService(
+    { exchange: unary(EXCHANGE_PATH), enrol: unary(ENROL_PATH) } as Parameters<Server['addService']>[0],
+    handlers,
+  );
+  // The connections are TLS already.
+  return { server, connections: server.createConnectionInjector(ServerCredentials.createInsecure()) };
 }
 
-async function handle(
+function shutDown(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, 1_000);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}
+
+function handler(answer: (call: Call) => Promise<Uint8Array>) {
+  return (call: Call, callback: sendUnaryData<Uint8Array>): void => {
+    answer(call).then(
+      (bytes) => callback(null, bytes),
+      (error: unknown) => callback(statusOf(error)),
+    );
+  };
+}
+
+async function exchange(
   options: ExchangeServerOptions,
-  call: ServerUnaryCall<Uint8Array, Uint8Array>,
+  admission: () => Admission,
+  call: Call,
 ): Promise<Uint8Array> {
-  const study = studyOf(options, call);
-  if (study === null) {
-    options.refused(null, 'wire/identity');
-    throw new ConcordatError('wire/identity', 'the client certificate is not one of an enrolled site');
-  }
+  const admitted = (): string => {
+    const caller = admission();
+    if (!('refused' in caller)) return caller.study;
+    options.refused(caller.of, caller.refused);
+    throw admissionError(caller.refused);
+  };
+  const study = admitted();
   const own = { oldest: PROTOCOL_OLDEST, newest: PROTOCOL_NEWEST };
   let request: ExchangeRequest;
   try {
@@ -134,6 +212,12 @@ async function handle(
     options.refused(study, 'wire/version');
     return encode(ExchangeResponse, { protocol, ...ranges, tasks: [] }, 'an answer');
   }
+  for (const { key } of request.replies) {
+    const owner = options.registered.ownerOf(key);
+    if (owner === null || owner === study) continue;
+    options.refused(study, 'enrolment/wrong-site');
+    throw admissionError('enrolment/wrong-site');
+  }
   options.seen(study);
   for (const reply of request.replies) await options.accept(study, reply);
   const gone = new AbortController();
@@ -141,7 +225,34 @@ async function handle(
   const waiting = new Set(request.waiting.map(toHex));
   options.waiting(study, waiting);
   const tasks = await options.desk.collect(study, HOLD_MILLISECONDS, gone.signal, waiting);
+  // While the call was held, the site may have been revoked.
+  admitted();
   return encode(ExchangeResponse, { protocol, ...ranges, tasks: withinFrame(tasks) }, 'an answer');
+}
+
+async function answerEnrolment(
+  options: ExchangeServerOptions,
+  limit: AttemptLimit,
+  admission: Admission,
+  call: Call,
+): Promise<Uint8Array> {
+  const now = options.now();
+  const study = 'study' in admission ? admission.study : null;
+  const peer = call.getPeer();
+  const who = study === null ? `address ${peer.slice(0, peer.lastIndexOf(':'))}` : `site ${study}`;
+  if (options.enrolment === null) throw new NotServed(status.UNIMPLEMENTED);
+  if (!limit.allows(who, now.getTime())) throw new NotServed(status.RESOURCE_EXHAUSTED);
+  try {
+    const request = decode(EnrolRequest, call.request, 'an enrolment');
+    const response = await enrol(options.enrolment, request, admission, now);
+    // A renewal makes a certificate, also where nothing failed.
+    if (study !== null) limit.failed(who, now.getTime());
+    return encode(EnrolResponse, response, 'a certificate');
+  } catch (error) {
+    limit.failed(who, now.getTime());
+    options.refused(study, error instanceof ConcordatError ? error.code : 'wire/malformed');
+    throw error;
+  }
 }
 
 /** As many tasks as one frame holds; the rest comes with the next call. */
@@ -153,18 +264,22 @@ function withinFrame(tasks: readonly SignedMessage[]): SignedMessage[] {
   });
 }
 
-function studyOf(
-  options: ExchangeServerOptions,
-  call: ServerUnaryCall<Uint8Array, Uint8Array>,
-): string | null {
-  const raw = call.getAuthContext().sslPeerCertificate?.raw;
-  if (raw === undefined) return null;
-  return options.studies.get(createHash('sha256').update(raw).digest('hex')) ?? null;
+class NotServed extends Error {
+  readonly status: status;
+
+  constructor(code: status) {
+    super();
+    this.status = code;
+  }
 }
 
-function statusOf(error: unknown): status {
+function statusOf(error: unknown): { code: status; details: string } {
+  if (error instanceof NotServed) return { code: error.status, details: '' };
   const code = error instanceof ConcordatError ? error.code : null;
-  if (code === 'wire/identity') return status.PERMISSION_DENIED;
-  if (code?.startsWith('wire/') === true) return status.INVALID_ARGUMENT;
-  return status.INTERNAL;
+  const refusal = code === null ? null : admissionCode(code);
+  if (refusal !== null) return { code: status.PERMISSION_DENIED, details: refusal };
+  return {
+    code: code?.startsWith('wire/') === true ? status.INVALID_ARGUMENT : status.INTERNAL,
+    details: '',
+  };
 }

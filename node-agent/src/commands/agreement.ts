@@ -8,9 +8,10 @@ import { parseAgreement, type Agreement } from '../agreement/document.ts';
 import { explainAgreement } from '../agreement/explain-agreement.ts';
 import { agreementTemplate } from '../agreement/template.ts';
 import { unusualIn } from '../agreement/unusual.ts';
-import { readAgentConfig, readText } from '../app.ts';
+import { readAgentConfig } from '../app.ts';
 import type { AgentConfig } from '../config.ts';
 import { withSource } from '../data/read.ts';
+import { readConfigured } from '../identity/files.ts';
 
 export interface AgreementPlace {
   /** agent.yaml, which names the agreement, the records and their map. */
@@ -25,7 +26,7 @@ export async function agreementCheck(place: AgreementPlace, now: Date): Promise<
   const templates = new Map(
     agreement.templates.map((path) => {
       const at = resolve(dirname(file), path);
-      return [path, parsePlan(readText(at), at)] as const;
+      return [path, parsePlan(readConfigured(at), at)] as const;
     }),
   );
   const columns = config === null ? null : await variablesOf(config);
@@ -64,7 +65,7 @@ function open({ config, file }: AgreementPlace): {
   const configured = file === undefined ? readAgentConfig(config) : null;
   const at = file ?? configured!.agreement;
   return {
-    agreement: parseAgreement(readText(at), at, { local: false }),
+    agreement: parseAgreement(readConfigured(at), at, { local: false }),
     file: at,
     config: configured,
   };
@@ -74,7 +75,7 @@ function open({ config, file }: AgreementPlace): {
 async function variablesOf({ data, map }: AgentConfig): Promise<readonly string[]> {
   const columns = await withSource(data, {}, async (source) => source.columns);
   if (map === undefined) return columns;
-  const { variables } = parseMap(readText(map), map);
+  const { variables } = parseMap(readConfigured(map), map);
   const mapped = Object.entries(variables)
     .filter(([, { from }]) => columns.includes(from))
     .map(([variable]) => variable);
