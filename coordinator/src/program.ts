@@ -24,5 +24,13 @@ export function coordinatorProgram(
     .requiredOption('--out <folder>', 'where to write result.json, report.html and figures/')
     .option('--json', 'one JSON object a line on standard output, for machines')
     .action(run);
+  program
+    .command('health')
+    .description('ask the running coordinator whether it is alive, at the health endpoint of its configuration')
+    .option('--config <file>', 'coordinator.yaml', 'coordinator.yaml')
+    .action(async ({ config }: { readonly config: string }) => {
+      const { coordinatorHealth } = await import('./commands/health.ts');
+      console.log(await coordinatorHealth(config));
+    });
   return program;
 }

@@ -14,5 +14,13 @@ export function agentProgram(name: string): Command {
       const { serveAgents } = await import('./serve.ts');
       await serveAgents([config], { local: false });
     });
+  program
+    .command('health')
+    .description('ask the running agent whether it is alive, at the health endpoint of its configuration')
+    .option('--config <file>', 'agent.yaml', 'agent.yaml')
+    .action(async ({ config }: { readonly config: string }) => {
+      const { agentHealth } = await import('./commands/health.ts');
+      console.log(await agentHealth(config));
+    });
   return program;
 }
