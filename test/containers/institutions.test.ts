@@ -8,7 +8,6 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import type { StartedTestContainer } from 'testcontainers';
@@ -29,6 +28,7 @@ import {
   startProxy,
   tearDown,
   unpause,
+  until,
   type Party,
 } from './support.ts';
 
@@ -73,7 +73,13 @@ before(async () => {
     '/plans/plan.yaml': hostFile('plan.yaml', PLAN),
     '/plans/second.yaml': hostFile('second.yaml', SECOND_PLAN),
   };
-  consortium = party({ name: 'coordinator', image: 'concordat-coordinator', network, environment: {}, mounts });
+  consortium = party({
+    name: 'coordinator',
+    image: 'concordat-coordinator',
+    network,
+    environment: {},
+    mounts,
+  });
   for (const study of STUDIES) {
     const own = await closedNetwork(study.toLowerCase());
     const locked = study === LOCKED;
@@ -136,16 +142,6 @@ const joining = (invitation: string): string[] => [
   '/data/records.csv',
 ];
 
-/** Asks again until the answer is there, a minute at most. */
-async function until<T>(what: string, ask: () => Promise<T | null> | T | null): Promise<T> {
-  for (let tries = 0; tries < 240; tries += 1) {
-    const answer = await ask();
-    if (answer !== null) return answer;
-    await delay(250);
-  }
-  throw new Error(`not within a minute: ${what}`);
-}
-
 /** The digest of the plan that stands so at the site. */
 const planAt = (study: Study, status: string): Promise<string> =>
   until(`a plan ${status} at ${study}`, async () => {
@@ -170,7 +166,10 @@ test('institutions join by an invitation, through their proxies; it serves once'
     const invitation = await invite(study);
     if (study === LOCKED) {
       const unlocked = { https_proxy: `http://${proxyName(study)}:3128` };
-      const { exitCode, output } = await command({ ...site(study), environment: unlocked }, joining(invitation));
+      const { exitCode, output } = await command(
+        { ...site(study), environment: unlocked },
+        joining(invitation),
+      );
       assert.equal(exitCode, 2);
       assert.match(output, /network\/proxy/);
     }
@@ -218,7 +217,7 @@ test('a plan waits for each custodian, over cut connections and killed programs,
     await within(agent('FULMAR'), ['concordat-agent', 'preview', digest]),
     /Nothing is sent now[^]*treatment/,
   );
-  for (const study of STUDIES) assert.ok(entriesOf(site(study)).every(({ kind }) => kind !== 'released'));
+  for (const study of STUDIES) assert.ok(entriesOf(site(study)).every(({ kind }) => kind !== 'sent'));
 
   // One approves with the connection there; one while the proxy is gone; one after coordinator and agent were killed.
   await signed('FULMAR', 'approve', digest);
@@ -239,7 +238,16 @@ test('a plan waits for each custodian, over cut connections and killed programs,
   const own = hostFolder('own');
   await promisify(execFile)(
     process.execPath,
-    ['cli/src/main.ts', 'local', '--plan', consortium.mounts['/plans/plan.yaml']!, '--data', data, '--out', own],
+    [
+      'cli/src/main.ts',
+      'local',
+      '--plan',
+      consortium.mounts['/plans/plan.yaml']!,
+      '--data',
+      data,
+      '--out',
+      own,
+    ],
     { cwd: new URL('../..', import.meta.url) },
   );
   // The same programs on one machine, where nothing is cut and nobody killed.
@@ -264,10 +272,7 @@ test('a custodian refuses; a site that is revoked is told so, and gets nothing m
   await exitOf(coordinator);
 
   const { run, analyses } = resultOf(join(consortium.folder, 'second'));
-  assert.deepEqual(
-    run.sites.map(({ study }) => study).toSorted(),
-    ['ALDER', 'FULMAR'],
-  );
+  assert.deepEqual(run.sites.map(({ study }) => study).toSorted(), ['ALDER', 'FULMAR']);
   assert.match(JSON.stringify(analyses['cvd']!.studies), /custodian/);
   const received = entriesOf(site('IBIS'))
     .slice(before)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { GenericContainer, getContainerRuntimeClient, Wait, type StartedTestContainer } from 'testcontainers';
 
 const client = await getContainerRuntimeClient();
@@ -194,6 +195,16 @@ export async function pause(container: StartedTestContainer): Promise<void> {
 
 export async function unpause(container: StartedTestContainer): Promise<void> {
   await engineContainer(container).unpause();
+}
+
+/** Asks again until the answer is there, a minute at most. */
+export async function until<T>(what: string, ask: () => Promise<T | null> | T | null): Promise<T> {
+  for (let tries = 0; tries < 240; tries += 1) {
+    const answer = await ask();
+    if (answer !== null) return answer;
+    await delay(250);
+  }
+  throw new Error(`not within a minute: ${what}`);
 }
 
 /** Exit status of a container's program, once it ends. */

@@ -65,7 +65,8 @@ const NOWHERE = /^(ENETUNREACH|EHOSTUNREACH|ETIMEDOUT)$/;
 
 test('from an agent nothing can be reached but its proxy', async () => {
   assert.equal(await dial(agent, 'open-proxy', 3128), 'connected');
-  for (const host of ['192.0.2.1', ...elsewhere]) assert.match(String(await dial(agent, host, 3128)), NOWHERE);
+  for (const host of ['192.0.2.1', ...elsewhere])
+    assert.match(String(await dial(agent, host, 3128)), NOWHERE);
 });
 
 test('the proxy opens a tunnel to the coordinator alone, and with a password where it asks for one', async () => {
