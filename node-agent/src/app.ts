@@ -5,13 +5,14 @@ import * as fs from 'node:fs';
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { fromHex, sha256 } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { Agent } from './agent.ts';
 import { parseAgreement } from './agreement/document.ts';
-import { parseAgentConfig, type AgentConfig } from './config.ts';
+import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentConfig } from './config.ts';
 import { ExchangeClient } from './egress/client.ts';
 import { assertDirect } from './egress/direct.ts';
 import type { WorkerPool } from './fit/pool.ts';
@@ -24,8 +25,15 @@ export interface AgentCapabilities {
   readonly local: boolean;
 }
 
+const parseConfig = documentReader<WrittenAgentConfig>({
+  name: "agent's configuration",
+  schema: AGENT_CONFIG_SCHEMA,
+  syntaxCode: 'config/invalid',
+  schemaCode: 'config/invalid',
+});
+
 export function readAgentConfig(file: string): AgentConfig {
-  return parseAgentConfig(readText(file), file);
+  return resolvePaths(parseConfig(readText(file), file), file);
 }
 
 export function buildAgent(config: AgentConfig, capabilities: AgentCapabilities): Agent {

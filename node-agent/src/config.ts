@@ -1,12 +1,10 @@
 /** The agent's configuration file: one schema, every fault reported at once, frozen. */
 import { dirname, resolve } from 'node:path';
 
-import { documentReader } from '@concordat/shared/plan/document.ts';
-
 const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
 const text = { type: 'string', minLength: 1 };
 
-const AGENT_CONFIG_SCHEMA = {
+export const AGENT_CONFIG_SCHEMA = {
   type: 'object',
   additionalProperties: false,
   required: [
@@ -64,7 +62,7 @@ export interface AgentConfig {
 export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?: string };
 
 /** Paths in the file are relative to the file. */
-function resolvePaths(config: WrittenAgentConfig, file: string): AgentConfig {
+export function resolvePaths(config: WrittenAgentConfig, file: string): AgentConfig {
   const at = (path: string): string => resolve(dirname(file), path);
   return {
     ...config,
@@ -76,15 +74,4 @@ function resolvePaths(config: WrittenAgentConfig, file: string): AgentConfig {
     agreement: at(config.agreement),
     state: at(config.state ?? 'state'),
   };
-}
-
-const parse = documentReader<WrittenAgentConfig>({
-  name: "agent's configuration",
-  schema: AGENT_CONFIG_SCHEMA,
-  syntaxCode: 'config/invalid',
-  schemaCode: 'config/invalid',
-});
-
-export function parseAgentConfig(yaml: string, file: string): AgentConfig {
-  return resolvePaths(parse(yaml, file), file);
 }

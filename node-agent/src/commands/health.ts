@@ -5,12 +5,21 @@
 import { readFileSync } from 'node:fs';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { documentReader } from '@concordat/shared/plan/document.ts';
 
-import { parseAgentConfig } from '../config.ts';
+import { AGENT_CONFIG_SCHEMA, type WrittenAgentConfig } from '../config.ts';
+
+// Not by app.ts, which loads the whole agent with it.
+const parse = documentReader<WrittenAgentConfig>({
+  name: "agent's configuration",
+  schema: AGENT_CONFIG_SCHEMA,
+  syntaxCode: 'config/invalid',
+  schemaCode: 'config/invalid',
+});
 
 /** The answer of the health endpoint that the configuration names, as JSON text; throws where there is none. */
 export async function agentHealth(file: string): Promise<string> {
-  const { health } = parseAgentConfig(read(file), file);
+  const { health } = parse(read(file), file);
   if (health === undefined) {
     throw new ConcordatError('config/invalid', 'no health endpoint is configured', {
       place: `${file} health`,
