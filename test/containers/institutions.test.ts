@@ -161,8 +161,11 @@ const entriesOf = (of: Party): readonly { readonly kind: string; readonly time: 
 const resultOf = (folder: string): Result =>
   JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8')) as Result;
 
+/** At all sites at once, as it would be. */
+const everywhere = (act: (study: Study) => Promise<void>): Promise<void[]> => Promise.all(STUDIES.map(act));
+
 test('institutions join by an invitation, through their proxies; it serves once', async () => {
-  for (const study of STUDIES) {
+  await everywhere(async (study) => {
     const invitation = await invite(study);
     if (study === LOCKED) {
       const unlocked = { https_proxy: `http://${proxyName(study)}:3128` };
@@ -180,11 +183,11 @@ test('institutions join by an invitation, through their proxies; it serves once'
     const { exitCode, output } = await command(other, joining(invitation));
     assert.equal(exitCode, 2);
     assert.match(output, /enrolment\/used/);
-  }
+  });
 });
 
 test('a custodian states what is allowed; the doctor finds nothing amiss', async () => {
-  for (const study of STUDIES) {
+  await everywhere(async (study) => {
     await done(site(study), ['custodian', 'Custodian', '--passphrase-file', '/run/secrets/passphrase']);
     const text = Object.entries(ALLOWED).reduce(
       (written, [key, value]) => written.replace(new RegExp(`^${key}:.*$`, 'm'), `${key}: ${value}`),
@@ -195,7 +198,7 @@ test('a custodian states what is allowed; the doctor finds nothing amiss', async
     await done(site(study), ['agreement', 'check']);
     await done(site(study), ['doctor']);
     agents.set(study, await start(site(study), ['serve', '--config', 'agent.yaml']));
-  }
+  });
 });
 
 test('a plan waits for each custodian, over cut connections and killed programs, and is answered once', async () => {
@@ -210,7 +213,7 @@ test('a plan waits for each custodian, over cut connections and killed programs,
     'out',
   ]);
   const waiting = new Map<Study, string>();
-  for (const study of STUDIES) waiting.set(study, await planAt(study, 'waiting'));
+  await everywhere(async (study) => void waiting.set(study, await planAt(study, 'waiting')));
   assert.equal(new Set(waiting.values()).size, 1);
   const digest = waiting.get('FULMAR')!;
   assert.match(

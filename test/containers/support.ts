@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { GenericContainer, getContainerRuntimeClient, Wait, type StartedTestContainer } from 'testcontainers';
+import {
+  GenericContainer,
+  getContainerRuntimeClient,
+  StartupCheckStrategy,
+  Wait,
+  type StartedTestContainer,
+} from 'testcontainers';
 
 const client = await getContainerRuntimeClient();
 /** Where the programs keep everything. */
@@ -114,6 +120,17 @@ class Confined extends GenericContainer {
   }
 }
 
+/** Asks at once, and again, what the image has asked every half minute. */
+class Healthy extends StartupCheckStrategy {
+  async checkStartupState(_dockerode: unknown, id: string): Promise<'SUCCESS' | 'PENDING' | 'FAIL'> {
+    const container = client.container.getById(id);
+    const { State, Config } = await client.container.inspect(container);
+    if (!State.Running) return 'FAIL';
+    const [, ...check] = Config.Healthcheck?.Test ?? [];
+    return (await client.container.exec(container, check)).exitCode === 0 ? 'SUCCESS' : 'PENDING';
+  }
+}
+
 /** Starts the party's program; it is there once the health check of its image says so. */
 export async function start(of: Party, args: readonly string[]): Promise<StartedTestContainer> {
   const container = await new Confined(of.image)
@@ -128,13 +145,7 @@ export async function start(of: Party, args: readonly string[]): Promise<Started
     )
     .withNetworkMode(of.network)
     .withNetworkAliases(of.name)
-    // As the image has it, but at once.
-    .withHealthCheck({
-      test: ['CMD', of.image.replace('node-', ''), 'health'],
-      interval: 500,
-      timeout: 10_000,
-      retries: 100,
-    })
+    .withWaitStrategy(new Healthy())
     .start();
   cleanup.unshift(() => container.stop({ timeout: 0 }));
   return container;
@@ -199,10 +210,10 @@ export async function unpause(container: StartedTestContainer): Promise<void> {
 
 /** Asks again until the answer is there, a minute at most. */
 export async function until<T>(what: string, ask: () => Promise<T | null> | T | null): Promise<T> {
-  for (let tries = 0; tries < 240; tries += 1) {
+  for (let tries = 0; tries < 60; tries += 1) {
     const answer = await ask();
     if (answer !== null) return answer;
-    await delay(250);
+    await delay(1000);
   }
   throw new Error(`not within a minute: ${what}`);
 }
