@@ -26,11 +26,13 @@ export function coordinatorProgram(
     .action(run);
   program
     .command('health')
-    .description('ask the running coordinator whether it is alive, at the health endpoint of its configuration')
+    .description(
+      'ask the running coordinator whether it is alive, at the health endpoint of its configuration',
+    )
     .option('--config <file>', 'coordinator.yaml', 'coordinator.yaml')
     .action(async ({ config }: { readonly config: string }) => {
       const { coordinatorHealth } = await import('./commands/health.ts');
-      console.log(await coordinatorHealth(config));
+      process.stdout.write(`${await coordinatorHealth(config)}\n`);
     });
   return program;
 }

@@ -20,7 +20,7 @@ export function agentProgram(name: string): Command {
     .option('--config <file>', 'agent.yaml', 'agent.yaml')
     .action(async ({ config }: { readonly config: string }) => {
       const { agentHealth } = await import('./commands/health.ts');
-      console.log(await agentHealth(config));
+      process.stdout.write(`${await agentHealth(config)}\n`);
     });
   return program;
 }

@@ -259,7 +259,7 @@ test('a plan waits for each custodian, over cut connections and killed programs,
 
 test('a custodian refuses; a site that is revoked is told so, and gets nothing more', async () => {
   await done(consortium, ['revoke', 'IBIS', '--config', 'coordinator.yaml']);
-  const before = entriesOf(site('IBIS')).length;
+  const earlier = entriesOf(site('IBIS')).length;
   coordinator = await start(consortium, [
     '--config',
     'coordinator.yaml',
@@ -278,7 +278,7 @@ test('a custodian refuses; a site that is revoked is told so, and gets nothing m
   assert.deepEqual(run.sites.map(({ study }) => study).toSorted(), ['ALDER', 'FULMAR']);
   assert.match(JSON.stringify(analyses['cvd']!.studies), /custodian/);
   const received = entriesOf(site('IBIS'))
-    .slice(before)
+    .slice(earlier)
     .filter(({ kind }) => kind === 'received');
   assert.deepEqual(received, []);
 });

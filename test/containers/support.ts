@@ -16,7 +16,7 @@ import {
 
 const client = await getContainerRuntimeClient();
 /** Where the programs keep everything. */
-export const FOLDER = '/var/lib/concordat';
+const FOLDER = '/var/lib/concordat';
 /** Of the image, or whoever runs the tests where that is not root: the folders are theirs. */
 const USER = process.getuid?.() === 0 ? 10001 : (process.getuid?.() ?? 10001);
 

@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { stringify } from 'yaml';
 
 import { healthServer } from '../health.ts';
 import { agentHealth } from './health.ts';
@@ -25,7 +24,7 @@ function configuration(more: object): string {
     agreement: 'agreement.yaml',
     log: 'log',
   };
-  writeFileSync(file, stringify({ ...config, ...more }));
+  writeFileSync(file, JSON.stringify({ ...config, ...more }));
   return file;
 }
 

@@ -8,6 +8,7 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 
 import { AGENT_CONFIG_SCHEMA, type WrittenAgentConfig } from '../config.ts';
+import { probe } from '../egress/probe.ts';
 
 // Not by app.ts, which loads the whole agent with it.
 const parse = documentReader<WrittenAgentConfig>({
@@ -26,12 +27,8 @@ export async function agentHealth(file: string): Promise<string> {
       remedy: 'add a line `health: 127.0.0.1:8080`',
     });
   }
-  try {
-    const response = await fetch(`http://${health}/health`, { signal: AbortSignal.timeout(5000) });
-    if (response.ok) return await response.text();
-  } catch {
-    // Whatever went wrong, the agent does not answer.
-  }
+  const answer = await probe(health);
+  if (answer !== null) return answer;
   throw new ConcordatError('process/failed', 'the agent does not answer', {
     place: health,
     remedy: 'see whether it runs, and what it printed',
