@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -70,6 +70,25 @@ test('in the box each institution has a network of its own, without a way out', 
   for (const study of ['alder', 'fulmar', 'ibis'])
     assert.deepEqual(Object.keys(services[study]!.networks), [study]);
   assert.deepEqual(Object.keys(services['coordinator']!.networks), ['consortium']);
+});
+
+test('in a cluster the agent reaches one address and port, and the name service, and nothing reaches it', () => {
+  const file = new URL('../../deploy/network-policy.yaml', import.meta.url);
+  const { kind, spec } = parse(readFileSync(file, 'utf8')) as {
+    kind: string;
+    spec: {
+      policyTypes: string[];
+      ingress: unknown[];
+      egress: { to: { ipBlock?: { cidr: string } }[]; ports: { protocol: string; port: number }[] }[];
+    };
+  };
+  assert.equal(kind, 'NetworkPolicy');
+  assert.deepEqual([spec.policyTypes, spec.ingress], [['Ingress', 'Egress'], []]);
+  const [out, names] = spec.egress;
+  assert.equal(spec.egress.length, 2);
+  assert.match(out!.to[0]!.ipBlock!.cidr, /\/32$/);
+  assert.deepEqual([out!.to.length, out!.ports.length], [1, 1]);
+  assert.ok(names!.ports.every(({ port }) => port === 53));
 });
 
 test('the box starts, and an institution joins', async () => {
