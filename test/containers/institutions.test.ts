@@ -269,9 +269,10 @@ test('a custodian refuses; a site that is revoked is told so, and gets nothing m
     'second',
   ]);
   await signed('FULMAR', 'refuse', await planAt('FULMAR', 'waiting'), '--objection', 'purpose');
-  await signed('ALDER', 'approve', await planAt('ALDER', 'waiting'));
+  // While the run waits for the last custodian the coordinator is there to ask.
   const { output } = await command(site('IBIS'), ['doctor']);
   assert.match(output, /enrolment\/revoked/);
+  await signed('ALDER', 'approve', await planAt('ALDER', 'waiting'));
   await exitOf(coordinator);
 
   const { run, analyses } = resultOf(join(consortium.folder, 'second'));
