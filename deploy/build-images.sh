@@ -7,26 +7,38 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-base="${1:-concordat-base:bookworm}"
+base="${1:-concordat-base}"
 [ $# -gt 0 ] || deploy/base-image.sh "$base"
 
 for program in node-agent coordinator; do
   context=$(mktemp -d)
   trap 'rm -rf "$context"' EXIT
-  cp package.json package-lock.json "$context"
+  root="$context/program"
+  mkdir -p "$root/bin" "$context/state"
+  cp package.json package-lock.json LICENSE "$root"
   # npm reads every workspace's manifest; the sources are only this program's and what it imports.
-  for room in */package.json; do install -D -m 644 "$room" "$context/$room"; done
+  for room in */package.json; do install -D -m 644 "$room" "$root/$room"; done
   for room in proto/gen shared/src shared/schema "$program/src"; do
-    mkdir -p "$context/$room"
-    tar --create --exclude='*.test.ts' --directory "$room" . | tar --extract --directory "$context/$room"
+    mkdir -p "$root/$room"
+    tar --create --exclude='*.test.ts' --exclude='testing.ts' --exclude='*-testing.ts' --directory "$room" . |
+      tar --extract --directory "$root/$room"
   done
-  (cd "$context" && npm ci --omit=dev --prefer-offline --workspace "@concordat/$program" --include-workspace-root >npm.log 2>&1) || {
+  (cd "$root" && npm ci --omit=dev --prefer-offline --workspace "@concordat/$program" --include-workspace-root >"$context/npm.log" 2>&1) || {
     tail -n 20 "$context/npm.log" >&2
     exit 1
   }
-  # Not needed to run: the log, and the headers that come with Node for building addons.
-  rm -rf "$context/npm.log" "$context"/node_modules/node/node_modules/*/{include,share}
-  chmod -R go=rX "$context"
+  rm "$context/npm.log"
+  # Node's own binary is `node/bin/node`; beside it lie a second one and the headers for building addons.
+  rm -rf "$root/node_modules/node/node_modules"
+  # Of the packages, what a program loads and what a licence asks to be kept. Binaries stay as they were published.
+  find "$root/node_modules" -type f ! -path '*/node/bin/node' ! -iname 'license*' ! -iname 'notice*' \
+    ! -name '*.js' ! -name '*.cjs' ! -name '*.mjs' ! -name '*.json' ! -name '*.node' ! -name '*.so' -delete
+  find "$root/node_modules" -type d -empty -delete
+  command="$root/bin/concordat-${program#node-}"
+  printf '#!/opt/concordat/node_modules/node/bin/node\nimport "/opt/concordat/%s/src/main.ts";\n' "$program" >"$command"
+  chmod 755 "$command"
+  ln -s ../node_modules/node/bin/node "$root/bin/node"
+  chmod -R go=rX "$root"
   docker build --quiet --build-arg "BASE=$base" --file "deploy/Dockerfile.$program" --tag "concordat-$program" "$context"
   rm -rf "$context"
 done

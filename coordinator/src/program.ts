@@ -92,6 +92,16 @@ export function coordinatorProgram(
     .action(async (site: string, options: { readonly config: string; readonly key: string }) => {
       (await import('./commands/sites.ts')).admitSite(site, options);
     });
+  program
+    .command('health')
+    .description(
+      'ask the running coordinator whether it is alive, at the health endpoint of its configuration',
+    )
+    .option('--config <file>', 'coordinator.yaml', 'coordinator.yaml')
+    .action(async ({ config }: { readonly config: string }) => {
+      const { coordinatorHealth } = await import('./commands/health.ts');
+      process.stdout.write(`${await coordinatorHealth(config)}\n`);
+    });
   return program;
 }
 

@@ -48,6 +48,14 @@ export function agentProgram(name: string): Command {
         await (await import('./commands/join.ts')).join(invitation, options);
       },
     );
+  program
+    .command('health')
+    .description('ask the running agent whether it is alive, at the health endpoint of its configuration')
+    .option('--config <file>', 'agent.yaml', 'agent.yaml')
+    .action(async ({ config }: { readonly config: string }) => {
+      const { agentHealth } = await import('./commands/health.ts');
+      process.stdout.write(`${await agentHealth(config)}\n`);
+    });
   addAgreement(program);
   addCustodian(program);
   return program;
