@@ -4,8 +4,8 @@
  * *Saturated*: with p = n − 1 columns that the attacker knows from elsewhere, y = Xβ̂ + e, and e lies along the one direction that X leaves
  * free, with length √RSS: y but for a sign, and of the two only one has outcomes as they are recorded, to one decimal.
  *
- * *Few events*: a logistic fit tells X'y, the events' number and the sum of their ages. Of five events among sixty, with ages to the day,
- * one set of five has that sum.
+ * *Few events*: a logistic fit tells X'y, the events' number and the sum of their x. Of five events among sixty, with measurements of
+ * nine digits, one set of five has that sum.
  *
  * *One-hot*: of a factor level with one person, the level's row of X'X is that person's row of X, and its part of X'y their outcome.
  *
@@ -49,9 +49,7 @@ async function saturated(loosened: Loosened): Promise<Recovered> {
   const gram = new Float64Array((n * (n + 1)) / 2);
   for (let i = 0, at = 0; i < n; i++)
     for (let j = 0; j <= i; j++) gram[at++] = columns.reduce((sum, column) => sum + column[i]! * column[j]!, 0);
-  const { values, vectors } = symmetricEigen(gram);
-  const least = [...values.keys()].reduce((a, b) => (Math.abs(values[b]!) < Math.abs(values[a]!) ? b : a));
-  const free = Array.from({ length: n }, (_, i) => vectors[i]![least]!);
+  const free = symmetricEigen(gram).vectors[0]!;
   const length = Math.sqrt(found.residualVariance);
   const fitted = y.map((_, i) =>
     columns.reduce((sum, column, j) => sum + column[i]! * found.estimates[j]!, 0),
@@ -65,19 +63,19 @@ async function saturated(loosened: Loosened): Promise<Recovered> {
 async function fewEvents(loosened: Loosened): Promise<Recovered> {
   const n = 60;
   const next = random(13);
-  const age = Array.from({ length: n }, () => Number((40 + 40 * next()).toFixed(4)));
+  const x = Array.from({ length: n }, () => Number((40 + 40 * next() + next() / 1e4).toFixed(7)));
   const cases = [4, 17, 23, 38, 51];
-  const died = age.map((_, i) => (cases.includes(i) ? 1 : 0));
+  const died = x.map((_, i) => (cases.includes(i) ? 1 : 0));
   const plan = planOf({
     outcome: '{kind: binary, variable: died}',
-    analyses: { a: two('family: binomial, adjust: [age]', ', pool: {term: age}') },
+    analyses: { a: two('family: binomial, adjust: [x]', ', pool: {term: x}') },
   });
-  const found = await fit({ age, died }, loosened, plan);
+  const found = await fit({ x, died }, loosened, plan);
   if (found === undefined) return none(cases.length);
   // X'y = X'p at the estimates.
-  const p = age.map((x) => 1 / (1 + Math.exp(-found.estimates[0]! - found.estimates[1]! * x)));
-  const target = p.reduce((sum, value, i) => sum + value * age[i]!, 0);
-  const found5 = five(age.map((x) => Math.round(1e4 * x)), Math.round(1e4 * target));
+  const p = x.map((value) => 1 / (1 + Math.exp(-found.estimates[0]! - found.estimates[1]! * value)));
+  const target = p.reduce((sum, value, i) => sum + value * x[i]!, 0);
+  const found5 = five(x.map((value) => Math.round(1e7 * value)), Math.round(1e7 * target));
   return { recovered: found5?.every((i) => cases.includes(i)) === true ? cases.length : 0, of: cases.length };
 }
 
@@ -153,7 +151,7 @@ async function cells(loosened: Loosened, interaction: boolean): Promise<Recovere
   const site = Array.from({ length: n }, () => Math.floor(3 * next()));
   const genotype = site.map((s) => {
     const u = next();
-    return s === 2 ? (u < 0.06 ? 2 : u < 0.5 ? 1 : 0) : u < 0.3 ? 2 : u < 0.6 ? 1 : 0;
+    return s === 2 ? (u < (interaction ? 0.04 : 0.06) ? 2 : u < 0.5 ? 1 : 0) : u < 0.3 ? 2 : u < 0.6 ? 1 : 0;
   });
   const y = site.map(() => Number((130 + 15 * normal(next)).toFixed(1)));
   const terms = interaction ? ', factor(site):factor(genotype)' : '';

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, type AgentOptions } from '@concordat/node-agent/agent.ts';
 import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
+import { sealOf } from '@concordat/node-agent/agreement/seal.ts';
 import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
 import type { ExchangeAnswer } from '@concordat/node-agent/egress/client.ts';
 import type { Released } from '@concordat/node-agent/egress/gate.ts';
@@ -24,6 +25,7 @@ import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { SiteMessage, type StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
 import { planOffer } from '@concordat/shared/wire/offers.ts';
 import {
@@ -70,6 +72,8 @@ export interface SiteOptions {
   readonly logger?: AgentOptions['logger'];
   readonly flushes?: boolean;
   readonly workers?: AgentOptions['workers'];
+  /** Texts of the agreement's templates, by path. */
+  readonly templates?: Readonly<Record<string, string>>;
 }
 
 interface Turn {
@@ -125,6 +129,11 @@ export class Site {
     this.#computed.clear();
   }
 
+  /** Seal of the records as they are now. */
+  async snapshot(): Promise<string> {
+    return sealOf(this.identity, await snapshotOf([this.file]));
+  }
+
   /** The custodian changes the agreement's thresholds. */
   amend(policy: Policy): void {
     this.agreement = this.#inForce(policy, this.#options.agreement ?? {});
@@ -165,8 +174,11 @@ export class Site {
         current: () => this.agreement,
         of: (digest) => this.#agreements.get(digest) ?? null,
       },
-      template: () => null,
-      snapshot: () => snapshotOf([this.file]),
+      template: (path) => {
+        const text = this.#options.templates?.[path];
+        return text === undefined ? null : parsePlan(text, path);
+      },
+      snapshot: () => this.snapshot(),
       source: { data: this.file, map: null },
       state: this.state,
       now: () => new Date('2026-01-01T00:00:00Z'),
@@ -254,18 +266,21 @@ export interface RunOptions {
   readonly minimum?: number;
   /** Who signs the tasks. */
   readonly signer?: SigningIdentity;
+  /** Another run's, to be taken for it. */
+  readonly id?: Uint8Array;
 }
 
 /** One run at one site, as a coordinator without scruples conducts it. */
 export class Run {
   readonly site: Site;
   readonly plan: string;
-  readonly id = new Uint8Array(randomBytes(16));
+  readonly id: Uint8Array;
   readonly roster: Roster;
   readonly #signer: SigningIdentity;
   #round = 1;
 
-  constructor(site: Site, plan: string, { others = [], minimum = 1, signer }: RunOptions = {}) {
+  constructor(site: Site, plan: string, { others = [], minimum = 1, signer, id }: RunOptions = {}) {
+    this.id = id ?? new Uint8Array(randomBytes(16));
     this.site = site;
     this.plan = plan;
     this.#signer = signer ?? site.coordinator;
