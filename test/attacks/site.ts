@@ -68,10 +68,7 @@ export interface SiteOptions {
   readonly policy?: Policy;
   readonly agreement?: Partial<Agreement>;
   readonly coordinator?: SigningIdentity;
-  /** Puts the write of an operational log line, or a flush, under the test's eyes. */
   readonly logger?: AgentOptions['logger'];
-  readonly flushes?: boolean;
-  readonly workers?: AgentOptions['workers'];
   /** Texts of the agreement's templates, by path. */
   readonly templates?: Readonly<Record<string, string>>;
 }
@@ -98,6 +95,8 @@ export class Site {
   #waiting: ((answer: ExchangeAnswer) => void) | null = null;
   #turn: Turn | null = null;
   #next: Turn[] = [];
+  /** Flushes of the message log; counted, and left out to be fast. */
+  flushes = 0;
   readonly #computed = new Map<string, Promise<StudyAnswer>>();
   /** Every byte that the agent handed to its client. */
   readonly sent: SignedMessage[] = [];
@@ -152,7 +151,7 @@ export class Site {
   }
 
   #openLog(): MessageLog {
-    const files = this.#options.flushes === true ? fs : { ...fs, fsyncSync: () => undefined };
+    const files = { ...fs, fsyncSync: () => void this.flushes++ };
     return new MessageLog({
       fs: files,
       directory: join(this.folder, `log-${this.#logs}`),
@@ -189,7 +188,7 @@ export class Site {
       },
       log: this.#log,
       logger: this.#options.logger ?? silent,
-      workers: this.#options.workers ?? { ask: (question) => this.#compute(question) },
+      workers: { ask: (question) => this.#compute(question) },
     });
     const soon = (): Promise<void> => new Promise((done) => setImmediate(done));
     this.#ended = agent.run(soon, () => 0);

@@ -134,13 +134,8 @@ export class Gate {
       });
       return null;
     }
-    for (const { rule, code, threshold, observed } of refusals) {
-      this.#options.log.append({
-        kind: 'refused',
-        ...place(task),
-        detail: { rule, code, threshold, observed },
-      });
-    }
+    if (refusals.length > 0)
+      this.#options.log.append({ kind: 'refused', ...place(task), detail: detailOf(refusals) });
     return this.#sendOrProblem(payload, task);
   }
 
@@ -318,6 +313,17 @@ const perTrialRefusal: Refusal = {
 /** Levels may leave of the factors whose levels the plan leaves to be agreed, and of no other column. */
 function asksPlan({ plan, askedVariables }: Task): boolean {
   return plan !== null && askedVariables.every((variable) => plan.undeclared.includes(variable));
+}
+
+/**
+ * All rules that refuse are one entry, flushed once: the log's size leaves with every message, and time is seen by whoever waits, so
+ * that an entry for each would tell how many rules an answer failed, and with it how few the participants are.
+ */
+function detailOf(refusals: readonly Refusal[]): NonNullable<LogEntry['detail']> {
+  const [first = agreementRefusal, ...others] = refusals;
+  const { rule, code, threshold, observed } = first;
+  const also = others.map((other) => `${other.code} ${other.observed} (${other.threshold})`).join(', ');
+  return { rule, code, threshold, observed, ...(also === '' ? {} : { also }) };
 }
 
 /** Where the log places what happens to a task. */
