@@ -21,6 +21,7 @@ import { DRAFT_DISAGREED, refusalDraft, Runs, type AcceptedRun, type RunsOptions
 import type { ExchangeClient } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
+import type { Ledger } from './egress/ledger.ts';
 import type { Draft, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
@@ -28,6 +29,7 @@ import type { Logger } from './logger.ts';
 export interface AgentOptions extends Omit<RunsOptions, 'held'> {
   readonly source: StudySource;
   readonly client: Pick<ExchangeClient, 'exchange' | 'interrupt' | 'close'>;
+  readonly ledger?: Ledger | undefined;
   readonly logger: Logger;
   readonly workers: Pick<WorkerPool, 'ask'>;
 }

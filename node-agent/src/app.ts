@@ -1,7 +1,7 @@
 /** Builds an agent from its configuration; `run` is started by the command line. */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
@@ -19,6 +19,7 @@ import { AGENT_CONFIG_SCHEMA, resolvePaths, type AgentConfig, type WrittenAgentC
 import { snapshotOf } from './data/snapshot.ts';
 import { ExchangeClient } from './egress/client.ts';
 import { assertDirect } from './egress/direct.ts';
+import { Ledger } from './egress/ledger.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -65,6 +66,7 @@ export function buildAgent(config: AgentConfig, { logger, workers, local }: Agen
   const agreement = new AgreementInForce(config.agreement, { local }, log, ({ code, place = '', message }) =>
     logger.error({ event: 'agreement not usable: nothing is answered', study, code, place, detail: message }),
   );
+  const ledger = new Ledger(join(config.state, 'ledger'));
   return new Agent({
     study,
     identity,
@@ -72,7 +74,8 @@ export function buildAgent(config: AgentConfig, { logger, workers, local }: Agen
     agreement,
     template: (path) => templateAt(resolve(dirname(config.agreement), path)),
     snapshot: async () => sealOf(identity, await snapshotOf(filesOf(config))),
-    source: { data: config.data, map },
+    source: { data: config.data, map, secret: ledger.secret },
+    ledger,
     client,
     log,
     state: config.state,

@@ -107,25 +107,25 @@ async function missing(loosened: Loosened): Promise<Recovered> {
 export const attacks: readonly Attack[] = [
   {
     name: 'differencing of two populations',
-    rule: 'differencing',
-    off: () => populations({ differencing: null }),
+    rule: '`differencing`, `smallest_cell` (of populations)',
+    off: () => populations({ differencing: null, smallest_cell: null }),
     on: () => populations({}),
   },
   {
     name: 'differencing across an update of the records',
-    rule: 'differencing',
+    rule: '`differencing`',
     off: () => update({ differencing: null }),
     on: () => update({}),
   },
   {
     name: 'differencing of three: all, women, men',
-    rule: 'differencing',
+    rule: '`differencing`',
     off: () => partition({ differencing: null }),
     on: () => partition({}),
   },
   {
     name: 'a value missing for one, in one model of two',
-    rule: 'differencing',
+    rule: '`differencing`',
     off: () => missing({ differencing: null }),
     on: () => missing({}),
   },

@@ -3,10 +3,10 @@
  *
  * *Identifiers*: the question which levels a factor has, asked of a column of names.
  *
- * *Group testing*: a level is told where five participants of the population have it. So "is it told of this set?" is a threshold on sets of
- * the attacker's choice. Take people out one by one for as long as the level is still told; the set then holds exactly five who have
- * it, and whoever cannot be taken out has it; whoever can stand in for one of the five has it too. Two questions a person, and everybody's
- * level is known.
+ * *Group testing*: a level is told where enough participants of the population have it. So "is it told of this set?" is a threshold on sets
+ * of the attacker's choice. Take people out one by one, or change them for others, for as long as the level is still told; the set then
+ * holds exactly enough who have it, and whoever cannot be taken out has it; whoever can stand in for one of these has it too. Two
+ * questions a person, and everybody's level is known.
  *
  * *Impossible codes*: a problem with the records is told by a closed code. That a code is impossible among a population's rows says
  * that somebody there has a code which the plan did not name: of one row, which one it has.
@@ -40,7 +40,7 @@ const LEAST = 20;
 async function groupTesting(loosened: Loosened): Promise<Recovered> {
   const next = random(29);
   const pid = Array.from({ length: N }, (_, i) => i + 1);
-  const ward = pid.map(() => (next() < 0.2 ? 'b' : 'a'));
+  const ward = pid.map(() => (next() < 0.12 ? 'b' : 'a'));
   const y = pid.map(() => Math.round(100 * next()));
   const site = new Site({ pid, ward, y }, { policy: policyWith(loosened) });
   const told = async (set: ReadonlySet<number>): Promise<boolean> => {
@@ -58,7 +58,7 @@ async function groupTesting(loosened: Loosened): Promise<Recovered> {
   const without = new Set<number>();
   const swapped = (out: number, into: number): Set<number> =>
     new Set([...set].filter((other) => other !== out)).add(into);
-  // Until the level is no longer told: the set before held exactly five who have it, and whoever went out is one of them.
+  // Until the level is no longer told: the set before held exactly enough who have it, and whoever went out is one of them.
   let outside = 0;
   for (let tries = 0; tries < 4 * N && having.size === 0; tries++) {
     const [out] = set;
@@ -132,20 +132,21 @@ async function impossibleCodes(loosened: Loosened): Promise<Recovered> {
 export const attacks: readonly Attack[] = [
   {
     name: 'levels of an identifier',
-    rule: 'smallest_cell (levels)',
+    rule: '`smallest_cell` (of levels)',
     off: () => identifiers({ smallest_cell: null }),
     on: () => identifiers({}),
   },
   {
     name: 'one-hot selector in the population: impossible codes of one row',
-    rule: 'participants.minimum',
-    off: () => impossibleCodes({ participants: { minimum: null }, smallest_cell: null }),
+    rule: '`participants.minimum`, `smallest_cell` (of populations), `differencing`',
+    off: () =>
+      impossibleCodes({ participants: { minimum: null }, smallest_cell: null, differencing: null }),
     on: () => impossibleCodes({}),
   },
   {
     name: 'group testing by the levels that are told',
-    rule: 'differencing (levels)',
-    off: () => groupTesting({ differencing: null }),
+    rule: '`smallest_cell` (of populations), `differencing`',
+    off: () => groupTesting({ smallest_cell: null, differencing: null }),
     on: () => groupTesting({}),
   },
 ];

@@ -49,8 +49,8 @@ async function recover(loosened: Loosened): Promise<Recovered> {
 export const attacks: readonly Attack[] = [
   {
     name: 'rows that claim to be groups of participants',
-    rule: 'participants, counted by rows',
-    off: () => recover({ participants: { minimum: null } }),
+    rule: '`grouped_rows`',
+    off: () => recover({ grouped_rows: true }),
     on: () => recover({}),
   },
 ];

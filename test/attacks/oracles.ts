@@ -4,9 +4,8 @@
  * *Left-out counts*: of the population `not (pid == k and died == 1)` one participant is left out, or none.
  *
  * *Refusals*: of the population `pid in (nineteen others) or (pid == k and died == 1)` there are nineteen or twenty participants, and the rule
- * that asks for twenty refuses, or does not. A threshold on data of the attacker's choice is an answer of one bit a plan; what stops it
- * is that a comparison which by itself parts fewer participants from the others than the smallest cell is refused whatever else
- * the population says, and that a custodian sees such a population before anything is asked.
+ * that asks for twenty refuses, or does not. A threshold on data of the attacker's choice is an answer of one bit a plan. What stops it
+ * is that a population whose comparisons part few participants from the others is refused first, whatever else it fails.
  */
 import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { normal, random, type Attack, type Recovered } from './attack.ts';
@@ -70,14 +69,14 @@ async function refusals(loosened: Loosened): Promise<Recovered> {
 export const attacks: readonly Attack[] = [
   {
     name: 'counts of who was left out',
-    rule: 'differencing; counts of fewer than the smallest cell',
-    off: () => leftOut({ differencing: null }),
+    rule: '`differencing`, `smallest_cell` (of populations)',
+    off: () => leftOut({ differencing: null, smallest_cell: null }),
     on: () => leftOut({}),
   },
   {
     name: 'refusals as answers',
-    rule: 'comparisons that part few from the others',
-    off: () => refusals({}),
+    rule: '`smallest_cell` (of populations)',
+    off: () => refusals({ smallest_cell: null }),
     on: () => refusals({}),
   },
 ];

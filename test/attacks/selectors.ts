@@ -183,37 +183,37 @@ async function cells(loosened: Loosened, interaction: boolean): Promise<Recovere
 export const attacks: readonly Attack[] = [
   {
     name: 'saturated model',
-    rule: 'parameters_per_participant, leverage',
+    rule: '`parameters_per_participant`, `leverage`',
     off: () => saturated({ parameters_per_participant: null, leverage: null }),
     on: () => saturated({}),
   },
   {
     name: 'few events',
-    rule: 'events_per_parameter',
+    rule: '`events_per_parameter`',
     off: () => fewEvents({ events_per_parameter: null }),
     on: () => fewEvents({}),
   },
   {
     name: 'one-hot selector among the covariates',
-    rule: 'smallest_cell, leverage',
+    rule: '`smallest_cell`, `leverage`',
     off: () => oneHot({ smallest_cell: null, leverage: null }),
     on: () => oneHot({}),
   },
   {
     name: 'an outlier as selector',
-    rule: 'leverage',
+    rule: '`leverage`',
     off: () => outlier({ leverage: null }),
     on: () => outlier({}),
   },
   {
     name: 'cells of two factors in X′X',
-    rule: 'smallest_cell (pairs)',
+    rule: '`smallest_cell` (of pairs)',
     off: () => cells({ smallest_cell: null }, false),
     on: () => cells({}, false),
   },
   {
     name: 'cells of an interaction in X′X',
-    rule: 'smallest_cell (interactions)',
+    rule: '`smallest_cell` (of interactions)',
     off: () => cells({ smallest_cell: null }, true),
     on: () => cells({}, true),
   },

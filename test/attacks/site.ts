@@ -12,6 +12,7 @@ import { sealOf } from '@concordat/node-agent/agreement/seal.ts';
 import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
 import type { ExchangeAnswer } from '@concordat/node-agent/egress/client.ts';
 import type { Released } from '@concordat/node-agent/egress/gate.ts';
+import { Ledger } from '@concordat/node-agent/egress/ledger.ts';
 import type { Payload, StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
 import { answer } from '@concordat/node-agent/fit/study.ts';
 import { AGREEMENT } from '@concordat/node-agent/testing.ts';
@@ -89,6 +90,7 @@ export class Site {
   readonly #agreements = new Map<string, Agreement>();
   readonly #options: SiteOptions;
   #agent: Agent;
+  #ledger: Ledger;
   #log: MessageLog;
   #logs = 0;
   /** What the agent waits in: its next exchange, and what the test gives it there. */
@@ -109,6 +111,7 @@ export class Site {
     this.agreement = this.#inForce(options.policy ?? DEFAULT_POLICY, options.agreement ?? {});
     this.write(records);
     this.#log = this.#openLog();
+    this.#ledger = this.#openLedger();
     this.#agent = this.#start();
   }
 
@@ -143,11 +146,17 @@ export class Site {
     await this.stop();
     if (from === 'nothing') this.#logs++;
     this.#log = this.#openLog();
+    this.#ledger = this.#openLedger();
     this.#agent = this.#start();
   }
 
   get log(): MessageLog {
     return this.#log;
+  }
+
+  /** As old as the log. */
+  #openLedger(): Ledger {
+    return new Ledger(join(this.folder, `ledger-${this.#logs}`));
   }
 
   #openLog(): MessageLog {
@@ -178,7 +187,8 @@ export class Site {
         return text === undefined ? null : parsePlan(text, path);
       },
       snapshot: () => this.snapshot(),
-      source: { data: this.file, map: null },
+      source: { data: this.file, map: null, secret: this.#ledger.secret },
+      ledger: this.#ledger,
       state: this.state,
       now: () => new Date('2026-01-01T00:00:00Z'),
       client: {

@@ -129,6 +129,8 @@ async function downgrade(begunBefore: boolean): Promise<Recovered> {
     parameters_per_participant: null,
     smallest_cell: null,
     leverage: 0.9,
+    dominance: null,
+    differencing: null,
   });
   let run = begunBefore ? await Run.open(site, few) : null;
   site.amend(loosened);

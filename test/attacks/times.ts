@@ -122,7 +122,7 @@ async function grid(loosened: Loosened): Promise<Recovered> {
 export const attacks: readonly Attack[] = [
   {
     name: 'adjacent times: a shared baseline on a fine grid',
-    rule: 'shared_baseline, smallest_cell (intervals)',
+    rule: '`shared_baseline`, `smallest_cell` (of intervals)',
     off: () => grid({ shared_baseline: true, smallest_cell: null }),
     on: () => grid({}),
   },

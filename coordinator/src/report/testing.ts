@@ -79,6 +79,7 @@ export const PLAN: ExpandedPlan = {
   outcome: { kind: 'binary', variable: 'tuberculosis', event: 1 },
   levels: {},
   undeclared: [],
+  participants: 'per-analysis',
   minimumStudies: 1,
   timeLimit: 3600,
   approvalLimit: 1_209_600,

@@ -19,6 +19,8 @@ export interface AnalysisRows {
   /** Arm of each of them: 0 control, 1 … active in the plan's order; null where the plan names no treatment. */
   readonly arm: Int32Array | null;
   readonly leftOut: LeftOut;
+  /** 1 for each table row in the plan's population. */
+  readonly within: Uint8Array;
 }
 
 export function outcomeVariables(outcome: Outcome): string[] {
@@ -69,7 +71,7 @@ export function inPopulation(
   return within;
 }
 
-/** The complete rows of an analysis. Throws `data/missing-column`. */
+/** The complete rows of an analysis, or of all of the plan's where it says `participants: common`. Throws `data/missing-column`. */
 export function selectRows(plan: ExpandedPlan, analysis: Analysis, table: Table): AnalysisRows {
   const within = inPopulation(plan, table);
   const { treatment } = plan;
@@ -78,7 +80,11 @@ export function selectRows(plan: ExpandedPlan, analysis: Analysis, table: Table)
       ? null
       : matchCodes(columnOf(table, treatment.variable), [treatment.control, ...treatment.active]);
   const outcome = outcomeVariables(plan.outcome).map((name) => columnOf(table, name));
-  const covariates = covariateVariables(analysis).map((name) => columnOf(table, name));
+  const complete =
+    plan.participants === 'common'
+      ? [...new Set(plan.analyses.flatMap(covariateVariables))]
+      : covariateVariables(analysis);
+  const covariates = complete.map((name) => columnOf(table, name));
   const leftOut: LeftOut = {
     not_in_population: 0,
     other_treatment: 0,
@@ -97,5 +103,5 @@ export function selectRows(plan: ExpandedPlan, analysis: Analysis, table: Table)
     else rows[n++] = row;
   }
   const kept = rows.slice(0, n);
-  return { rows: kept, arm: arms === null ? null : kept.map((row) => arms[row]!), leftOut };
+  return { rows: kept, arm: arms === null ? null : kept.map((row) => arms[row]!), leftOut, within };
 }

@@ -106,12 +106,12 @@ test('cells of a binary outcome: by level, arm and outcome, with the modifier’
     facts.cells.map(({ what, variable, count }) => `${what} ${variable} ${count}`),
     [
       'level treat 5',
-      'level x outcome treat 2',
       'level bmi 1',
       'level x arm bmi 1',
-      'level x outcome bmi 1',
       'level sex 5',
       'level x arm sex 2',
+      'level x outcome treat 2',
+      'level x outcome bmi 1',
       'level x outcome sex 1',
       'level x arm x outcome sex 1',
     ],
@@ -188,7 +188,15 @@ analyses: [{id: a, approach: two-stage, model: {family: poisson, offset: o}}]`,
     { treat: [0, 1, 1], y: [0, 2, 3], years: [1, 2, 4], o: [1, 1, null] },
   );
   near(set.data.offset!, [1, 1 + Math.log(2)]);
-  assert.deepEqual([set.events, set.facts.events, set.leftOut.missing_covariate], [[0, 2], 2, 1]);
+  assert.deepEqual([set.events, set.facts.events, set.leftOut.missing_covariate], [[0, 2], 1, 1]);
+  // One participant has both events, and 2 of 3 parts of the exposure.
+  assert.deepEqual(
+    set.facts.shares.map(({ what, share }) => [what, Math.round(share * 1e6) / 1e6]),
+    [
+      ['counts', 1],
+      ['exposure', 0.666667],
+    ],
+  );
 });
 
 test('time-to-event with entry and combinations of strata', () => {
@@ -318,7 +326,7 @@ analyses: [{id: a, approach: two-stage, model: {family: ordinal, adjust: [factor
   assert.equal(facts.parameters, 4);
   assert.deepEqual(
     facts.cells.map(({ what, variable, count }) => `${what} ${variable} ${count}`),
-    ['level treat 6', 'level x outcome treat 1', 'level sex 3', 'level x arm sex 1', 'level x outcome sex 1'],
+    ['level treat 6', 'level sex 3', 'level x arm sex 1', 'level x outcome treat 1', 'level x outcome sex 1'],
   );
   assert.ok(checkRelease(facts, DEFAULT_POLICY).some(({ code }) => code === 'RULE_SMALLEST_CELL'));
 });

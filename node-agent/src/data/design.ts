@@ -26,6 +26,10 @@ export interface AnalysisSet {
   /** Mean of each of the effect modifier's own columns; empty where there is none. */
   readonly modifierMeans: readonly number[];
   readonly facts: DisclosureFacts;
+  /** Table rows of the set. */
+  readonly rows: Int32Array;
+  /** 1 for each table row in the plan's population. */
+  readonly within: Uint8Array;
 }
 
 interface Rows {
@@ -47,7 +51,7 @@ interface Rows {
  * Throws `data/missing-column`, `data/not-numeric` and `data/impossible-code`, naming variables and rows, never values.
  */
 export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: Table): AnalysisSet {
-  const { rows, arm, leftOut } = inOrder(plan, table, selectRows(plan, analysis, table));
+  const { rows, arm, leftOut, within } = inOrder(plan, table, selectRows(plan, analysis, table));
   const outcome = buildResponse(plan.outcome, analysis, table, rows);
   const { weights, events } = outcome;
   const visit = outcome.response.kind === 'repeated' ? outcome.response.visit : null;
@@ -56,13 +60,14 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
   const modifiers = modifierColumns(analysis);
   const arms = armNames(plan);
   const participants = sumByArm(weights, arm, arms.length, rows.length);
+  const offset = sumOffsets(outcome.logExposure, analysis.offset, table, rows);
   return {
     data: {
       n: rows.length,
       columns,
       terms: analysis.columns.map(({ term }) => term),
       response: outcome.response,
-      offset: sumOffsets(outcome.logExposure, analysis.offset, table, rows),
+      offset,
       treatmentMeans:
         rows.length === 0
           ? []
@@ -75,6 +80,8 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
     participants: participants.map(Math.round),
     events: events === null ? null : sumByArm(events, arm, arms.length, rows.length),
     leftOut,
+    rows,
+    within,
     modifierMeans:
       rows.length === 0
         ? []
@@ -87,6 +94,8 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
       response: outcome.response,
       columns,
       factors: set.factors,
+      offset,
+      logExposure: outcome.logExposure,
     }),
   };
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseExpression } from '@concordat/shared/plan/expression.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
-import { factorLevels } from './levels.ts';
+import { inPopulation } from './analysis-set.ts';
+import { factorLevels, levelsTable } from './levels.ts';
 import { loadVariables } from './load.ts';
 import { codeAt, columnOf } from './table.ts';
 
@@ -72,38 +73,38 @@ test('text cannot be rescaled', async () => {
 
 test('levels of factors with their participants in the population', async () => {
   const map = parseMap('map: 1\nstudy: A\nvariables:\n  treat: {from: ARM}', 'A.yaml');
-  assert.deepEqual(
-    await factorLevels(
-      path,
-      { population: parseExpression('age >= 18', 'population') },
-      ['grade', 'gender', 'treat'],
-      map,
-    ),
-    [
-      {
-        variable: 'grade',
-        levels: [
-          { code: '1', participants: 1 },
-          { code: '2', participants: 1 },
-        ],
-      },
-      {
-        variable: 'gender',
-        levels: [
-          { code: 1, participants: 1 },
-          { code: 2, participants: 2 },
-        ],
-      },
-      {
-        variable: 'treat',
-        levels: [
-          { code: 'drug', participants: 2 },
-          { code: 'placebo', participants: 1 },
-        ],
-      },
-    ],
-  );
-  await assert.rejects(factorLevels(path, { population: null }, ['Grade'], null), {
+  const variables = ['grade', 'gender', 'treat'];
+  const plan = {
+    population: parseExpression('age >= 18', 'population'),
+    outcome: { kind: 'continuous', variable: 'y' },
+  } as const;
+  const table = await levelsTable(path, plan, variables, map);
+  assert.deepEqual(factorLevels(plan, variables, table, inPopulation(plan, table)), [
+    {
+      variable: 'grade',
+      levels: [
+        { code: '1', participants: 1 },
+        { code: '2', participants: 1 },
+      ],
+    },
+    {
+      variable: 'gender',
+      levels: [
+        { code: 1, participants: 1 },
+        { code: 2, participants: 2 },
+      ],
+    },
+    {
+      variable: 'treat',
+      levels: [
+        { code: 'drug', participants: 2 },
+        { code: 'placebo', participants: 1 },
+      ],
+    },
+  ]);
+  // What the file lacks is found when it is looked at: other analyses may need less.
+  const without = await levelsTable(path, { ...plan, population: null }, ['Grade'], null);
+  assert.throws(() => factorLevels(plan, ['Grade'], without, new Uint8Array(without.rows)), {
     code: 'data/missing-column',
     message: /has "grade"/,
   });

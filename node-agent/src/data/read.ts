@@ -4,6 +4,7 @@ import { DuckDBTypeId, type DuckDBConnection } from '@duckdb/node-api';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { literal, readFault, withDatabase, type ReadOptions } from './database.ts';
 import { readHeader, type Header } from './header.ts';
+import { readRowKeys } from './row-keys.ts';
 import { columnOfLabels, missingColumns, type Column, type Table } from './table.ts';
 
 export type { Table } from './table.ts';
@@ -14,6 +15,8 @@ export type Format = 'csv' | 'parquet' | 'json' | 'ndjson';
 export interface Source {
   readonly columns: readonly string[];
   read(names: readonly string[]): Promise<Table>;
+  /** A keyed hash of each row's whole content, in the file's order; see `row-keys.ts`. */
+  rowKeys(secret: Uint8Array): Promise<Uint32Array>;
 }
 
 interface SourceColumns {
@@ -90,6 +93,7 @@ export async function withSource<T>(
     return work({
       columns: columns.names,
       read: (names) => located(readAll(connection, columns, names, path)),
+      rowKeys: (secret) => located(readRowKeys(connection, columns.relation, columns.names.length, secret)),
     });
   });
 }

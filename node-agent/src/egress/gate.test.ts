@@ -14,7 +14,7 @@ import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
-import type { Draft, LevelCounts, Payload } from '../fit/draft.ts';
+import type { Draft, Evidence, LevelCounts, Payload } from '../fit/draft.ts';
 import { headerOf, newFolder, openLog, PLAN, site, STUDY } from '../testing.ts';
 import { ExchangeClient } from './client.ts';
 import { Gate, Released, type Task } from './gate.ts';
@@ -69,16 +69,26 @@ const estimate: StageOneEstimate = {
 };
 const facts: DisclosureFacts = {
   participants: 101,
+  effective: 101,
   perArm: [50, 51],
   parameters: 2,
   events: 60,
+  eventFree: null,
+  grouped: false,
   cells: [{ what: 'level', variable: 'centre', count: 40 }],
+  shares: [{ what: 'squared deviations', variable: 'y', share: 0.1 }],
   leverage: 0.02,
   rank: { deficient: false, nearDeficient: false },
 };
 const draftOf = (over: Partial<DisclosureFacts> = {}, value: Partial<StageOneEstimate> = {}): Draft => ({
   payload: { $case: 'stageOneEstimate', value: { ...estimate, ...value } },
   evidence: { kind: 'analysis-set', facts: { ...facts, ...over }, set: '' },
+});
+const levelsOf = (variables: readonly LevelCounts[]): Evidence => ({
+  kind: 'levels',
+  variables,
+  participants: 100,
+  cells: [],
 });
 const payloadOf = (released: Released): Payload => SiteMessage.decode(released.message.body).payload!;
 function ruleOf(released: Released): Rule {
@@ -112,6 +122,7 @@ const failing: readonly (readonly [Rule, Partial<DisclosureFacts>, number])[] = 
   [Rule.RULE_EVENTS_PER_PARAMETER, { events: 9 }, 4.5],
   [Rule.RULE_SMALLEST_CELL, { cells: [{ what: 'level', variable: 'centre', count: 4 }] }, 4],
   [Rule.RULE_LEVERAGE, { leverage: 0.5 }, 0.5],
+  [Rule.RULE_DOMINANCE, { shares: [{ what: 'counts', variable: 'visits', share: 0.6 }] }, 0.6],
   [Rule.RULE_RANK, { rank: { deficient: false, nearDeficient: true } }, 1],
 ];
 for (const [rule, over, observed] of failing) {
@@ -156,7 +167,7 @@ test('what is wrong with the rows that a plan selects is not said of a few', () 
   const payload: Payload = { $case: 'dataProblem', value: { problem: 'PROBLEM_IMPOSSIBLE_CODE' } };
   const of = (participants: number): Draft => ({
     payload,
-    evidence: { kind: 'selected-rows', participants },
+    evidence: { kind: 'selected-rows', participants, cells: [] },
   });
   assert.equal(ruleOf(gate.release(of(1), newTask())), Rule.RULE_PARTICIPANTS);
   assert.equal(ruleOf(gate.release(of(19), newTask())), Rule.RULE_PARTICIPANTS);
@@ -171,16 +182,16 @@ test('default deny: no evidence, no plan, or a payload of another kind, and noth
   const unlisted = { $case: 'records', value: { rows: [1, 2, 3] } } as unknown as Payload;
   const cases: readonly (readonly [Draft, Task])[] = [
     [{ payload, evidence: { kind: 'none' } }, newTask()],
-    [{ payload, evidence: { kind: 'levels', variables: [] } }, newTask()],
+    [{ payload, evidence: levelsOf([]) }, newTask()],
     [{ payload, evidence }, newTask({ plan: null, analysis: null })],
     [{ payload: levels, evidence: { kind: 'none' } }, newTask()],
     [{ payload: levels, evidence }, newTask()],
-    [{ payload: levels, evidence: { kind: 'levels', variables: [] } }, newTask({ plan: null })],
+    [{ payload: levels, evidence: levelsOf([]) }, newTask({ plan: null })],
     [{ payload: unlisted, evidence }, newTask()],
     [{ payload, evidence }, newTask({ analysis: null })],
     [{ payload, evidence }, newTask({ analysis: { ...analysis, unsupported: 'ordinal' } })],
     [
-      { payload: levels, evidence: { kind: 'levels', variables: [{ variable: 'postcode', levels: [] }] } },
+      { payload: levels, evidence: levelsOf([{ variable: 'postcode', levels: [] }]) },
       newTask({ analysis: null, askedVariables: ['postcode'] }),
     ],
   ];
@@ -234,7 +245,7 @@ test('only what the gate made can be sent: a look-alike is refused before a conn
 
 const levelsDraft = (levels: LevelCounts['levels']): Draft => ({
   payload: { $case: 'factorLevels', value: { variables: [] } },
-  evidence: { kind: 'levels', variables: [{ variable: 'centre', levels }] },
+  evidence: levelsOf([{ variable: 'centre', levels }]),
 });
 const askCentre = (): Task => newTask({ analysis: null, askedVariables: ['centre'] });
 

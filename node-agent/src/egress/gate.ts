@@ -14,6 +14,7 @@ import {
   type FactorLevels,
 } from '@concordat/proto/concordat/v1/site.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { checkRelease, checkSelection, type Refusal } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
@@ -21,7 +22,7 @@ import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts'
 import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { checkPayload } from '@concordat/shared/wire/lengths.ts';
 import { levelOf } from '@concordat/shared/wire/levels.ts';
 import { LEVEL_TEXT_LIMIT } from '@concordat/shared/wire/protocol.ts';
@@ -29,8 +30,9 @@ import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
-import type { Draft, LevelCounts, Payload } from '../fit/draft.ts';
+import type { Draft, Evidence, Payload } from '../fit/draft.ts';
 import type { HeldAnswers } from './held.ts';
+import type { Ledger } from './ledger.ts';
 
 /** Under what thresholds an accepted run's questions are answered. */
 export interface Terms {
@@ -86,6 +88,14 @@ export interface GateOptions {
   readonly identity: SigningIdentity;
   readonly log: MessageLog;
   readonly held: HeldAnswers;
+  /** Of what was answered about these records; absent where every threshold is off. */
+  readonly ledger?: Ledger | undefined;
+}
+
+/** What the gate makes of a draft. */
+interface Decision {
+  readonly payload: Payload;
+  readonly refusals: readonly Refusal[];
 }
 
 export class Gate {
@@ -117,7 +127,7 @@ export class Gate {
     const earlier = this.earlier(task.digest);
     if (earlier !== null) return earlier;
 
-    const { payload, refusals } = this.#decide(draft, task);
+    const { payload, refusals } = this.#enter(draft, task, this.#decide(draft, task));
     if (task.terms?.hold === true && tellsRecords(payload)) {
       try {
         check(payload, task);
@@ -172,6 +182,27 @@ export class Gate {
     return this.#send({ $case: 'dataProblem', value: { problem: Problem.PROBLEM_INTERNAL } }, task);
   }
 
+  /**
+   * What may leave goes into the ledger first, unless it could be subtracted from what is there. A refusal is about no set.
+   */
+  #enter({ evidence }: Draft, task: Task, decision: Decision): Decision {
+    const { ledger } = this.#options;
+    const { terms } = task;
+    if (ledger === undefined || terms === null || evidence.kind === 'none' || decision.payload.$case === 'refusal')
+      return decision;
+    const { policy, tellCounts } = terms;
+    const members = evidence.members ?? null;
+    if (members === null) return refuse([agreementRefusal], false);
+    const question = decision.payload.$case === 'objectiveValue' ? questionOf(task) : null;
+    const refusals = [
+      ...ledger.checkMembers(members, policy),
+      ...(question === null ? [] : ledger.checkQuestion(members, question, policy)),
+    ];
+    if (refusals.length > 0) return refuse(refusals, tellCounts);
+    ledger.record(members, question);
+    return decision;
+  }
+
   /** Allow-listed fields and lengths → sign → log and flush. */
   #send(payload: Payload, task: Task): Released {
     const { log, identity, study } = this.#options;
@@ -198,7 +229,7 @@ export class Gate {
     return Released.make(signed, toHex(task.digest));
   }
 
-  #decide(draft: Draft, task: Task): { payload: Payload; refusals: readonly Refusal[] } {
+  #decide(draft: Draft, task: Task): Decision {
     const { payload, evidence } = draft;
     const { terms } = task;
     switch (payload.$case) {
@@ -221,14 +252,17 @@ export class Gate {
         if (isPerTrial(payload, task, analysis) && !policy.per_trial_estimates)
           refusals.push(perTrialRefusal);
         if (needsRiskSets(analysis) && !policy.shared_baseline) refusals.push(sharedBaselineRefusal);
-        return refusals.length > 0 ? refuse(refusals, tellCounts) : { payload, refusals };
+        if (refusals.length > 0) return refuse(refusals, tellCounts);
+        return { payload: withoutFewEventFree(payload, evidence.facts, policy), refusals };
       }
       case 'factorLevels':
         if (!asksPlan(task) || evidence.kind !== 'levels') return refuse([agreementRefusal], false);
-        return decideLevels(evidence.variables, policy);
+        return decideLevels(evidence, policy);
       case 'dataProblem': {
         const refusals =
-          evidence.kind === 'selected-rows' ? checkSelection(evidence.participants, policy) : [];
+          evidence.kind === 'selected-rows'
+            ? checkSelection(evidence.participants, policy, evidence.cells)
+            : [];
         return refusals.length > 0 ? refuse(refusals, tellCounts) : { payload, refusals };
       }
       default:
@@ -239,10 +273,11 @@ export class Gate {
 
 /** Only levels that enough participants have; none where the variable looks like an identifier or free text. */
 function decideLevels(
-  variables: readonly LevelCounts[],
-  { levels: rule, smallest_cell }: Policy,
-): { payload: Payload; refusals: readonly Refusal[] } {
-  const refusals: Refusal[] = [];
+  { variables, participants, cells }: Extract<Evidence, { kind: 'levels' }>,
+  policy: Policy,
+): Decision {
+  const { levels: rule, smallest_cell } = policy;
+  const refusals: Refusal[] = checkSelection(participants, policy, cells);
   const value: FactorLevels = { variables: [] };
   for (const { variable, levels } of variables) {
     const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
@@ -288,6 +323,47 @@ function isPerTrial(payload: Payload, { ask, plan }: Task, { family, approach }:
   }
 }
 
+/**
+ * Where all but a few of an arm were followed to the event, its events are the count of those few, which is told no more than
+ * that of any small cell. The estimate stands: nothing else in it counts them.
+ */
+function withoutFewEventFree(
+  payload: Payload,
+  { eventFree }: DisclosureFacts,
+  { smallest_cell }: Policy,
+): Payload {
+  if (smallest_cell === null || eventFree === null || eventFree === 0 || eventFree >= smallest_cell)
+    return payload;
+  const quiet = (counts: Counts | undefined): Counts | undefined =>
+    counts === undefined ? undefined : { ...counts, events: [] };
+  switch (payload.$case) {
+    case 'stageOneEstimate':
+      return { $case: payload.$case, value: { ...payload.value, counts: quiet(payload.value.counts) } };
+    case 'stageOneFailure':
+      return { $case: payload.$case, value: { ...payload.value, counts: quiet(payload.value.counts) } };
+    case 'oneStageEntry':
+      return { $case: payload.$case, value: { ...payload.value, counts: quiet(payload.value.counts) } };
+    default:
+      return payload;
+  }
+}
+
+/** The same of the same question, whatever plan, run or analysis asks it. */
+function questionOf({ plan, analysis, ask }: Task): string {
+  const text = JSON.stringify(
+    [
+      plan?.population,
+      plan?.treatment,
+      plan?.outcome,
+      plan?.levels,
+      analysis === null ? null : { ...analysis, id: '', pool: null },
+      ask,
+    ],
+    (_, value: unknown) => (value instanceof Float64Array ? [...value] : value),
+  );
+  return toHex(sha256(text));
+}
+
 /** Events by arm are a risk ratio. */
 const tellsEvents = ({ counts }: { readonly counts?: Counts | undefined }): boolean =>
   counts !== undefined && counts.events.length > 0;
@@ -321,9 +397,9 @@ function asksPlan({ plan, askedVariables }: Task): boolean {
  */
 function detailOf(refusals: readonly Refusal[]): NonNullable<LogEntry['detail']> {
   const [first = agreementRefusal, ...others] = refusals;
-  const { rule, code, threshold, observed } = first;
+  const { rule, code, threshold, observed, of } = first;
   const also = others.map((other) => `${other.code} ${other.observed} (${other.threshold})`).join(', ');
-  return { rule, code, threshold, observed, ...(also === '' ? {} : { also }) };
+  return { rule, code, threshold, observed, ...(of === undefined ? {} : { of }), ...(also === '' ? {} : { also }) };
 }
 
 /** Where the log places what happens to a task. */

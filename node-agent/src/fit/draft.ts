@@ -1,11 +1,13 @@
 /** What the site would answer, and what the gate must look at before it may. A draft cannot be sent. */
 import { Problem, type SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
-import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
+import type { Cell, DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import type { Scaling } from '@concordat/shared/models/blocks.ts';
 import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import type { HarmonisationMap } from '@concordat/shared/plan/map.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+
+import type { Members } from '../data/members.ts';
 
 export type Payload = NonNullable<SiteMessage['payload']>;
 
@@ -13,10 +15,30 @@ export type Payload = NonNullable<SiteMessage['payload']>;
 export type Evidence =
   | { readonly kind: 'none' }
   /** `set`: SHA-256 (hex) of the analysis set's response and columns. */
-  | { readonly kind: 'analysis-set'; readonly facts: DisclosureFacts; readonly set: string }
-  /** Of a problem found among the rows that the plan selects: how many they are. */
-  | { readonly kind: 'selected-rows'; readonly participants: number }
-  | { readonly kind: 'levels'; readonly variables: readonly LevelCounts[] };
+  | {
+      readonly kind: 'analysis-set';
+      readonly facts: DisclosureFacts;
+      readonly set: string;
+      /** Absent or null: no ledger is kept. */
+      readonly members?: Members | null;
+    }
+  /** Of a problem found among the rows that the plan selects: how many participants they are, and how the plan divides all. */
+  | {
+      readonly kind: 'selected-rows';
+      readonly participants: number;
+      readonly cells: readonly Cell[];
+      /** Absent or null: no ledger is kept. */
+      readonly members?: Members | null;
+    }
+  | {
+      readonly kind: 'levels';
+      readonly variables: readonly LevelCounts[];
+      /** Participants in the plan's population, and how it divides all. */
+      readonly participants: number;
+      readonly cells: readonly Cell[];
+      /** Absent or null: no ledger is kept. */
+      readonly members?: Members | null;
+    };
 
 export interface LevelCounts {
   readonly variable: string;
@@ -32,6 +54,8 @@ export interface Draft {
 export interface StudySource {
   readonly data: string;
   readonly map: HarmonisationMap | null;
+  /** Of the ledger: the key by which rows are told apart there; null: no ledger is kept. */
+  readonly secret?: Uint8Array | null;
 }
 
 export type StudyQuestion =

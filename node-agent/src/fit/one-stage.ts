@@ -13,6 +13,7 @@ import { buildAnalysisSet, setDigest, type AnalysisSet } from '../data/design.ts
 import { loadTable } from '../data/load.ts';
 import type { Table } from '../data/read.ts';
 import type { Draft, Evidence, StudyQuestion, StudySource } from './draft.ts';
+import { membersOfSet, readRecords, type Records } from './records.ts';
 import { objectiveOf } from './shards.ts';
 import { countsOf, DIAGNOSIS } from './stage-one.ts';
 
@@ -37,12 +38,18 @@ export function openAnalysis(
   plan: ExpandedPlan,
   analysis: Analysis,
   table: Table,
+  snapshot: Records['snapshot'] = null,
 ): OpenAnalysis {
   const set = buildAnalysisSet(plan, analysis, table);
   const opened: OpenAnalysis = {
     spec: oneStageSpec(plan, analysis),
     set,
-    evidence: { kind: 'analysis-set', facts: set.facts, set: setDigest(set) },
+    evidence: {
+      kind: 'analysis-set',
+      facts: set.facts,
+      set: setDigest(set),
+      members: membersOfSet(source, plan, { table, snapshot }, set),
+    },
     answer: null,
   };
   keep(keyOf(source, plan, analysis.id), opened);
@@ -104,8 +111,14 @@ export async function answerObjective(
   const analysis = plan.analyses.find(({ id }) => id === question.analysis)!;
   let opened = open.get(key);
   if (opened === undefined) {
-    const table = await loadTable(source.data, { ...plan, analyses: [analysis] }, source.map);
-    opened = openAnalysis(source, plan, analysis, table);
+    const { table, snapshot } = await readRecords(source, () =>
+      loadTable(
+        source.data,
+        plan.participants === 'common' ? plan : { ...plan, analyses: [analysis] },
+        source.map,
+      ),
+    );
+    opened = openAnalysis(source, plan, analysis, table, snapshot);
   } else keep(key, opened);
   const scaled = JSON.stringify([[...scaling.centre], [...scaling.scale]]);
   if (opened.answer?.key !== scaled) {
@@ -116,5 +129,15 @@ export async function answerObjective(
     };
   }
   const values = opened.answer.ask(ask);
-  return { payload: { $case: 'objectiveValue', value: { values: [...values] } }, evidence: opened.evidence };
+  return {
+    payload: { $case: 'objectiveValue', value: { values: [...values] } },
+    evidence: withoutKeys(opened.evidence),
+  };
+}
+
+/** The ledger has them from the entry, and they are many. */
+function withoutKeys(evidence: Evidence): Evidence {
+  return evidence.kind === 'analysis-set' && evidence.members != null
+    ? { ...evidence, members: { ...evidence.members, keys: null, subjects: null } }
+    : evidence;
 }

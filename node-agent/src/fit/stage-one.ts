@@ -10,6 +10,7 @@ import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { buildAnalysisSet, setDigest, type AnalysisSet } from '../data/design.ts';
 import type { Table } from '../data/read.ts';
+import type { Members } from '../data/members.ts';
 import type { Draft } from './draft.ts';
 
 export function draftStageOne(
@@ -17,11 +18,17 @@ export function draftStageOne(
   analysis: Analysis,
   table: Table,
   ownEstimates: boolean,
+  members: (set: AnalysisSet) => Members | null = () => null,
 ): Draft {
   const set = buildAnalysisSet(plan, analysis, table);
   const outcome = ownFit(analysis, set);
   const counts = countsOf(plan, set, ownEstimates);
-  const evidence = { kind: 'analysis-set', facts: set.facts, set: setDigest(set) } as const;
+  const evidence = {
+    kind: 'analysis-set',
+    facts: set.facts,
+    set: setDigest(set),
+    members: members(set),
+  } as const;
   if (outcome.status === 'not-estimable') {
     const value = {
       diagnosis: DIAGNOSIS[outcome.diagnosis.code],

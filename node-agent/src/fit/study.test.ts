@@ -38,15 +38,20 @@ test('a problem among the rows that a plan selects comes with how many they are,
       analyses: ['effect'],
       ownEstimates: true,
     });
-  for (const [population, participants] of [
-    ['id == 41', 1],
-    ['id >= 30', 30],
+  for (const [population, participants, smallest] of [
+    ['id == 41', 1, 1],
+    ['id >= 30', 30, 30],
   ] as const) {
     const { drafts, problems } = await ask(population);
     assert.deepEqual(drafts, [
       {
         payload: { $case: 'dataProblem', value: { problem: 'PROBLEM_IMPOSSIBLE_CODE' } },
-        evidence: { kind: 'selected-rows', participants },
+        evidence: {
+          kind: 'selected-rows',
+          participants,
+          cells: [{ what: 'population', variable: 'id', count: smallest }],
+          members: null,
+        },
       },
     ]);
     assert.equal(problems.length, 1);

@@ -5,11 +5,12 @@
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
-import { selectRows } from '../data/analysis-set.ts';
-import { factorLevels } from '../data/levels.ts';
-import type { Table } from '../data/read.ts';
+import { inPopulation, selectRows } from '../data/analysis-set.ts';
+import { divisionCells, participantsOf } from '../data/division.ts';
+import { factorLevels, levelsTable } from '../data/levels.ts';
 import { loadTable } from '../data/load.ts';
 import { answerObjective, draftEntry, openAnalysis } from './one-stage.ts';
+import { membersOfSet, readRecords, type Records } from './records.ts';
 import { draftStageOne } from './stage-one.ts';
 import {
   problemDraft,
@@ -47,13 +48,17 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
       await attempt(async () => {
         const analysis = plan.analyses.find((candidate) => candidate.id === id);
         if (analysis === undefined) throw new ConcordatError('plan/inconsistent', 'no such analysis');
-        const table = whole ?? (await loadFor(question.source, plan, [id]));
+        const { source, ownEstimates } = question;
+        const records = whole ?? (await loadFor(source, plan, [id]));
+        const { table, snapshot } = records;
         return attempt(
           () =>
             analysis.approach === 'one-stage'
-              ? draftEntry(plan, openAnalysis(question.source, plan, analysis, table), question.ownEstimates)
-              : draftStageOne(plan, analysis, table, question.ownEstimates),
-          () => selection(plan, analysis, table),
+              ? draftEntry(plan, openAnalysis(source, plan, analysis, table, snapshot), ownEstimates)
+              : draftStageOne(plan, analysis, table, ownEstimates, (set) =>
+                  membersOfSet(source, plan, records, set),
+                ),
+          () => selection(source, plan, analysis, records),
         );
       }),
     );
@@ -66,7 +71,7 @@ async function attemptTable(
   source: StudySource,
   plan: ExpandedPlan,
   analyses: readonly string[],
-): Promise<Table | null> {
+): Promise<Records | null> {
   if (analyses.length === 1) return null;
   try {
     return await loadFor(source, plan, analyses);
@@ -75,9 +80,10 @@ async function attemptTable(
   }
 }
 
-function loadFor(source: StudySource, plan: ExpandedPlan, analyses: readonly string[]): Promise<Table> {
-  const wanted = { ...plan, analyses: plan.analyses.filter(({ id }) => analyses.includes(id)) };
-  return loadTable(source.data, wanted, source.map);
+function loadFor(source: StudySource, plan: ExpandedPlan, analyses: readonly string[]): Promise<Records> {
+  const of = plan.analyses.filter(({ id }) => analyses.includes(id) || plan.participants === 'common');
+  const wanted = { ...plan, analyses: of };
+  return readRecords(source, () => loadTable(source.data, wanted, source.map));
 }
 
 async function answerLevels(
@@ -85,17 +91,33 @@ async function answerLevels(
   plan: ExpandedPlan,
   variables: readonly string[],
 ): Promise<Draft> {
-  const found = await factorLevels(source.data, plan, variables, source.map);
+  const records = await readRecords(source, () => levelsTable(source.data, plan, variables, source.map));
+  const { table } = records;
+  const within = inPopulation(plan, table);
   return {
     payload: { $case: 'factorLevels', value: { variables: [] } },
-    evidence: { kind: 'levels', variables: found },
+    evidence: {
+      kind: 'levels',
+      variables: factorLevels(plan, variables, table, within),
+      participants: participantsOf(plan, table)((row) => within[row] === 1),
+      cells: divisionCells({ ...plan, treatment: null }, table),
+      members: membersOfSet(source, plan, records, { within, rows: null }),
+    },
   };
 }
 
 /** None where no row was selected yet: a column is missing, whatever the rows hold. */
-function selection(plan: ExpandedPlan, analysis: Analysis, table: Table): Evidence {
+function selection(source: StudySource, plan: ExpandedPlan, analysis: Analysis, records: Records): Evidence {
   try {
-    return { kind: 'selected-rows', participants: selectRows(plan, analysis, table).rows.length };
+    const { table } = records;
+    const { rows, within } = selectRows(plan, analysis, table);
+    const selected = new Set(rows);
+    return {
+      kind: 'selected-rows',
+      participants: participantsOf(plan, table)((row) => selected.has(row)),
+      cells: divisionCells(plan, table),
+      members: membersOfSet(source, plan, records, { within, rows }),
+    };
   } catch {
     return { kind: 'none' };
   }

@@ -5,13 +5,27 @@
 export interface DisclosureFacts {
   /** Participants in the analysis set; a grouped row counts its trials. */
   readonly participants: number;
+  /**
+   * Of how many equal participants the set holds the information, at most `participants`: an offset makes some weigh more than
+   * others, and in a stratified Cox model only those count who share a stratum with somebody else's event.
+   */
+  readonly effective: number;
   /** Participants of each arm, control first; empty where the plan names no treatment. */
   readonly perArm: readonly number[];
   /** Of the study's model: the design's columns, the intercept included, and the family's own (thresholds, log hazards). */
   readonly parameters: number;
-  /** Binary: the fewer of events and non-events. Counts and time-to-event: events. Continuous: null. */
+  /** Participants who carry the information where it lies in few of them; null for a continuous outcome. See `events.ts`. */
   readonly events: number | null;
+  /**
+   * Of a time-to-event outcome: participants of an arm who were not followed to the event, fewest of any arm that has some;
+   * 0: nobody is. Null elsewhere, where they are a cell like those with the event.
+   */
+  readonly eventFree: number | null;
+  /** Whether a row is an aggregate of the trials that it says, or else one person of whom a plan says so. */
+  readonly grouped: boolean;
   readonly cells: readonly Cell[];
+  /** Largest share of a participant in each of the sums that the answer tells. */
+  readonly shares: readonly Share[];
   /** Largest leverage of a participant in the design, 0 … 1; see `leverage.ts`. */
   readonly leverage: number;
   readonly rank: Rank;
@@ -19,15 +33,18 @@ export interface DisclosureFacts {
 
 /** The smallest non-empty cell of a table that the released numbers imply. */
 export interface Cell {
-  readonly what:
-    | 'level'
-    | 'level x arm'
-    | 'level x outcome'
-    | 'level x arm x outcome'
-    | 'interval x arm x outcome';
-  /** The variable whose levels (the treatment's own arms are its levels) or intervals make the table. */
+  /** The table's margins, as `level x arm x outcome`; or what else divides the participants. */
+  readonly what: string;
+  /** The variables whose levels (the treatment's own arms are its levels), intervals or values make the table. */
   readonly variable: string;
   readonly count: number;
+}
+
+export interface Share {
+  readonly what: 'squared deviations' | 'counts' | 'exposure' | 'time at risk';
+  readonly variable: string;
+  /** 0 … 1; 0 where the sum is 0. */
+  readonly share: number;
 }
 
 export interface Rank {

@@ -18,17 +18,24 @@ const BLOCK = 1024;
  * working weight, so the rule does not depend on the parameters asked about.
  *
  * @param columns p columns of length n
+ * A participant of several rows has the sum of theirs, which is at least the largest share in any combination of them.
+ *
  * @param weights participants of each row, length n; null: one
+ * @param owner a number for the participant of each row, length n; null: one each
  */
 export function leverage(
   columns: readonly Float64Array[],
   n: number,
   weights: Float64Array | null,
+  owner: Int32Array | null = null,
 ): { readonly maximum: number; readonly rank: Rank } {
   const total = weights === null ? n : weights.reduce((sum, w) => sum + w, 0);
   const varying = columns.filter((column) => !isConstant(column));
   const centres = varying.map((column) => weightedMean(column, weights, total));
   const correlations = toCorrelations(gram(varying, centres, n, weights));
+  // Beyond what doubles hold, nobody can say whose row does not dominate.
+  if (!correlations.matrix.every(Number.isFinite))
+    return { maximum: 1, rank: { deficient: false, nearDeficient: true } };
   const { dependent } = pivotedRank(correlations.matrix, EXACT);
   const kept = varying.map((_, j) => j).filter((j) => !dependent.includes(j));
   const reduced = new Float64Array(packedLength(kept.length));
@@ -43,8 +50,9 @@ export function leverage(
     kept.map((j) => correlations.scales[j]!),
     factor,
     n,
+    owner,
   );
-  const maximum = n === 0 ? 0 : Math.min(1, 1 / total + distance);
+  const maximum = n === 0 ? 0 : Math.min(1, (owner === null ? 1 / total : 0) + distance);
   return { maximum, rank: { deficient: dependent.length > 0, nearDeficient } };
 }
 
@@ -96,14 +104,19 @@ function toCorrelations(a: Float64Array): { matrix: Float64Array; scales: number
   return { matrix, scales };
 }
 
-/** max over rows of ‖L⁻¹ D⁻¹ (x_i − x̄)‖², by forward substitution on a block of rows at a time. */
+/**
+ * max over rows of ‖L⁻¹ D⁻¹ (x_i − x̄)‖², by forward substitution on a block of rows at a time; with owners, of 1/n more,
+ * summed over each one's rows.
+ */
 function largestDistance(
   columns: readonly Float64Array[],
   centres: readonly number[],
   scales: readonly number[],
   factor: Float64Array,
   n: number,
+  owner: Int32Array | null,
 ): number {
+  const sums = owner === null ? null : new Float64Array(1 + owner.reduce((a, b) => Math.max(a, b), -1));
   const solved = columns.map(() => new Float64Array(BLOCK));
   const squares = new Float64Array(BLOCK);
   let largest = 0;
@@ -123,7 +136,11 @@ function largestDistance(
         squares[i]! += u[i]! * u[i]!;
       }
     }
-    for (let i = 0; i < size; i++) if (squares[i]! > largest) largest = squares[i]!;
+    // Not "above": what is not a number must not be overlooked.
+    if (sums === null) {
+      for (let i = 0; i < size; i++) if (!(squares[i]! <= largest)) largest = squares[i]!;
+    } else for (let i = 0; i < size; i++) sums[owner![start + i]!]! += squares[i]! + 1 / n;
   }
+  if (sums !== null) for (const sum of sums) if (!(sum <= largest)) largest = sum;
   return largest;
 }

@@ -29,6 +29,12 @@ export const PolicySchema = Type.Object(
       maxLength: 100,
       description: 'a name for people, in quotes where it looks like a number',
     }),
+    grouped_rows: Type.Optional(
+      Type.Boolean({
+        description:
+          'true or false: rows of a grouped outcome are aggregates, whose trials count as participants; default false',
+      }),
+    ),
     participants: Type.Optional(
       Type.Object(
         {
@@ -50,6 +56,7 @@ export const PolicySchema = Type.Object(
     ),
     smallest_cell: count(`least count of a cell that is not empty, default ${DEFAULT_POLICY.smallest_cell}`),
     leverage: rate(`bound on the largest hat value, default ${DEFAULT_POLICY.leverage}`, 1),
+    dominance: rate(`bound on one participant’s share of a sum, default ${DEFAULT_POLICY.dominance}`, 1),
     rank: Type.Optional(
       Type.Boolean({ description: 'true or false: refuse rank-deficient designs, default true' }),
     ),
@@ -57,6 +64,12 @@ export const PolicySchema = Type.Object(
       'integer',
       `most questions about parameters of one analysis, default ${DEFAULT_POLICY.evaluations}`,
       { minimum: 1 },
+    ),
+    total_evaluations: count(
+      `most questions about parameters of the same records over all runs, default ${DEFAULT_POLICY.total_evaluations}`,
+    ),
+    differencing: count(
+      `least number of participants by which two sets answered about differ, default ${DEFAULT_POLICY.differencing}`,
     ),
     per_trial_estimates: Type.Optional(
       Type.Boolean({

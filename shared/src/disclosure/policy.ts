@@ -8,6 +8,8 @@ import { documentReader } from '../plan/document.ts';
 export interface Policy {
   readonly policy: 1;
   readonly name: string;
+  /** Whether rows of a grouped outcome are aggregates, whose trials count as participants. */
+  readonly grouped_rows: boolean;
   readonly participants: {
     /** Least number of participants in an analysis set. */
     readonly minimum: number | null;
@@ -22,10 +24,16 @@ export interface Policy {
   readonly smallest_cell: number | null;
   /** The largest hat value must be below it. */
   readonly leverage: number | null;
+  /** A participant's share of a sum that leaves must be below it. */
+  readonly dominance: number | null;
   /** Whether a rank-deficient or nearly rank-deficient design is refused. */
   readonly rank: boolean;
   /** Most questions about parameters that one analysis may ask. */
   readonly evaluations: number | null;
+  /** Most different questions about parameters of the same records, over all runs. */
+  readonly total_evaluations: number | null;
+  /** Least number of participants by which two sets that were both answered about may differ, where they differ at all. */
+  readonly differencing: number | null;
   /** Whether a trial's own estimates may leave; otherwise only its part of sums over trials does. */
   readonly per_trial_estimates: boolean;
   /** Whether sums over risk sets on a time grid may leave, from which a baseline hazard common to studies is made. */
@@ -50,13 +58,17 @@ type WrittenPolicy = Pick<Policy, 'policy' | 'name'> &
 export const DEFAULT_POLICY: Policy = {
   policy: 1,
   name: 'default',
+  grouped_rows: false,
   participants: { minimum: 20, per_arm: 5 },
   parameters_per_participant: 0.1,
   events_per_parameter: 5,
   smallest_cell: 5,
   leverage: 0.5,
+  dominance: 0.5,
   rank: true,
   evaluations: 60,
+  total_evaluations: 600,
+  differencing: 10,
   per_trial_estimates: true,
   shared_baseline: false,
   levels: { release: true, maximum: 50 },
@@ -66,13 +78,17 @@ export const DEFAULT_POLICY: Policy = {
 export const OPEN_POLICY: Policy = {
   policy: 1,
   name: 'open',
+  grouped_rows: true,
   participants: { minimum: null, per_arm: null },
   parameters_per_participant: null,
   events_per_parameter: null,
   smallest_cell: null,
   leverage: null,
+  dominance: null,
   rank: false,
   evaluations: null,
+  total_evaluations: null,
+  differencing: null,
   per_trial_estimates: true,
   shared_baseline: true,
   levels: { release: true, maximum: null },

@@ -6,13 +6,17 @@ import { checkRelease } from './rules.ts';
 
 const SOUND: DisclosureFacts = {
   participants: 100,
+  effective: 100,
   perArm: [50, 50],
   parameters: 4,
   events: 20,
+  eventFree: null,
+  grouped: false,
   cells: [
     { what: 'level', variable: 'sex', count: 5 },
     { what: 'level x arm', variable: 'sex', count: 0 },
   ],
+  shares: [{ what: 'time at risk', variable: 'days', share: 0.49 }],
   leverage: 0.49,
   rank: { deficient: true, nearDeficient: false },
 };
@@ -34,14 +38,29 @@ for (const [code, change, threshold, observed] of [
     5,
     4,
   ],
+  ['RULE_PARTICIPANTS', { effective: 19.5, parameters: 1 }, 20, 19.5],
+  ['RULE_PARAMETERS_PER_PARTICIPANT', { effective: 39 }, 0.1, 4 / 39],
   ['RULE_LEVERAGE', { leverage: 0.5 }, 0.5, 0.5],
+  ['RULE_LEVERAGE', { leverage: Number.NaN }, 0.5, Number.NaN],
+  [
+    'RULE_DOMINANCE',
+    { shares: [...SOUND.shares, { what: 'counts', variable: 'visits', share: 0.5 }] },
+    0.5,
+    0.5,
+  ],
+  [
+    'RULE_DOMINANCE',
+    { shares: [{ what: 'counts', variable: 'visits', share: Number.NaN }, ...SOUND.shares] },
+    0.5,
+    Number.NaN,
+  ],
   ['RULE_RANK', { rank: { deficient: false, nearDeficient: true } }, 0, 1],
 ] as const) {
-  test(`${code} stops what is below it, and nothing where it is off`, () => {
+  test(`${code} at ${observed}: refused, and not where the rule is off`, () => {
     const facts: DisclosureFacts = { ...SOUND, ...change };
     const refusals = checkRelease(facts, DEFAULT_POLICY);
     assert.deepEqual(
-      refusals.map(({ rule: _, ...rest }) => rest),
+      refusals.map(({ rule: _, of: __, ...rest }) => rest),
       [{ code, threshold, observed }],
     );
     assert.deepEqual(checkRelease(facts, OPEN_POLICY), []);

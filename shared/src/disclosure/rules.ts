@@ -31,17 +31,45 @@ export interface Refusal {
     | 'RULE_CUSTODIAN';
   readonly threshold: number;
   readonly observed: number;
+  /** For the custodian's log alone: which variables and table, or which sum, fell short. */
+  readonly of?: string;
 }
 
 type RuleCheck = (facts: DisclosureFacts, policy: Policy) => Refusal | null;
 
-/** Stops isolation: an estimate from few people, or from a population expression that selects few, is about them. */
+/**
+ * Stops isolation: an estimate from few people, or from a population expression, an offset or strata that leave the
+ * information to few, is about them.
+ */
 const participants = (
-  facts: Pick<DisclosureFacts, 'participants'>,
+  facts: Pick<DisclosureFacts, 'participants' | 'effective'>,
   { participants: { minimum } }: Policy,
-): Refusal | null =>
-  minimum !== null && facts.participants < minimum
-    ? { rule: 'participants', code: 'RULE_PARTICIPANTS', threshold: minimum, observed: facts.participants }
+): Refusal | null => {
+  const observed = Math.min(facts.participants, facts.effective);
+  return minimum !== null && !(observed >= minimum)
+    ? {
+        rule: 'participants',
+        code: 'RULE_PARTICIPANTS',
+        threshold: minimum,
+        observed,
+        ...(observed < facts.participants ? { of: 'participants who carry the information' } : {}),
+      }
+    : null;
+};
+
+/**
+ * Stops rows of one person that a plan calls groups: with somebody's age for their number of trials, twenty people are a
+ * thousand. Whether rows are aggregates only the custodian knows.
+ */
+const groupedRows: RuleCheck = ({ grouped, participants: observed }, policy) =>
+  grouped && !policy.grouped_rows && policy.participants.minimum !== null
+    ? {
+        rule: 'grouped rows',
+        code: 'RULE_PARTICIPANTS',
+        threshold: policy.participants.minimum,
+        observed,
+        of: 'rows that the plan calls groups, which `grouped_rows` in the agreement does not allow',
+      }
     : null;
 
 /**
@@ -56,15 +84,17 @@ const participantsPerArm: RuleCheck = (facts, { participants: { per_arm } }) => 
 };
 
 /** Stops saturation: with as many parameters as participants the fitted values, hence the estimates, are the data. */
-const parametersPerParticipant: RuleCheck = (facts, { parameters_per_participant: threshold }) =>
-  threshold !== null && facts.parameters > threshold * facts.participants
+const parametersPerParticipant: RuleCheck = (facts, { parameters_per_participant: threshold }) => {
+  const people = Math.min(facts.participants, facts.effective);
+  return threshold !== null && facts.parameters > threshold * people
     ? {
         rule: 'parameters per participant',
         code: 'RULE_PARAMETERS_PER_PARTICIPANT',
         threshold,
-        observed: facts.participants === 0 ? facts.parameters : facts.parameters / facts.participants,
+        observed: people === 0 ? facts.parameters : facts.parameters / people,
       }
     : null;
+};
 
 /** Stops saturation where the information is in events: score and estimates then tell who had them. */
 const eventsPerParameter: RuleCheck = (facts, { events_per_parameter: threshold }) =>
@@ -78,14 +108,25 @@ const eventsPerParameter: RuleCheck = (facts, { events_per_parameter: threshold 
     : null;
 
 /**
- * Stops table reconstruction: counts of a level, and of its participants by arm and outcome, can be read off X'X, the
- * score and one-hot columns; a small cell names few people. An empty cell names nobody.
+ * Stops table reconstruction: counts of a level, and of its participants by arm, other levels and outcome, can be read off
+ * X'X, the score, the Hessian and one-hot columns; a small cell names few people. An empty cell names nobody.
  */
-const smallestCell: RuleCheck = (facts, { smallest_cell: threshold }) => {
-  const counts = facts.cells.map(({ count }) => count).filter((count) => count > 0);
-  const observed = Math.min(...counts);
-  return threshold !== null && observed < threshold
-    ? { rule: 'smallest cell', code: 'RULE_SMALLEST_CELL', threshold, observed }
+const smallestCell = (
+  facts: Pick<DisclosureFacts, 'cells'>,
+  { smallest_cell: threshold }: Policy,
+): Refusal | null => {
+  const filled = facts.cells.filter(({ count }) => count > 0);
+  const first = filled[0];
+  if (threshold === null || first === undefined) return null;
+  const { what, variable, count } = filled.reduce((a, b) => (b.count < a.count ? b : a), first);
+  return count < threshold
+    ? {
+        rule: 'smallest cell',
+        code: 'RULE_SMALLEST_CELL',
+        threshold,
+        observed: count,
+        of: `${variable} (${what})`,
+      }
     : null;
 };
 
@@ -94,6 +135,21 @@ const leverage: RuleCheck = (facts, { leverage: threshold }) =>
   threshold !== null && !(facts.leverage < threshold)
     ? { rule: 'leverage', code: 'RULE_LEVERAGE', threshold, observed: facts.leverage }
     : null;
+
+/** Stops reading one participant's value off a sum that is mostly theirs. */
+const dominance: RuleCheck = (facts, { dominance: threshold }) => {
+  if (threshold === null) return null;
+  const first = facts.shares.find(({ share }) => !(share < threshold));
+  if (first === undefined) return null;
+  const { what, variable, share } = first;
+  return {
+    rule: 'dominance',
+    code: 'RULE_DOMINANCE',
+    threshold,
+    observed: share,
+    of: `${variable} (${what})`,
+  };
+};
 
 /**
  * Stops nearly equal columns, whose difference singles out the few rows where they differ. An exact combination is
@@ -104,13 +160,19 @@ const rank: RuleCheck = (facts, policy) =>
     ? { rule: 'rank', code: 'RULE_RANK', threshold: 0, observed: 1 }
     : null;
 
+/**
+ * The coordinator is told the first that refuses. A population that parts few people from the others is refused as such, whatever they are:
+ * after a rule on how many it selects, which of the two codes came would tell whether those few were selected.
+ */
 const RULES: readonly RuleCheck[] = [
+  smallestCell,
   participants,
+  groupedRows,
   participantsPerArm,
   parametersPerParticipant,
   eventsPerParameter,
-  smallestCell,
   leverage,
+  dominance,
   rank,
 ];
 
@@ -121,15 +183,40 @@ export function checkEvaluations(step: number, { evaluations }: Policy): Refusal
     : [];
 }
 
+/** Stops the same over many analyses and runs. `asked`: different questions about these records, this one included. */
+export function checkBudget(asked: number, { total_evaluations: threshold }: Policy): Refusal[] {
+  return threshold !== null && asked > threshold
+    ? [{ rule: 'total evaluations', code: 'RULE_BUDGET', threshold, observed: asked }]
+    : [];
+}
+
+/**
+ * Stops differencing: of two answers about sets of participants that are nearly the same, the difference is about the few.
+ * `differences`: participants by which the set differs from each one that was answered about, and from combinations of
+ * them; 0: the same people.
+ */
+export function checkDifferencing(differences: readonly number[], { differencing }: Policy): Refusal[] {
+  const apart = differences.filter((count) => count > 0);
+  const observed = apart.length === 0 ? Infinity : apart.reduce((a, b) => Math.min(a, b));
+  return differencing !== null && observed < differencing
+    ? [{ rule: 'differencing', code: 'RULE_DIFFERENCING', threshold: differencing, observed }]
+    : [];
+}
+
 /** Every rule that an analysis set fails under a policy, in the order above; none: its estimates may leave. */
 export function checkRelease(facts: DisclosureFacts, policy: Policy): Refusal[] {
   return RULES.flatMap((rule) => rule(facts, policy) ?? []);
 }
 
 /**
- * The rules for saying that something is wrong with the values of the rows that a plan selects: of one person's row,
- * whether its codes are among those that the plan expects is what the codes are.
+ * The rules for saying something about the rows that a plan selects (which levels occur, that a code is impossible): of one
+ * person's row that is what the codes are. `cells`: of the division that the plan's population makes.
  */
-export function checkSelection(selected: number, policy: Policy): Refusal[] {
-  return [participants({ participants: selected }, policy) ?? []].flat();
+export function checkSelection(
+  selected: number,
+  policy: Policy,
+  cells: DisclosureFacts['cells'] = [],
+): Refusal[] {
+  const facts = { participants: selected, effective: selected, cells };
+  return [smallestCell(facts, policy) ?? [], participants(facts, policy) ?? []].flat();
 }

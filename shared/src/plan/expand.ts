@@ -43,6 +43,7 @@ export function expandPlan(plan: WrittenPlan, agreedLevels: Levels = {}): Expand
     outcome: expandOutcome(plan.outcome),
     levels,
     undeclared: open.filter((variable) => !agreed.includes(variable)),
+    participants: plan.participants ?? 'per-analysis',
     minimumStudies: plan.minimum_studies ?? 1,
     timeLimit: plan.time_limit ?? 3600,
     approvalLimit: plan.approval_limit ?? 1_209_600,

@@ -330,6 +330,12 @@ export const PlanSchema = Type.Object(
         { ...closed, description: 'a variable’s name, and its levels' },
       ),
     ),
+    participants: Type.Optional(
+      choice(
+        ['per-analysis', 'common'],
+        'whether an analysis uses all who are complete for it (the default), or every analysis those complete for all of the plan’s',
+      ),
+    ),
     minimum_studies: Type.Optional(
       Type.Integer({
         minimum: 1,

@@ -195,6 +195,8 @@ export interface ExpandedPlan {
   readonly levels: Readonly<Record<string, readonly Code[]>>;
   /** Factors whose levels the plan does not declare and that are not agreed yet. */
   readonly undeclared: readonly string[];
+  /** Whether every analysis uses those complete for it, or all use those complete for each. */
+  readonly participants: 'per-analysis' | 'common';
   readonly minimumStudies: number;
   /** Seconds a round may take before the sites that have not answered are left out. */
   readonly timeLimit: number;
