@@ -47,7 +47,7 @@ export const normal = (next: () => number): number =>
   Math.sqrt(-2 * Math.log(next())) * Math.cos(2 * Math.PI * next());
 
 /** Solution of a square system by elimination with partial pivoting; null where it is singular. */
-export function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] | null {
+function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] | null {
   const a = matrix.map((row, i) => [...row, right[i]!]);
   const n = a.length;
   for (let k = 0; k < n; k++) {

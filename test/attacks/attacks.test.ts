@@ -31,6 +31,8 @@ after(() => {
     const outcome = outcomes.get(name);
     if (outcome === undefined) continue;
     const { off, on } = outcome;
-    console.log(`${`${off.recovered}/${off.of}`.padStart(9)} → ${`${on.recovered}`.padEnd(4)} ${name} (${rule})`);
+    console.log(
+      `${`${off.recovered}/${off.of}`.padStart(9)} → ${`${on.recovered}`.padEnd(4)} ${name} (${rule})`,
+    );
   }
 });

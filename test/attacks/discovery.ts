@@ -71,8 +71,7 @@ async function groupTesting(loosened: Loosened): Promise<Recovered> {
     } else {
       while (set.has(1 + (outside % N))) outside++;
       const into = 1 + (outside++ % N);
-      const next = swapped(out, into);
-      if (await told(next)) {
+      if (await told(swapped(out, into))) {
         set.delete(out);
         set.add(into);
       } else {
@@ -117,7 +116,9 @@ async function impossibleCodes(loosened: Loosened): Promise<Recovered> {
         population: `pid == ${person}`,
         outcome: OUTCOME,
         levels: `{stage: [${levels.join(', ')}]}`,
-        analyses: { a: two('family: gaussian, adjust: [factor(stage)]', `, pool: {term: factor(stage)${levels[1]}}`) },
+        analyses: {
+          a: two('family: gaussian, adjust: [factor(stage)]', `, pool: {term: factor(stage)${levels[1]}}`),
+        },
       });
       const [answer] = (await (await Run.open(site, plan))?.stageOne(['a'])) ?? [];
       impossible.push(answer?.$case === 'dataProblem');
@@ -139,8 +140,7 @@ export const attacks: readonly Attack[] = [
   {
     name: 'one-hot selector in the population: impossible codes of one row',
     rule: '`participants.minimum`, `smallest_cell` (of populations), `differencing`',
-    off: () =>
-      impossibleCodes({ participants: { minimum: null }, smallest_cell: null, differencing: null }),
+    off: () => impossibleCodes({ participants: { minimum: null }, smallest_cell: null, differencing: null }),
     on: () => impossibleCodes({}),
   },
   {

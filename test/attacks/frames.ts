@@ -10,7 +10,7 @@ import { createSecureServer, type ServerHttp2Stream } from 'node:http2';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { ExchangeResponse, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { FRAME_LIMIT } from '@concordat/shared/wire/protocol.ts';
 import { signMessage, signingIdentity } from '@concordat/shared/wire/signing.ts';
@@ -18,7 +18,7 @@ import { entriesOf, Federation, newFolder, until, writeTrials } from '../end-to-
 import { frame } from '../end-to-end/raw.ts';
 import type { Attack, Recovered } from './attack.ts';
 import { planOf, two } from './plans.ts';
-import { Run, Site } from './site.ts';
+import { Run, Site, Tasks } from './site.ts';
 
 const PLAN = planOf({
   outcome: '{kind: continuous, variable: y}',
@@ -114,13 +114,9 @@ async function around(respondWith: (task: SignedMessage) => readonly Response[])
   writeTrials(data, ['A']);
   const federation = await Federation.make({ A: join(data, 'A.csv') });
   const file = (name: string): Buffer => readFileSync(federation.path(name));
-  const signer = signingIdentity(file('coordinator.signing.key').toString(), 'coordinator');
-  const coordinator = signer;
-  const task = (() => {
-    const agent = JSON.parse(file('A.yaml').toString()) as { study: string };
-    const site = { study: agent.study, coordinator, identity: coordinator } as unknown as Site;
-    return new Run(site, PLAN).offer();
-  })();
+  const coordinator = signingIdentity(file('coordinator.signing.key').toString(), 'coordinator');
+  const identity = signingIdentity(file('A.signing.key').toString(), 'A');
+  const task = new Tasks({ study: 'A', identity, coordinator }, PLAN).offer();
   const responses = respondWith(task);
   let asked = 0;
   const server = createSecureServer({
@@ -173,9 +169,10 @@ export const attacks: readonly Attack[] = [
       of: 1,
     }),
     on: async () => ({
-      recovered: await around((task) => [0, 2].map((version) => ({ body: frame(responseOf([task], version)) }))),
+      recovered: await around((task) =>
+        [0, 2].map((version) => ({ body: frame(responseOf([task], version)) })),
+      ),
       of: 1,
     }),
   },
 ];
-void Roster;

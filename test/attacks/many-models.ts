@@ -28,7 +28,11 @@ async function recover(loosened: Loosened): Promise<Recovered> {
       ]),
     ),
   });
-  const found = await estimatesOf(site, plan, designs.map((_, i) => `m${i}`));
+  const found = await estimatesOf(
+    site,
+    plan,
+    designs.map((_, i) => `m${i}`),
+  );
   await site.stop();
   const rows: number[][] = [];
   const right: number[] = [];

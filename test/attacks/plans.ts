@@ -11,7 +11,10 @@ export interface PlanParts {
 }
 
 /** Each analysis is `id: rest`. */
-export function planOf({ population, treatment, outcome, levels, analyses }: PlanParts, id = 'study'): string {
+export function planOf(
+  { population, treatment, outcome, levels, analyses }: PlanParts,
+  id = 'study',
+): string {
   const lines = [
     'plan: 1',
     `id: ${id}`,
@@ -44,7 +47,10 @@ export function linearSums({ estimates, vcov, residualVariance, counts }: StageO
   const p = estimates.length;
   const inverse = inverseFromCholesky(cholesky(Float64Array.from(vcov)));
   const xx = Array.from({ length: p }, (_, i) =>
-    Array.from({ length: p }, (__, j) => residualVariance * inverse[packedIndex(Math.max(i, j), Math.min(i, j))]!),
+    Array.from(
+      { length: p },
+      (__, j) => residualVariance * inverse[packedIndex(Math.max(i, j), Math.min(i, j))]!,
+    ),
   );
   const xy = xx.map((row) => row.reduce((sum, value, j) => sum + value * estimates[j]!, 0));
   const n = counts!.participants.reduce((a, b) => a + b, 0);

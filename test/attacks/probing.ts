@@ -59,7 +59,11 @@ function steep({ scaling }: Entry, slope: number, threshold: number): Float64Arr
 /** The score by (intercept, x on its own scale); x = centre + scale·z. */
 function scoreOf(values: readonly number[], { scaling }: Entry, threshold: number): Score {
   const [, byIntercept, byColumn] = values as [number, number, number];
-  return { threshold, count: byIntercept, sum: scaling.centre[1]! * byIntercept + scaling.scale[1]! * byColumn };
+  return {
+    threshold,
+    count: byIntercept,
+    sum: scaling.centre[1]! * byIntercept + scaling.scale[1]! * byColumn,
+  };
 }
 
 /** Values of x of whoever is alone between two thresholds. */
@@ -115,10 +119,7 @@ async function byStart(loosened: Loosened): Promise<Recovered> {
     const entry = atStart(opened.entry, threshold);
     slope = entry.start[1]! / entry.scaling.scale[1]!;
     const first = oneStageModels[spec.kind].program(spec, entry).next().value as Ask;
-    const told = await opened.run.question(
-      'a',
-      objectiveQuestion(first, 1, entry, new Float64Array(0), []),
-    );
+    const told = await opened.run.question('a', objectiveQuestion(first, 1, entry, new Float64Array(0), []));
     if (told?.$case === 'objectiveValue') scores.push(scoreOf(told.value.values, entry, threshold));
   }
   await site.stop();
@@ -210,7 +211,13 @@ async function byAsking(accept: boolean, loosened: Loosened): Promise<Recovered>
     for (let step = 1; step <= 60; step++) {
       const threshold = FROM + ((TO - FROM) * step) / 60;
       const theta = Float64Array.of(...steep(entry, 20, threshold), 0);
-      const question = objectiveQuestion(askAt(theta), step, step === 1 ? { ...entry, start } : null, new Float64Array(0), []);
+      const question = objectiveQuestion(
+        askAt(theta),
+        step,
+        step === 1 ? { ...entry, start } : null,
+        new Float64Array(0),
+        [],
+      );
       const told = await run.question('a', question);
       if (told?.$case === 'objectiveValue') scores.push(scoreOf(told.value.values, entry, threshold));
     }

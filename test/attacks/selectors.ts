@@ -48,7 +48,8 @@ async function saturated(loosened: Loosened): Promise<Recovered> {
   // The direction that is orthogonal to every column: the one eigenvector of XX' without length.
   const gram = new Float64Array((n * (n + 1)) / 2);
   for (let i = 0, at = 0; i < n; i++)
-    for (let j = 0; j <= i; j++) gram[at++] = columns.reduce((sum, column) => sum + column[i]! * column[j]!, 0);
+    for (let j = 0; j <= i; j++)
+      gram[at++] = columns.reduce((sum, column) => sum + column[i]! * column[j]!, 0);
   const free = symmetricEigen(gram).vectors[0]!;
   const length = Math.sqrt(found.residualVariance);
   const fitted = y.map((_, i) =>
@@ -75,7 +76,10 @@ async function fewEvents(loosened: Loosened): Promise<Recovered> {
   // X'y = X'p at the estimates.
   const p = x.map((value) => 1 / (1 + Math.exp(-found.estimates[0]! - found.estimates[1]! * value)));
   const target = p.reduce((sum, value, i) => sum + value * x[i]!, 0);
-  const found5 = five(x.map((value) => Math.round(1e7 * value)), Math.round(1e7 * target));
+  const found5 = five(
+    x.map((value) => Math.round(1e7 * value)),
+    Math.round(1e7 * target),
+  );
   return { recovered: found5?.every((i) => cases.includes(i)) === true ? cases.length : 0, of: cases.length };
 }
 
@@ -107,7 +111,9 @@ async function oneHot(loosened: Loosened): Promise<Recovered> {
   const age = arm.map(() => 40 + Math.floor(40 * next()));
   const y = arm.map(() => Number((130 + 15 * normal(next)).toFixed(1)));
   const singles = [33, 72];
-  const role = arm.map((_, i) => (singles.includes(i) ? `only-${singles.indexOf(i)}` : ['nurse', 'clerk'][i % 3 === 0 ? 0 : 1]!));
+  const role = arm.map((_, i) =>
+    singles.includes(i) ? `only-${singles.indexOf(i)}` : ['nurse', 'clerk'][i % 3 === 0 ? 0 : 1]!,
+  );
   const plan = planOf({
     treatment: ARM,
     outcome: CONTINUOUS,
@@ -129,7 +135,9 @@ async function oneHot(loosened: Loosened): Promise<Recovered> {
 async function outlier(loosened: Loosened): Promise<Recovered> {
   const n = 100;
   const next = random(37);
-  const income = Array.from({ length: n }, (_, i) => (i === 61 ? 40_000_000 : Math.round(20_000 + 30_000 * next())));
+  const income = Array.from({ length: n }, (_, i) =>
+    i === 61 ? 40_000_000 : Math.round(20_000 + 30_000 * next()),
+  );
   const y = income.map(() => Number((130 + 15 * normal(next)).toFixed(1)));
   const plan = planOf({
     outcome: CONTINUOUS,

@@ -279,29 +279,24 @@ export interface RunOptions {
   readonly id?: Uint8Array;
 }
 
-/** One run at one site, as a coordinator without scruples conducts it. */
-export class Run {
-  readonly site: Site;
+/** Whom tasks are for. */
+type Addressee = Pick<Site, 'study' | 'identity' | 'coordinator'>;
+
+/** The tasks of one run, as a coordinator without scruples writes them. */
+export class Tasks {
   readonly plan: string;
+  readonly #study: string;
   readonly id: Uint8Array;
   readonly roster: Roster;
   readonly #signer: SigningIdentity;
-  #round = 1;
 
-  constructor(site: Site, plan: string, { others = [], minimum = 1, signer, id }: RunOptions = {}) {
+  constructor(to: Addressee, plan: string, { others = [], minimum = 1, signer, id }: RunOptions = {}) {
     this.id = id ?? new Uint8Array(randomBytes(16));
-    this.site = site;
     this.plan = plan;
-    this.#signer = signer ?? site.coordinator;
-    const own = { study: site.study, key: site.identity.publicKey };
+    this.#study = to.study;
+    this.#signer = signer ?? to.coordinator;
+    const own = { study: to.study, key: to.identity.publicKey };
     this.roster = { sites: [own, ...others], minimumStudies: minimum, masked: false };
-  }
-
-  /** Offers the plan; the run where it was accepted. */
-  static async open(site: Site, plan: string, options: RunOptions = {}): Promise<Run | null> {
-    const run = new Run(site, plan, options);
-    const [accepted] = await site.ask([run.offer()]);
-    return accepted?.$case === 'planAccepted' ? run : null;
   }
 
   offer(header: Partial<Header> = {}): SignedMessage {
@@ -310,7 +305,7 @@ export class Run {
 
   task(payload: NonNullable<CoordinatorMessage['payload']>, header: Partial<Header> = {}): SignedMessage {
     const whole: Header = {
-      study: this.site.study,
+      study: this.#study,
       run: this.id,
       analysis: '',
       round: 0,
@@ -322,6 +317,24 @@ export class Run {
       ...header,
     };
     return signMessage(this.#signer, CoordinatorMessage.encode({ header: whole, payload }).finish());
+  }
+}
+
+/** One run at one site. */
+export class Run extends Tasks {
+  readonly site: Site;
+  #round = 1;
+
+  constructor(site: Site, plan: string, options: RunOptions = {}) {
+    super(site, plan, options);
+    this.site = site;
+  }
+
+  /** Offers the plan; the run where it was accepted. */
+  static async open(site: Site, plan: string, options: RunOptions = {}): Promise<Run | null> {
+    const run = new Run(site, plan, options);
+    const [accepted] = await site.ask([run.offer()]);
+    return accepted?.$case === 'planAccepted' ? run : null;
   }
 
   /** The site's own fits of these analyses. */
@@ -344,10 +357,7 @@ export class Run {
 
   async enter(analysis: string): Promise<Payload | null> {
     const [entry] = await this.site.ask([
-      this.task(
-        { $case: 'entryQuestion', value: { agreedLevels: [] } },
-        { analysis, round: this.#round++ },
-      ),
+      this.task({ $case: 'entryQuestion', value: { agreedLevels: [] } }, { analysis, round: this.#round++ }),
     ]);
     return entry ?? null;
   }

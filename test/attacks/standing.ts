@@ -86,8 +86,7 @@ async function roster({ forget = false, retitled = false }: Shrinking): Promise<
   const records = names.map((_, i) => trial(60 + i));
   const agreement: Partial<Agreement> = { approval: 'matching-template', templates: ['plan.yaml'] };
   const sites = names.map(
-    (study, i) =>
-      new Site(records[i]!, { study, coordinator, agreement, templates: { 'plan.yaml': PLAN } }),
+    (study, i) => new Site(records[i]!, { study, coordinator, agreement, templates: { 'plan.yaml': PLAN } }),
   );
   /** Σ age and Σ y over the sites, if each answers. */
   const sums = async (taking: readonly Site[], plan: string): Promise<number[] | null> => {

@@ -46,7 +46,9 @@ export function withTable(document: string, outcomes: readonly Outcome[]): strin
     const { off, on } = outcomes[i]!;
     return `| ${name} | ${rule} | ${off.recovered} of ${off.of} | ${on.recovered} |`;
   });
-  const table = ['| attack | rule | recovered without it | with it |', '|---|---|---|---|', ...rows].join('\n');
+  const table = ['| attack | rule | recovered without it | with it |', '|---|---|---|---|', ...rows].join(
+    '\n',
+  );
   const [before, after] = [document.indexOf(BEGIN), document.indexOf(END)];
   return `${document.slice(0, before + BEGIN.length)}\n${table}\n${document.slice(after)}`;
 }

@@ -37,10 +37,7 @@ function records() {
 const OUTCOME = '{kind: time-to-event, time: time, event: event}';
 
 /** Participants whose last day the attacker has right: where the number leaving on a day is right, all of that day. */
-function rightDays(
-  time: readonly number[],
-  leaving: ReadonlyMap<number, number>,
-): Recovered {
+function rightDays(time: readonly number[], leaving: ReadonlyMap<number, number>): Recovered {
   let recovered = 0;
   for (const [day, count] of leaving) {
     const truth = time.filter((t) => t === day).length;
@@ -60,7 +57,11 @@ async function sweep(loosened: Loosened): Promise<Recovered> {
       cuts.map((cut) => [`c${cut}`, two(`family: piecewise-exponential, cuts: [${cut}]`)]),
     ),
   });
-  const found = await estimatesOf(site, plan, cuts.map((cut) => `c${cut}`));
+  const found = await estimatesOf(
+    site,
+    plan,
+    cuts.map((cut) => `c${cut}`),
+  );
   await site.stop();
   const timeAtRisk = new Map<number, number>();
   for (const cut of cuts) {

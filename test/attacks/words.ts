@@ -26,7 +26,12 @@ const PLAN = planOf({
 });
 
 const HEADER = 'arm,age,ward,died';
-const rows = Array.from({ length: 60 }, (_, i) => [i % 2, 40 + ((7 * i) % 31), i % 3 ? 'north' : 'south', i % 5 < 2 ? 1 : 0]);
+const rows = Array.from({ length: 60 }, (_, i) => [
+  i % 2,
+  40 + ((7 * i) % 31),
+  i % 3 ? 'north' : 'south',
+  i % 5 < 2 ? 1 : 0,
+]);
 const file = (change: (row: (string | number)[], i: number) => void, header = HEADER): string => {
   const cells = rows.map((row, i) => {
     const own = [...row];
@@ -39,10 +44,18 @@ const nothing = (): void => undefined;
 
 /** Records that are broken, each with what is planted in it. */
 const BROKEN: readonly string[] = [
-  file((row, i) => { if (i === 7) row[1] = PLANTED[0]; }),
-  file((row, i) => { if (i === 7) row[2] = PLANTED[2]; }),
-  file((row, i) => { if (i === 7) row[3] = PLANTED[3]; }),
-  file((row, i) => { if (i === 7) row[0] = PLANTED[1]; }),
+  file((row, i) => {
+    if (i === 7) row[1] = PLANTED[0];
+  }),
+  file((row, i) => {
+    if (i === 7) row[2] = PLANTED[2];
+  }),
+  file((row, i) => {
+    if (i === 7) row[3] = PLANTED[3];
+  }),
+  file((row, i) => {
+    if (i === 7) row[0] = PLANTED[1];
+  }),
   file(nothing, `arm,${PLANTED[0]},ward,died`),
   file(nothing, `arm,${PLANTED[1]},${PLANTED[1]},died`),
   `${file(nothing)}1,50,"${PLANTED[0]}\n`,
@@ -94,7 +107,9 @@ async function columnNames(asked: 'plan' | 'anything'): Promise<Recovered> {
     const factor = asked === 'plan' ? name : 'ward';
     const plan = planOf({
       outcome: '{kind: continuous, variable: y}',
-      analyses: { a: two(`family: gaussian, adjust: [factor(${factor})]`, `, pool: {term: factor(${factor})1}`) },
+      analyses: {
+        a: two(`family: gaussian, adjust: [factor(${factor})]`, `, pool: {term: factor(${factor})1}`),
+      },
     });
     const told = await (await Run.open(site, plan))?.levels([name]);
     if (told?.$case !== 'dataProblem') found.push(name);

@@ -188,7 +188,12 @@ export class Gate {
   #enter({ evidence }: Draft, task: Task, decision: Decision): Decision {
     const { ledger } = this.#options;
     const { terms } = task;
-    if (ledger === undefined || terms === null || evidence.kind === 'none' || decision.payload.$case === 'refusal')
+    if (
+      ledger === undefined ||
+      terms === null ||
+      evidence.kind === 'none' ||
+      decision.payload.$case === 'refusal'
+    )
       return decision;
     const { policy, tellCounts } = terms;
     const members = evidence.members ?? null;
@@ -399,7 +404,14 @@ function detailOf(refusals: readonly Refusal[]): NonNullable<LogEntry['detail']>
   const [first = agreementRefusal, ...others] = refusals;
   const { rule, code, threshold, observed, of } = first;
   const also = others.map((other) => `${other.code} ${other.observed} (${other.threshold})`).join(', ');
-  return { rule, code, threshold, observed, ...(of === undefined ? {} : { of }), ...(also === '' ? {} : { also }) };
+  return {
+    rule,
+    code,
+    threshold,
+    observed,
+    ...(of === undefined ? {} : { of }),
+    ...(also === '' ? {} : { also }),
+  };
 }
 
 /** Where the log places what happens to a task. */
