@@ -108,7 +108,7 @@ const askAt = (theta: Float64Array): Ask => ({
 const STEP = 0.5;
 
 /** Every run is asked one question, where it starts. */
-async function byStart(loosened: Loosened): Promise<Recovered> {
+async function byStart(loosened: Loosened, steepness: number): Promise<Recovered> {
   const { x, died } = records();
   const site = new Site({ x, died }, { policy: policyWith(loosened) });
   const scores: Score[] = [];
@@ -116,7 +116,7 @@ async function byStart(loosened: Loosened): Promise<Recovered> {
   for (let threshold = FROM; threshold <= TO; threshold += STEP) {
     const opened = await enter(site);
     if (opened === null) continue;
-    const entry = atStart(opened.entry, threshold);
+    const entry = atStart(opened.entry, steepness, threshold);
     slope = entry.start[1]! / entry.scaling.scale[1]!;
     const first = oneStageModels[spec.kind].program(spec, entry).next().value as Ask;
     const told = await opened.run.question('a', objectiveQuestion(first, 1, entry, new Float64Array(0), []));
@@ -127,8 +127,8 @@ async function byStart(loosened: Loosened): Promise<Recovered> {
 }
 
 /** The steepest start that a site takes: the intercept's bound is 50, a coefficient's 20. */
-function atStart(entry: Entry, threshold: number): Entry {
-  const [intercept, slope] = steep(entry, 18 / entry.scaling.scale[1]!, threshold);
+function atStart(entry: Entry, steepness: number, threshold: number): Entry {
+  const [intercept, slope] = steep(entry, steepness / entry.scaling.scale[1]!, threshold);
   return { ...entry, start: Float64Array.of(intercept!, slope!) };
 }
 
@@ -171,14 +171,14 @@ function deconvolved(scores: readonly Score[], slope: number, truth: readonly nu
  * One run: it starts at a steep slope, and every sum told makes the trust region's step move the intercept, and so the threshold, on by
  * the same length: A = I, g = the step, and a value that rises as the quadratic model promises.
  */
-async function byLying(loosened: Loosened): Promise<Recovered> {
+async function byLying(loosened: Loosened, steepness: number): Promise<Recovered> {
   const { x, died } = records();
   const site = new Site({ x, died }, { policy: policyWith(loosened) });
   const opened = await enter(site);
   const scores: Score[] = [];
   let slope = 0;
   if (opened !== null) {
-    const entry = atStart(opened.entry, FROM);
+    const entry = atStart(opened.entry, steepness, FROM);
     slope = entry.start[1]! / entry.scaling.scale[1]!;
     const move = Float64Array.of((-slope * (TO - FROM)) / 59, 0, 0);
     const program = oneStageModels[spec.kind].program(spec, entry);
@@ -241,23 +241,32 @@ function withoutReplay(): () => void {
   };
 }
 
+/** The best of several steepnesses, in standard deviations of x: the less steep, the more participants an answer is divided among. */
+async function best(attack: (steepness: number) => Promise<Recovered>): Promise<Recovered> {
+  const results: Recovered[] = [];
+  for (const steepness of [18, 6, 3, 2]) results.push(await attack(steepness));
+  return results.reduce((a, b) => (b.recovered > a.recovered ? b : a));
+}
+
+const OFF: Loosened = { participants: { minimum: null } };
+
 export const attacks: readonly Attack[] = [
   {
     name: 'parameters of the attacker’s choice, by asking',
-    rule: 'honest question (replay)',
-    off: () => byAsking(true, {}),
+    rule: 'honest question (replay), `participants.minimum` (at parameters)',
+    off: () => byAsking(true, OFF),
     on: () => byAsking(false, {}),
   },
   {
     name: 'parameters of the attacker’s choice, by the start of many runs',
-    rule: 'start on trust within a bound',
-    off: () => byStart({}),
-    on: () => byStart({}),
+    rule: '`participants.minimum` (at parameters)',
+    off: () => byStart(OFF, 18),
+    on: () => best((steepness) => byStart({}, steepness)),
   },
   {
     name: 'parameters of the attacker’s choice, by invented sums of one run',
-    rule: 'sums on trust',
-    off: () => byLying({}),
-    on: () => byLying({}),
+    rule: '`participants.minimum` (at parameters)',
+    off: () => byLying(OFF, 18),
+    on: () => best((steepness) => byLying({}, steepness)),
   },
 ];
