@@ -295,7 +295,7 @@ function decideLevels(
         observed: levels.length,
       });
     }
-    const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
+    const common = levels.filter((level) => level.participants >= (smallest_cell ?? 1));
     value.variables.push({ variable, levels: common.map(({ code }) => levelOf(code)) });
   }
   return refusals.length > 0

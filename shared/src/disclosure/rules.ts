@@ -161,8 +161,8 @@ const rank: RuleCheck = (facts, policy) =>
     : null;
 
 /** Fewest participants among whom an answer about parameters is divided: as many as an analysis must have, or half of what it has. */
-export const leastCarriers = (participants: number, { participants: { minimum } }: Policy): number =>
-  Math.min(minimum ?? 0, participants / 2);
+const leastCarriers = (people: number, { participants: { minimum } }: Policy): number =>
+  Math.min(minimum ?? 0, people / 2);
 
 /** Stops parameters as selectors: steep ones make a sum over all participants one over the few at their threshold. */
 const carriers: RuleCheck = (facts, policy) => {

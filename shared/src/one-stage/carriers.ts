@@ -50,8 +50,10 @@ function carriersAmong(
   });
   if (offset !== null) for (let i = 0; i < eta.length; i++) eta[i]! += offset[i * stride]!;
   const { family, link } = spec.options;
-  if (family !== 'binomial' && family !== 'ordinal') return effective(eta);
-  if (link === 'log') return effective(eta);
+  const trials = response.kind === 'binary' ? response.trials : null;
+  const people = trials === null ? null : eta.map((_, i) => trials[i * stride]!);
+  if (family !== 'binomial' && family !== 'ordinal') return effective(eta, people);
+  if (link === 'log') return effective(eta, people);
   const logWeights = (level: number): Float64Array =>
     eta.map((value) => {
       const size = Math.abs(value + level);
@@ -60,22 +62,23 @@ function carriersAmong(
   if (family === 'ordinal') {
     const thresholds = common.flatMap((j, k) => (j >= columns.length ? [theta[k]!] : []));
     const levels = thresholds.length > 0 ? thresholds : [eta.toSorted()[eta.length >> 1]!];
-    return Math.min(...levels.map((level) => effective(logWeights(-level))));
+    return Math.min(...levels.map((level) => effective(logWeights(-level), people)));
   }
   const own = spec.stratified.includes(spec.intercept) && response.kind === 'binary';
-  return effective(logWeights(own ? ownIntercept(eta, response, stride) : 0));
+  return effective(logWeights(own ? ownIntercept(eta, response, stride) : 0), people);
 }
 
-/** (Σ w)²/Σ w² of weights given as logarithms. */
-function effective(logWeights: Float64Array): number {
+/** (Σ w)²/Σ w² of weights given as logarithms, each of `people` (null: one) who share a row. */
+function effective(logWeights: Float64Array, people: Float64Array | null): number {
   let largest = -Infinity;
   for (const value of logWeights) if (value > largest) largest = value;
   let [sum, squares] = [0, 0];
-  for (const value of logWeights) {
+  logWeights.forEach((value, i) => {
     const weight = Math.exp(value - largest);
-    sum += weight;
-    squares += weight * weight;
-  }
+    const count = people === null ? 1 : people[i]!;
+    sum += count * weight;
+    squares += count * weight * weight;
+  });
   return squares > 0 ? (sum * sum) / squares : 0;
 }
 
@@ -85,20 +88,19 @@ function ownIntercept(
   { events, trials }: Extract<StudyData['response'], { kind: 'binary' }>,
   stride: number,
 ): number {
-  let share = 0;
-  for (let i = 0; i < eta.length; i++)
-    share += (events[i * stride]! / (trials?.[i * stride] ?? 1)) / eta.length;
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of eta) {
-    if (-value < low) low = -value;
-    if (-value > high) high = -value;
-  }
+  const people = (i: number): number => trials?.[i * stride] ?? 1;
+  let [total, low, high] = [0, Infinity, -Infinity];
+  eta.forEach((value, i) => {
+    total += events[i * stride]!;
+    low = Math.min(low, -value);
+    high = Math.max(high, -value);
+  });
   [low, high] = [low - FAR, high + FAR];
   for (let k = 0; k < HALVINGS; k++) {
     const middle = (low + high) / 2;
-    let sum = 0;
-    for (const value of eta) sum += 1 / (1 + Math.exp(-value - middle));
-    if (sum > share * eta.length) high = middle;
+    let expected = 0;
+    eta.forEach((value, i) => (expected += people(i) / (1 + Math.exp(-value - middle))));
+    if (expected > total) high = middle;
     else low = middle;
   }
   return (low + high) / 2;
