@@ -12,8 +12,9 @@ const REFERENCE_DATA = '../shared/reference';
 const SUITES: Readonly<Record<string, { include: string[]; exclude: string[] }>> = {
   fast: {
     include: ['{shared,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/{fixtures,reference,containers,browser}/**'],
+    exclude: ['**/node_modules/**', 'test/{fixtures,reference,attacks,containers,browser}/**'],
   },
+  attacks: { include: ['test/attacks/**/*.test.ts'], exclude: [] },
   reference: { include: ['test/reference/**/*.test.ts'], exclude: [] },
   containers: { include: ['test/containers/**/*.test.ts'], exclude: [] },
   browser: { include: ['test/browser/**/*.test.ts'], exclude: [] },
@@ -24,7 +25,7 @@ const withReference = existsSync(resolve(root, REFERENCE_DATA));
 const asked = process.argv.slice(2);
 if (asked.includes('reference') && !withReference) throw new Error(`suite reference needs ${REFERENCE_DATA}`);
 if (asked.length === 0) {
-  asked.push('fast');
+  asked.push('fast', 'attacks');
   if (withReference) asked.push('reference');
   else console.log(`Left out: test/reference, because ${REFERENCE_DATA} is not there.`);
 }

@@ -357,7 +357,9 @@ export class Agent {
   async #answerLevels(question: Question): Promise<readonly Released[]> {
     const { workers, source } = this.#options;
     const { plan, askedVariables: variables } = question.task;
-    if (plan === null) return this.#deliver(DRAFT_DISAGREED, question);
+    // What the plan does not leave open is not looked for: that there is no such column would be told.
+    if (plan === null || !variables.every((variable) => plan.undeclared.includes(variable)))
+      return this.#deliver(DRAFT_DISAGREED, question);
     const { drafts, problems } = await workers.ask({ kind: 'levels', source, plan, variables });
     if (this.#stopped) return [];
     this.#tell(problems);

@@ -144,13 +144,8 @@ export class Gate {
       });
       return null;
     }
-    for (const { rule, code, threshold, observed, of } of refusals) {
-      this.#options.log.append({
-        kind: 'refused',
-        ...place(task),
-        detail: { rule, code, threshold, observed, ...(of === undefined ? {} : { of }) },
-      });
-    }
+    if (refusals.length > 0)
+      this.#options.log.append({ kind: 'refused', ...place(task), detail: detailOf(refusals) });
     return this.#sendOrProblem(payload, task);
   }
 
@@ -200,9 +195,9 @@ export class Gate {
       decision.payload.$case === 'refusal'
     )
       return decision;
+    const { policy, tellCounts } = terms;
     const members = evidence.members ?? null;
     if (members === null) return refuse([agreementRefusal], false);
-    const { policy, tellCounts } = terms;
     const question = decision.payload.$case === 'objectiveValue' ? questionOf(task) : null;
     const refusals = [
       ...ledger.checkMembers(members, policy),
@@ -297,7 +292,7 @@ function decideLevels(
         observed: levels.length,
       });
     }
-    const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
+    const common = levels.filter((level) => level.participants >= (smallest_cell ?? 1));
     value.variables.push({ variable, levels: common.map(({ code }) => levelOf(code)) });
   }
   return refusals.length > 0
@@ -396,6 +391,24 @@ const perTrialRefusal: Refusal = {
 /** Levels may leave of the factors whose levels the plan leaves to be agreed, and of no other column. */
 function asksPlan({ plan, askedVariables }: Task): boolean {
   return plan !== null && askedVariables.every((variable) => plan.undeclared.includes(variable));
+}
+
+/**
+ * All rules that refuse are one entry, flushed once: the log's size leaves with every message, and time is seen by whoever waits, so
+ * that an entry for each would tell how many rules an answer failed, and with it how few the participants are.
+ */
+function detailOf(refusals: readonly Refusal[]): NonNullable<LogEntry['detail']> {
+  const [first = agreementRefusal, ...others] = refusals;
+  const { rule, code, threshold, observed, of } = first;
+  const also = others.map((other) => `${other.code} ${other.observed} (${other.threshold})`).join(', ');
+  return {
+    rule,
+    code,
+    threshold,
+    observed,
+    ...(of === undefined ? {} : { of }),
+    ...(also === '' ? {} : { also }),
+  };
 }
 
 /** Where the log places what happens to a task. */

@@ -3,7 +3,9 @@
  * worker keeps the analysis set and its objective, so that a question costs a pass over columns in memory.
  */
 import { Diagnosis } from '@concordat/proto/concordat/v1/site.ts';
+import { carriers } from '@concordat/shared/one-stage/carriers.ts';
 import { siteEntry } from '@concordat/shared/one-stage/entry.ts';
+import type { Scaling } from '@concordat/shared/models/blocks.ts';
 import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
 import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
 import type { Ask, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
@@ -131,8 +133,22 @@ export async function answerObjective(
   const values = opened.answer.ask(ask);
   return {
     payload: { $case: 'objectiveValue', value: { values: [...values] } },
-    evidence: withoutKeys(opened.evidence),
+    evidence: withCarriers(withoutKeys(opened.evidence), opened, scaling, ask),
   };
+}
+
+/** Twice the shipped least number: more than that need not be counted. */
+const ENOUGH = 40;
+
+function withCarriers(
+  evidence: Evidence,
+  { spec, set }: OpenAnalysis,
+  scaling: Scaling,
+  { theta, objective }: Ask,
+): Evidence {
+  if (evidence.kind !== 'analysis-set' || objective === 'study-effects') return evidence;
+  const count = carriers(spec, set.data, scaling, theta, ENOUGH);
+  return { ...evidence, facts: { ...evidence.facts, carriers: count } };
 }
 
 /** The ledger has them from the entry, and they are many. */

@@ -23,6 +23,8 @@ export interface DisclosureFacts {
   readonly eventFree: number | null;
   /** Whether a row is an aggregate of the trials that it says, or else one person of whom a plan says so. */
   readonly grouped: boolean;
+  /** Of an answer about parameters: among how many participants it is divided there; see `one-stage/carriers.ts`. Absent elsewhere. */
+  readonly carriers?: number | null;
   readonly cells: readonly Cell[];
   /** Largest share of a participant in each of the sums that the answer tells. */
   readonly shares: readonly Share[];

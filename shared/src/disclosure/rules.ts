@@ -160,16 +160,34 @@ const rank: RuleCheck = (facts, policy) =>
     ? { rule: 'rank', code: 'RULE_RANK', threshold: 0, observed: 1 }
     : null;
 
+/** Fewest participants among whom an answer about parameters is divided: as many as an analysis must have, or half of what it has. */
+const leastCarriers = (people: number, { participants: { minimum } }: Policy): number =>
+  Math.min(minimum ?? 0, people / 2);
+
+/** Stops parameters as selectors: steep ones make a sum over all participants one over the few at their threshold. */
+const carriers: RuleCheck = (facts, policy) => {
+  const threshold = leastCarriers(facts.participants, policy);
+  const observed = facts.carriers ?? Infinity;
+  return observed >= threshold
+    ? null
+    : { rule: 'participants at these parameters', code: 'RULE_PARTICIPANTS', threshold, observed };
+};
+
+/**
+ * The coordinator is told the first that refuses. A population that parts few people from the others is refused as such, whatever they are:
+ * after a rule on how many it selects, which of the two codes came would tell whether those few were selected.
+ */
 const RULES: readonly RuleCheck[] = [
+  smallestCell,
   participants,
   groupedRows,
   participantsPerArm,
   parametersPerParticipant,
   eventsPerParameter,
-  smallestCell,
   leverage,
   dominance,
   rank,
+  carriers,
 ];
 
 /** Stops asking at many parameter values, from whose answers the data could be solved for. */
@@ -214,5 +232,5 @@ export function checkSelection(
   cells: DisclosureFacts['cells'] = [],
 ): Refusal[] {
   const facts = { participants: selected, effective: selected, cells };
-  return [participants(facts, policy) ?? [], smallestCell(facts, policy) ?? []].flat();
+  return [smallestCell(facts, policy) ?? [], participants(facts, policy) ?? []].flat();
 }

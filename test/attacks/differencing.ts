@@ -1,0 +1,132 @@
+/**
+ * **Subtraction.** A linear model's estimates are sums over its participants (plans.ts): X'X, X'y, n. Of two sets that differ by one
+ * person the sums' difference is that person's row: n − n' = 1, and Σ arm, Σ age, Σ y give arm, age and outcome.
+ * The sets may differ by the population's words, by a value that is missing for one model only, by an update of the records, or by
+ * a partition that leaves somebody out: all − women − men is whoever is neither.
+ */
+import type { StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
+import { matches, none, normal, random, type Attack, type Recovered } from './attack.ts';
+import { ARM, linearSums, planOf, two } from './plans.ts';
+import { csvOf, estimatesOf, policyWith, Site, type Loosened, type Records } from './site.ts';
+
+const N = 90;
+const OUTCOME = '{kind: continuous, variable: y}';
+const MODEL = two('family: gaussian, adjust: [age]');
+/** The one who is in one set and not in the other. */
+const TARGET = 41;
+
+interface Trial extends Records {
+  readonly pid: number[];
+  readonly arm: number[];
+  readonly age: number[];
+  readonly sex: number[];
+  readonly lab: number[];
+  readonly y: number[];
+}
+
+function trial(): Trial {
+  const next = random(31);
+  const pid = Array.from({ length: N }, (_, i) => i + 1);
+  return {
+    pid,
+    arm: pid.map((i) => i % 2),
+    age: pid.map(() => 40 + Math.floor(40 * next())),
+    sex: pid.map(() => (next() < 0.5 ? 1 : 0)),
+    lab: pid.map(() => Number((5 + normal(next)).toFixed(2))),
+    y: pid.map(() => Number((130 + 15 * normal(next)).toFixed(1))),
+  };
+}
+
+const rowOf = ({ arm, age, y }: Trial): number[] => [arm[TARGET]!, age[TARGET]!, y[TARGET]!];
+
+/** The first estimates' sums less those of all the others: arm, age and outcome of whoever is left. */
+function left(estimates: readonly (StageOneEstimate | undefined)[], truth: readonly number[]): Recovered {
+  if (estimates.includes(undefined)) return none(truth.length);
+  const sums = estimates.map((estimate) => {
+    const { xx, xy } = linearSums(estimate!);
+    return [xx[0]![1]!, xx[0]![2]!, xy[0]!];
+  });
+  const rest = sums[0]!.map((value, j) => value - sums.slice(1).reduce((sum, other) => sum + other[j]!, 0));
+  return matches(rest, truth, 0.02);
+}
+
+async function populations(loosened: Loosened): Promise<Recovered> {
+  const records = trial();
+  const site = new Site(records, { policy: policyWith(loosened) });
+  const estimates = [];
+  for (const population of ['pid > 0', `pid != ${records.pid[TARGET]}`]) {
+    const plan = planOf({ population, treatment: ARM, outcome: OUTCOME, analyses: { a: MODEL } });
+    estimates.push((await estimatesOf(site, plan, ['a'])).get('a'));
+  }
+  await site.stop();
+  return left(estimates, rowOf(records));
+}
+
+async function update(loosened: Loosened): Promise<Recovered> {
+  const records = trial();
+  const without = Object.fromEntries(
+    Object.entries(records).map(([name, values]) => [name, values.filter((_, i) => i !== TARGET)]),
+  );
+  const site = new Site(without, { policy: policyWith(loosened) });
+  const plan = planOf({ treatment: ARM, outcome: OUTCOME, analyses: { a: MODEL } });
+  const before = (await estimatesOf(site, plan, ['a'])).get('a');
+  site.write(csvOf(records));
+  const after = (await estimatesOf(site, plan, ['a'])).get('a');
+  await site.stop();
+  return left([after, before], rowOf(records));
+}
+
+async function partition(loosened: Loosened): Promise<Recovered> {
+  const records = trial();
+  const known = records.sex.map((sex, i) => (i === TARGET ? null : sex));
+  const site = new Site({ ...records, sex: known }, { policy: policyWith(loosened) });
+  const estimates = [];
+  for (const population of ['pid > 0', 'sex == 0', 'sex == 1']) {
+    const plan = planOf({ population, treatment: ARM, outcome: OUTCOME, analyses: { a: MODEL } });
+    estimates.push((await estimatesOf(site, plan, ['a'])).get('a'));
+  }
+  await site.stop();
+  return left(estimates, rowOf(records));
+}
+
+/** Two models of one plan, of which the second needs a value that one participant lacks. */
+async function missing(loosened: Loosened): Promise<Recovered> {
+  const records = trial();
+  const lab = records.lab.map((value, i) => (i === TARGET ? null : value));
+  const site = new Site({ ...records, lab }, { policy: policyWith(loosened) });
+  const plan = planOf({
+    treatment: ARM,
+    outcome: OUTCOME,
+    analyses: { a: MODEL, b: two('family: gaussian, adjust: [age, lab]') },
+  });
+  const found = await estimatesOf(site, plan, ['a', 'b']);
+  await site.stop();
+  return left([found.get('a'), found.get('b')], rowOf(records));
+}
+
+export const attacks: readonly Attack[] = [
+  {
+    name: 'differencing of two populations',
+    rule: '`differencing`, `smallest_cell` (of populations)',
+    off: () => populations({ differencing: null, smallest_cell: null }),
+    on: () => populations({}),
+  },
+  {
+    name: 'differencing across an update of the records',
+    rule: '`differencing`',
+    off: () => update({ differencing: null }),
+    on: () => update({}),
+  },
+  {
+    name: 'differencing of three: all, women, men',
+    rule: '`differencing`',
+    off: () => partition({ differencing: null }),
+    on: () => partition({}),
+  },
+  {
+    name: 'a value missing for one, in one model of two',
+    rule: '`differencing`',
+    off: () => missing({ differencing: null }),
+    on: () => missing({}),
+  },
+];
