@@ -12,6 +12,7 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { parseAgreement } from '../agreement/document.ts';
 import type { AgentConfig } from '../config.ts';
 import { withSource } from '../data/read.ts';
+import { openKey, readPassphrase } from '../identity/keys.ts';
 import { attempt, fail, ok, warn, type Finding } from './finding.ts';
 
 const DAY = 86_400_000;
@@ -26,7 +27,7 @@ export interface Machine {
 export async function checkFiles(config: AgentConfig, machine: Machine): Promise<readonly Finding[]> {
   return [
     ...(await attempt('signing key', () => {
-      const { publicKey } = signingIdentity(readText(config.signing_key), config.signing_key);
+      const { publicKey } = signingIdentity(readKey(config, config.signing_key), config.signing_key);
       return ok('signing key', `public key ${toHex(publicKey)}`);
     })),
     ...(await attempt('certificate', () => checkCertificate(config, machine.now()))),
@@ -39,9 +40,10 @@ export async function checkFiles(config: AgentConfig, machine: Machine): Promise
   ];
 }
 
-function checkCertificate({ tls, study }: AgentConfig, now: Date): Finding {
+function checkCertificate(config: AgentConfig, now: Date): Finding {
+  const { tls, study } = config;
   const certificate = readPem(tls.certificate, 'a certificate', (pem) => new X509Certificate(pem));
-  const key = readPem(tls.key, 'a private key', (pem) => createPrivateKey(pem));
+  const key = readPem(tls.key, 'a private key', () => createPrivateKey(readKey(config, tls.key)));
   const authority = readPem(tls.ca, 'a certificate', (pem) => new X509Certificate(pem));
   const until = certificate.validToDate;
   const days = Math.floor((until.getTime() - now.getTime()) / DAY);
@@ -178,6 +180,11 @@ function readPem<T>(file: string, what: string, parse: (pem: string) => T): T {
   } catch (cause) {
     throw new ConcordatError('config/invalid', `not ${what} in PEM`, { place: file, cause });
   }
+}
+
+/** A key in PEM, opened where it is encrypted. */
+export function readKey(config: Pick<AgentConfig, 'key_passphrase_file'>, file: string): string {
+  return openKey(readText(file), readPassphrase(config.key_passphrase_file), file);
 }
 
 export function readText(file: string): string {

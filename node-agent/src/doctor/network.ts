@@ -13,7 +13,7 @@ import { dialer, resolveName, type Resolver } from '../egress/dial.ts';
 import { CLOCK_TOLERANCE, inspect, judge, type Inspection } from '../egress/inspect.ts';
 import { routeTo, type Route } from '../egress/proxy.ts';
 import { fail, failure, ok, warn, type Finding } from './finding.ts';
-import { readText } from './files.ts';
+import { readKey, readText } from './files.ts';
 
 export interface Network {
   readonly now: () => Date;
@@ -66,7 +66,7 @@ export async function checkNetwork(config: AgentConfig, network: Network): Promi
     findings.push(describeTls(seen));
 
     check = 'coordinator';
-    const [certificate, key] = [readText(config.tls.certificate), readText(config.tls.key)];
+    const [certificate, key] = [readText(config.tls.certificate), readKey(config, config.tls.key)];
     const client = new ExchangeClient({ address: config.coordinator, ca, certificate, key, dial });
     const greeting = await client.greet().finally(() => client.close());
     findings.push(...describeGreeting(greeting, network.now()));
