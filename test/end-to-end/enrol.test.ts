@@ -57,9 +57,9 @@ class Site {
     this.dir = join(newFolder(), study);
   }
 
-  async join(invitation: string): Promise<void> {
+  async join(invitation: string, template = PLAN): Promise<void> {
     await done(['agent', 'join', invitation, '--dir', this.dir, '--data', join(data, `${this.study}.csv`)]);
-    fs.writeFileSync(join(this.dir, 'plan.yaml'), PLAN);
+    fs.writeFileSync(join(this.dir, 'plan.yaml'), template);
     fs.writeFileSync(join(this.dir, 'agreement.yaml'), JSON.stringify(AGREEMENT));
   }
 
@@ -132,7 +132,8 @@ function spellings(pem: string): readonly Buffer[] {
 
 test('init, invite, join, run: the plan waits for the sites that it names, and no private key goes anywhere', async () => {
   const coordinator = await Coordinator.init();
-  const plan = coordinator.run(`${PLAN}studies: [A, B]\n`);
+  const text = `${PLAN}studies: [A, B]\n`;
+  const plan = coordinator.run(text);
   await until(() => plan.ended || plan.output.includes('waiting for sites'), 'the plan to wait');
   assert.match(plan.output, /"waiting for sites","missing":\["A","B"\],"needed":2/);
   const sites = [new Site('A'), new Site('B')];
@@ -140,7 +141,7 @@ test('init, invite, join, run: the plan waits for the sites that it names, and n
   for (const site of sites) {
     const invitation = await coordinator.invite(site.study);
     invitations.push(invitation);
-    await site.join(invitation);
+    await site.join(invitation, text);
   }
   await until(() => plan.ended || plan.output.includes('"round"'), 'the run to begin');
   const agents = sites.map((site) => site.serve());

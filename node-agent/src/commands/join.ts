@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import { join as joinPath, resolve } from 'node:path';
 
 import type { Invitation } from '@concordat/proto/concordat/v1/enrolment.ts';
+import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
@@ -16,6 +17,7 @@ import { signingIdentity, type SigningIdentity } from '@concordat/shared/wire/si
 import { agreementTemplate } from '../agreement/template.ts';
 import { RECORDS_PLACEHOLDER } from '../config.ts';
 import { dialer } from '../egress/dial.ts';
+import { routeTo } from '../egress/proxy.ts';
 import { requestCertificate, type Enrolled, type EnrolmentCapabilities } from '../egress/enrol.ts';
 import { certificateFingerprint } from '../identity/certificates.ts';
 import { readConfigured, replacePrivate } from '../identity/files.ts';
@@ -42,8 +44,9 @@ const FILES = {
 export async function join(line: string, options: JoinArguments): Promise<void> {
   // An argument can be read by other users of the machine while the command runs; standard input cannot.
   const invitation = readInvitation(line === '-' ? fs.readFileSync(0, 'utf8') : line);
+  const { host, port } = parseAddress(invitation.address);
   const { certificate, identity } = await joinSite(invitation, options, {
-    dial: dialer(null),
+    dial: dialer(routeTo(host, port, undefined, process.env).proxy),
     now: () => new Date(),
     signal: new AbortController().signal,
   });

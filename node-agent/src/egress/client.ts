@@ -360,8 +360,8 @@ function toldCode(error: ServiceError | null): ExchangeFailure | null {
   return ERROR_CODES.filter(isTold).find((code) => code === error?.details) ?? null;
 }
 
-function isTold(code: ErrorCode): code is CodeOf<'enrolment'> | 'network/clock' {
-  return code.startsWith('enrolment/') || code === 'network/clock';
+function isTold(code: ErrorCode): code is CodeOf<'enrolment'> | 'network/clock' | 'wire/identity' {
+  return code.startsWith('enrolment/') || code === 'network/clock' || code === 'wire/identity';
 }
 
 function isFailure(code: ErrorCode): code is CodeOf<'network'> | CodeOf<'enrolment'> | 'wire/identity' {
