@@ -74,6 +74,17 @@ function work(order: Order): unknown {
           modifierMeans: [],
           rows: new Int32Array(),
           within: new Uint8Array(),
+          evidence: {
+            rows: new Int32Array(),
+            arm: null,
+            weights: null,
+            events: null,
+            response,
+            columns: [],
+            factors: new Map(),
+            offset: null,
+            logExposure: null,
+          },
           facts: {
             participants: trial.n,
             effective: trial.n,

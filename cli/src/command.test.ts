@@ -8,12 +8,16 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
+import { readPlanSignature } from '@concordat/coordinator/plan-signature.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+import { isPlanSigned } from '@concordat/shared/wire/offers.ts';
 import { generateSigningKey } from '@concordat/shared/wire/signing.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
@@ -125,6 +129,22 @@ test('plan schema prints the published schemas', () => {
   }
 });
 
+test('plan sign: a signature beside the plan, found by the coordinator, and no good for another plan', () => {
+  const folder = mkdtempSync(join(root, 'sign-'));
+  const [key, signed] = [join(folder, 'ada.key'), join(folder, 'plan.yaml')];
+  writeFileSync(signed, readFileSync(plan));
+  const made = concordat('plan', 'key', key);
+  assert.equal(made.status, 0);
+  assert.equal(statSync(key).mode & 0o777, 0o600);
+  assert.match(concordat('plan', 'key', key).stderr, /^enrolment\/exists/);
+  assert.equal(concordat('plan', 'sign', signed, '--key', key).status, 0);
+  const text = readFileSync(signed, 'utf8');
+  const signature = readPlanSignature(signed, text)!;
+  assert.ok(made.stdout.includes(toHex(signature.key)));
+  assert.ok(isPlanSigned(text, signature));
+  assert.throws(() => readPlanSignature(signed, `${text} `), { code: 'plan/inconsistent' });
+});
+
 test('open thresholds and automatic approval are for concordat local alone: an agent refuses them', () => {
   const { policy: _version, ...open } = OPEN_POLICY;
   const all = {
@@ -160,6 +180,29 @@ test('open thresholds and automatic approval are for concordat local alone: an a
     assert.match(stderr, /^agreement\/invalid/);
     assert.ok(!existsSync(join(root, 'agent-log')));
   }
+});
+
+test('agent agreement: a template is printed, does not pass until it is filled in, and is then explained', () => {
+  const { status, stdout } = concordat('agent', 'agreement', 'template', '--study', 'A');
+  assert.equal(status, 0);
+  const begun = file('begun.yaml', stdout);
+  const refused = concordat('agent', 'agreement', 'check', '--file', begun);
+  assert.equal(refused.status, 2);
+  assert.match(
+    refused.stderr,
+    /^agreement\/invalid .*: 2 faults[^]*begun\.yaml:\d+ until: [^]*begun\.yaml:\d+ approval: /,
+  );
+  const custodian = `custodians: [{name: Ada, key: "${'ab'.repeat(32)}"}]`;
+  const filled = file(
+    'filled.yaml',
+    stdout.replace('until:', 'until: "9999-12-31"').replace('custodians: []', custodian),
+  );
+  const checked = concordat('agent', 'agreement', 'check', '--file', filled);
+  assert.equal(checked.status, 0, checked.stderr);
+  assert.match(checked.stdout, /filled\.yaml is valid[^]*Worth a second look:[^]*every plan is refused/);
+  const explained = concordat('agent', 'agreement', 'explain', '--file', filled);
+  assert.equal(explained.status, 0, explained.stderr);
+  assert.match(explained.stdout, /^Data-sharing agreement for A\n[^]*approve and refuse here: Ada/);
 });
 
 test('local: status 0 and JSON lines; given again for a finished run, the earlier one is set aside', () => {

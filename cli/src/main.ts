@@ -84,6 +84,17 @@ plan
   .addOption(jsonOption())
   .action(run(async () => (await import('./commands/plan.ts')).planCheck));
 plan
+  .command('key')
+  .description("make a statistician's key, to sign plans with")
+  .argument('<file>', 'where to write the private key')
+  .action(run(async () => (await import('./commands/plan-sign.ts')).planKey));
+plan
+  .command('sign')
+  .description('sign a plan, so that sites know who asks; the signature is written beside it')
+  .argument('<file>', 'the analysis plan (YAML)')
+  .requiredOption('--key <file>', "the statistician's private key")
+  .action(run(async () => (await import('./commands/plan-sign.ts')).planSign));
+plan
   .command('schema')
   .description('print a JSON Schema')
   .addOption(
@@ -106,7 +117,8 @@ try {
 } catch (error) {
   status = report(error);
 }
-process.exitCode = status;
+// A command of an agent may have set its own.
+if (status !== 0) process.exitCode = status;
 
 function report(error: unknown): ExitStatus {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

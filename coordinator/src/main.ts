@@ -11,6 +11,7 @@ import { runCoordinator } from './app.ts';
 import { parseCoordinatorConfig } from './config.ts';
 import { makeLogger } from './logger.ts';
 import { failureStatus, readText, stopSignal } from './process.ts';
+import { readPlanSignature } from './plan-signature.ts';
 import { coordinatorProgram } from './program.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -18,10 +19,11 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 };
 
 const program = coordinatorProgram('concordat-coordinator', async ({ config, plan, out }) => {
+  const planText = readText(plan, 'plan/unreadable');
   const { analyses } = await runCoordinator({
     config: parseCoordinatorConfig(readText(config, 'config/invalid'), config),
-    planText: readText(plan, 'plan/unreadable'),
-    signature: null,
+    planText,
+    signature: readPlanSignature(plan, planText),
     planPlace: plan,
     out,
     software: `concordat ${version}`,

@@ -196,7 +196,7 @@ test('told to stop during a fit: no answer is made up, and the log ends with the
   const client = {
     exchange: (replies: readonly Released[]): Promise<ExchangeAnswer> => {
       assert.deepEqual(replies, []);
-      return Promise.resolve(asked.shift() ?? { status: 'failed', failure: 'unreachable' });
+      return Promise.resolve(asked.shift() ?? { status: 'failed', failure: 'network/unreachable' });
     },
     interrupt: () => undefined,
     close: () => undefined,
@@ -221,7 +221,7 @@ test('a failed exchange is tried again with the same replies; connected says how
   const replies: number[] = [];
   const answers: ExchangeAnswer[] = [
     { status: 'ok', tasks: [offer()] },
-    { status: 'failed', failure: 'unreachable' },
+    { status: 'failed', failure: 'network/unreachable' },
     { status: 'failed', failure: 'not-admitted' },
     { status: 'ok', tasks: [] },
   ];
@@ -283,6 +283,6 @@ test('no common version ends the agent, with its log closed', async () => {
 test('waits between tries grow to ten seconds, with full jitter', () => {
   assert.equal(backOff(0, 1), 100);
   assert.equal(backOff(3, 0.5), 400);
-  assert.equal(backOff(40, 1), 10_000);
+  assert.equal(backOff(40, 1), 30_000);
   assert.equal(backOff(40, 0), 0);
 });

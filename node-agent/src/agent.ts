@@ -18,7 +18,7 @@ import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
 import { Fits } from './agreement/fits.ts';
 import { DRAFT_DISAGREED, refusalDraft, Runs, type AcceptedRun, type RunsOptions } from './agreement/runs.ts';
-import type { ExchangeClient } from './egress/client.ts';
+import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
 import type { Ledger } from './egress/ledger.ts';
@@ -32,6 +32,15 @@ export interface AgentOptions extends Omit<RunsOptions, 'held'> {
   readonly ledger?: Ledger | undefined;
   readonly logger: Logger;
   readonly workers: Pick<WorkerPool, 'ask'>;
+}
+
+/** How the agent stands with the coordinator. */
+export interface Connection {
+  readonly connected: boolean;
+  /** RFC 3339: since when it is connected, or is not. Null before the first attempt ended. */
+  readonly since: string | null;
+  /** Of the last attempt; null where it succeeded. */
+  readonly failure: { readonly time: string; readonly code: ExchangeFailure } | null;
 }
 
 interface Received {
@@ -49,9 +58,12 @@ const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: 
 const DRAFT_DISHONEST: Draft = refusalDraft(Rule.RULE_HONEST_QUESTION);
 const DRAFT_WITHHELD: Draft = refusalDraft(Rule.RULE_CUSTODIAN);
 
-/** Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 10 s. */
+/**
+ * Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 30 s. An outage of hours then
+ * costs four tries a minute, and is over for the agent within half a minute of its end.
+ */
 export function backOff(n: number, random: number): number {
-  return Math.round(random * Math.min(10_000, 100 * 2 ** n));
+  return Math.round(random * Math.min(30_000, 100 * 2 ** n));
 }
 
 export class Agent {
@@ -62,8 +74,10 @@ export class Agent {
   /** Tasks that wait for the custodian, by digest (hex). */
   readonly #waiting = new Map<string, SignedMessage>();
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
-  #connected = false;
+  #connection: Connection = { connected: false, since: null, failure: null };
   #stopped = false;
+  /** A statement may have come since the last look. */
+  #decided = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -74,7 +88,11 @@ export class Agent {
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#connection.connected;
+  }
+
+  get connection(): Connection {
+    return this.#connection;
   }
 
   stop(): void {
@@ -84,6 +102,7 @@ export class Agent {
 
   /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange ends. */
   decided(): void {
+    this.#decided = true;
     this.#options.client.interrupt();
   }
 
@@ -100,29 +119,38 @@ export class Agent {
   async #serve(sleep: (milliseconds: number) => Promise<void>, random: () => number): Promise<void> {
     let replies: readonly Released[] = [];
     let failures = 0;
+    /** Reasons of this outage that the log has already. */
+    const told = new Set<string>();
     let asked = '';
     let repeats = 0;
     while (!this.#stopped) {
-      replies = [...replies, ...(await this.#answerDecided())];
+      this.#decided = false;
+      replies = [...replies, ...(await this.answerDecided())];
       if (this.#stopped) return;
+      // One that came meanwhile would wait as long as the exchange is held.
+      if (this.#decided) continue;
       const answer = await this.#options.client.exchange(replies, [...this.#waiting.keys()].map(fromHex));
       if (this.#stopped) return;
       // The replies may have arrived or not: sent again, they are the same bytes.
       if (answer.status === 'interrupted') continue;
       if (answer.status === 'failed') {
-        this.#connected = false;
-        if (failures === 0)
+        this.#lost(answer.failure);
+        if (!told.has(answer.failure))
           this.#options.logger.warn({
             event: 'exchange failed',
             study: this.#options.study,
             code: answer.failure,
+            ...(answer.detail === undefined ? {} : { detail: answer.detail }),
           });
+        told.add(answer.failure);
         await sleep(backOff(failures++, random()));
         continue;
       }
       if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
       failures = 0;
-      this.#connected = true;
+      told.clear();
+      if (!this.connected)
+        this.#connection = { connected: true, since: this.#options.now().toISOString(), failure: null };
       // Asked again for what it answered, or could not take: neither side would ever pause.
       const tasks = answer.tasks.map(({ body }) => toHex(sha256(body))).join();
       repeats = tasks !== '' && tasks === asked ? repeats + 1 : 0;
@@ -133,9 +161,15 @@ export class Agent {
   }
 
   /** Answers what waited, once a custodian has decided something. */
-  async #answerDecided(): Promise<readonly Released[]> {
+  async answerDecided(): Promise<readonly Released[]> {
     if (!(await this.#runs.takeStatements())) return [];
     return this.answerAll([...this.#waiting.values()]);
+  }
+
+  #lost(code: ExchangeFailure): void {
+    const time = this.#options.now().toISOString();
+    const since = this.connected ? time : (this.#connection.since ?? time);
+    this.#connection = { connected: false, since, failure: { time, code } };
   }
 
   /**

@@ -1,7 +1,11 @@
 /** The agent's configuration file: one schema, every fault reported at once, frozen. */
 import { dirname, resolve } from 'node:path';
 
+import type { ProxyConfig } from './egress/proxy.ts';
+
 const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
+/** The coordinator's host may be an IPv6 address in brackets. */
+const remote = { type: 'string', pattern: '^([^:/\\s\\[\\]]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$' };
 const text = { type: 'string', minLength: 1 };
 
 export const AGENT_CONFIG_SCHEMA = {
@@ -21,7 +25,7 @@ export const AGENT_CONFIG_SCHEMA = {
   properties: {
     agent: { const: 1, description: 'format version, 1' },
     study: { ...text, maxLength: 200, description: "the trial's study id" },
-    coordinator: { ...address, description: 'host:port of the coordinator' },
+    coordinator: { ...remote, description: 'host:port of the coordinator' },
     coordinator_key: {
       type: 'string',
       pattern: '^[0-9a-f]{64}$',
@@ -41,6 +45,28 @@ export const AGENT_CONFIG_SCHEMA = {
     state: { ...text, description: 'folder of what the agent keeps beside its log, default `state`' },
     log: { ...text, description: "folder of the site's message log" },
     health: { ...address, description: 'host:port of the health endpoint' },
+    page: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['listen'],
+      properties: {
+        listen: {
+          type: 'string',
+          pattern: '^([^:/\\s]+|\\[[0-9a-fA-F:.]+(%[0-9a-zA-Z]+)?\\]):[0-9]{1,5}$',
+          description: 'address:port, an IPv6 address in brackets',
+        },
+        certificate: text,
+        key: text,
+      },
+      description: "the custodian's page: `listen`, and off this machine `certificate` and `key`",
+    },
+    proxy: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { url: text, ca: text, no_proxy: { type: 'string' }, credentials_file: text },
+      description:
+        'HTTP CONNECT proxy: `url`, `ca` (PEM file of its authority), `credentials_file` (user:password), `no_proxy`; default: the environment',
+    },
   },
 };
 
@@ -57,6 +83,16 @@ export interface AgentConfig {
   readonly state: string;
   readonly log: string;
   readonly health?: string;
+  readonly page?: PageConfig;
+  readonly proxy?: ProxyConfig;
+}
+
+/** The custodian's local page. */
+export interface PageConfig {
+  readonly listen: string;
+  /** PEM files. */
+  readonly certificate?: string;
+  readonly key?: string;
 }
 
 export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?: string };
@@ -73,5 +109,28 @@ export function resolvePaths(config: WrittenAgentConfig, file: string): AgentCon
     ...(config.map === undefined ? {} : { map: at(config.map) }),
     agreement: at(config.agreement),
     state: at(config.state ?? 'state'),
+    ...(config.page === undefined ? {} : { page: resolvePage(config.page, at) }),
+    ...(config.proxy === undefined ? {} : { proxy: resolveProxy(config.proxy, at) }),
   };
+}
+
+function resolveProxy(proxy: ProxyConfig, at: (path: string) => string): ProxyConfig {
+  return {
+    ...proxy,
+    ...(proxy.ca === undefined ? {} : { ca: at(proxy.ca) }),
+    ...(proxy.credentials_file === undefined ? {} : { credentials_file: at(proxy.credentials_file) }),
+  };
+}
+
+function resolvePage(page: PageConfig, at: (path: string) => string): PageConfig {
+  return {
+    listen: page.listen,
+    ...(page.certificate === undefined ? {} : { certificate: at(page.certificate) }),
+    ...(page.key === undefined ? {} : { key: at(page.key) }),
+  };
+}
+
+/** The files that the records are read from. */
+export function filesOf({ data, map }: AgentConfig): readonly string[] {
+  return map === undefined ? [data] : [data, map];
 }

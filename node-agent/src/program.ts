@@ -1,5 +1,12 @@
 /** The agent's commands: `concordat agent …` at the command line, and the whole program in the agent's container. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+
+import type { AgreementPlace } from './commands/agreement.ts';
+import type * as custodianCode from './commands/custodian.ts';
+import type { Common, Signing } from './commands/custodian.ts';
+import { OBJECTIONS, type ObjectionName } from './custodian/desk.ts';
+
+const CONFIG = ['--config <file>', 'agent.yaml of the site', 'agent.yaml'] as const;
 
 /** A command's own code is loaded when it is called: an agent that serves does not carry the others'. */
 export function agentProgram(name: string): Command {
@@ -14,5 +21,108 @@ export function agentProgram(name: string): Command {
       const { serveAgents } = await import('./serve.ts');
       await serveAgents([config], { local: false });
     });
+
+  program
+    .command('doctor')
+    .description('check everything that the agent needs here, and print what to send to the IT department')
+    .option('--config <file>', 'agent.yaml', 'agent.yaml')
+    .option('--json', 'print the findings as JSON')
+    .action(async (options: { readonly config: string; readonly json?: boolean }) => {
+      const { doctor } = await import('./commands/doctor.ts');
+      await doctor(options);
+    });
+  addAgreement(program);
+  addCustodian(program);
   return program;
 }
+
+/** What a custodian does: look, decide, sign. */
+function addCustodian(program: Command): void {
+  const code = (): Promise<typeof custodianCode> => import('./commands/custodian.ts');
+  const looking = (name: string, what: string): Command =>
+    program
+      .command(name)
+      .description(what)
+      .option(...CONFIG);
+  const signing = (name: string, what: string): Command =>
+    looking(name, what)
+      .option('--as <name>', 'which custodian signs; the only one that has a key here, where left out')
+      .option(
+        '--passphrase-file <file>',
+        'file that holds the passphrase of the key; asked for where left out',
+      )
+      .option('--note <text>', "a note for this site's own log; it does not leave");
+
+  looking('plans', 'the plans that were offered, in plain words, and how they stand').action(
+    async (options: Common) => (await code()).plans(options),
+  );
+  looking('preview', 'what this site would send first for a plan; nothing is sent')
+    .argument('<digest>', "first digits of the plan's digest")
+    .action(async (digest: string, options: Common) => (await code()).preview(digest, options));
+  signing('approve', 'let a plan run here')
+    .argument('<digest>', "first digits of the plan's digest")
+    .action(async (digest: string, options: Signing) => (await code()).approve(digest, options));
+  signing('refuse', 'refuse a plan, or take this site out of one that runs')
+    .argument('<digest>', "first digits of the plan's digest")
+    .addOption(
+      new Option('--objection <what>', 'what the coordinator is told')
+        .choices([...OBJECTIONS])
+        .makeOptionMandatory(),
+    )
+    .action(async (digest: string, options: Signing & { readonly objection: ObjectionName }) =>
+      (await code()).refuse(digest, options),
+    );
+  looking('releases', 'answers that wait for you, exactly as they would leave').action(
+    async (options: Common) => (await code()).releases(options),
+  );
+  signing('release', 'let an answer leave')
+    .argument('<task>', "first digits of the answer's task")
+    .action(async (task: string, options: Signing) => (await code()).release(task, options));
+  signing('withhold', 'keep an answer back')
+    .argument('<task>', "first digits of the answer's task")
+    .action(async (task: string, options: Signing) => (await code()).withhold(task, options));
+  looking('custodian', "make a custodian's key, and name it in the agreement")
+    .argument('<name>', "the custodian's name")
+    .option(
+      '--passphrase-file <file>',
+      'file that holds the passphrase to seal the key with; asked for where left out',
+    )
+    .action(async (name: string, options: Common & { readonly passphraseFile?: string }) =>
+      (await code()).custodian(name, options),
+    );
+}
+
+function addAgreement(program: Command): void {
+  const agreement = program
+    .command('agreement')
+    .description('check, explain or begin the agreement under which this agent answers; nothing is sent');
+  agreement
+    .command('check')
+    .description('list every fault with its line and remedy (exit status 2), and what is unusual')
+    .option('--config <file>', 'agent.yaml: agreement, records, map', 'agent.yaml')
+    .option('--file <file>', 'an agreement.yaml by itself, not held against records')
+    .action(async (place: AgreementPlace) => {
+      const { agreementCheck } = await import('./commands/agreement.ts');
+      print(await agreementCheck(place, new Date()));
+    });
+  agreement
+    .command('explain')
+    .description('say in plain language what the agreement allows, and what it does not')
+    .option('--config <file>', 'agent.yaml', 'agent.yaml')
+    .option('--file <file>', 'an agreement.yaml by itself')
+    .action(async (place: AgreementPlace) => {
+      const { agreementExplain } = await import('./commands/agreement.ts');
+      print(agreementExplain(place, new Date()));
+    });
+  agreement
+    .command('template')
+    .description('print a commented agreement.yaml that allows nothing yet, to fill in')
+    .option('--config <file>', 'agent.yaml, for the name of the study', 'agent.yaml')
+    .option('--study <name>', 'the name of the study, without agent.yaml')
+    .action(async (options: { readonly config: string; readonly study?: string }) => {
+      const { agreementStart } = await import('./commands/agreement.ts');
+      process.stdout.write(agreementStart(options));
+    });
+}
+
+const print = (lines: readonly string[]): boolean => process.stdout.write(`${lines.join('\n')}\n`);

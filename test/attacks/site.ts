@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Agent, type AgentOptions } from '@concordat/node-agent/agent.ts';
 import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
 import { sealOf } from '@concordat/node-agent/agreement/seal.ts';
-import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
+import { filesDigest } from '@concordat/node-agent/data/files-digest.ts';
 import type { ExchangeAnswer } from '@concordat/node-agent/egress/client.ts';
 import type { Released } from '@concordat/node-agent/egress/gate.ts';
 import { Ledger } from '@concordat/node-agent/egress/ledger.ts';
@@ -133,7 +133,7 @@ export class Site {
 
   /** Seal of the records as they are now. */
   async snapshot(): Promise<string> {
-    return sealOf(this.identity, await snapshotOf([this.file]));
+    return sealOf(this.identity, await filesDigest([this.file]));
   }
 
   /** The custodian changes the agreement's thresholds. */
@@ -194,7 +194,7 @@ export class Site {
       client: {
         exchange: (replies) => this.#exchange(replies),
         interrupt: () => this.#waiting?.({ status: 'interrupted' }),
-        close: () => this.#waiting?.({ status: 'failed', failure: 'unreachable' }),
+        close: () => this.#waiting?.({ status: 'failed', failure: 'timed-out' }),
       },
       log: this.#log,
       logger: this.#options.logger ?? silent,

@@ -53,8 +53,8 @@ async function answered(site: Site, run: Run): Promise<Recovered> {
 async function substitution(approval: Agreement['approval']): Promise<Recovered> {
   const passphrase = 'attack suite passphrase';
   const keys = newFolder();
-  const { publicKey } = makeCustodianKey(keys, 'Ada', passphrase);
-  const ada = openCustodianKey(keys, 'Ada', passphrase);
+  const { publicKey } = await makeCustodianKey(keys, 'Ada', passphrase);
+  const ada = await openCustodianKey(keys, 'Ada', passphrase);
   const site = new Site(trial(), { agreement: { approval, custodians: [{ name: 'Ada', key: publicKey }] } });
   const run = new Run(site, PLAN);
   const plan = toHex(sha256(PLAN));

@@ -16,8 +16,14 @@ interface Message {
 }
 
 export interface Page {
-  /** Value of a JavaScript expression in the page. */
+  /** Value of a JavaScript expression in the page; of a promise, what it comes to. */
   evaluate(expression: string): Promise<unknown>;
+  /** Goes to a URL and waits until it has loaded. */
+  visit(url: string): Promise<void>;
+  /** Presses a key; where it leads to another page, `loads` waits until that has loaded. */
+  press(key: 'Tab' | 'Enter' | 'Space', loads?: 'loads'): Promise<void>;
+  /** Types into what has the focus. */
+  type(text: string): Promise<void>;
   /** Lays the page out at this width in CSS pixels, in either colour scheme, on screen or as printed. */
   show(width: number, scheme?: 'light' | 'dark', media?: 'screen' | 'print'): Promise<void>;
   /** URLs that the page asked for, and what it wrote to the console or threw. */
@@ -29,6 +35,12 @@ export interface Browser extends AsyncDisposable {
   /** Opens a URL and waits until it has loaded. */
   open(url: string): Promise<Page>;
 }
+
+const KEYS = {
+  Tab: { key: 'Tab', code: 'Tab', windowsVirtualKeyCode: 9 },
+  Enter: { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13, text: '\r' },
+  Space: { key: ' ', code: 'Space', windowsVirtualKeyCode: 32, text: ' ' },
+} as const;
 
 const SWITCHES = [
   '--headless=new',
@@ -86,7 +98,7 @@ export function startBrowser(): Browser {
         send(method, params, sessionId as string);
       const requests: string[] = [];
       const complaints: string[] = [];
-      const loaded = Promise.withResolvers<void>();
+      let loaded = Promise.withResolvers<void>();
       listeners.add(({ method, params = {}, sessionId: from }) => {
         if (from !== sessionId) return;
         if (method === 'Network.requestWillBeSent') requests.push((params['request'] as { url: string }).url);
@@ -100,15 +112,32 @@ export function startBrowser(): Browser {
         if (method === 'Page.loadEventFired') loaded.resolve();
       });
       for (const domain of ['Network', 'Log', 'Runtime', 'Page']) await call(`${domain}.enable`);
-      await call('Page.navigate', { url });
-      await loaded.promise;
+      const loading = async (act: () => Promise<unknown>): Promise<void> => {
+        loaded = Promise.withResolvers<void>();
+        await act();
+        await loaded.promise;
+      };
+      const visit = (to: string): Promise<void> => loading(() => call('Page.navigate', { url: to }));
+      await visit(url);
       return {
+        visit,
+        async press(key, loads) {
+          const stroke = async (): Promise<void> => {
+            await call('Input.dispatchKeyEvent', { type: 'keyDown', ...KEYS[key] });
+            await call('Input.dispatchKeyEvent', { type: 'keyUp', ...KEYS[key] });
+          };
+          await (loads === undefined ? stroke() : loading(stroke));
+        },
+        async type(text) {
+          await call('Input.insertText', { text });
+        },
         requests,
         complaints,
         async evaluate(expression) {
           const { result, exceptionDetails } = await call('Runtime.evaluate', {
             expression,
             returnByValue: true,
+            awaitPromise: true,
           });
           if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
           return (result as Json)['value'];

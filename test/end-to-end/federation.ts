@@ -12,10 +12,12 @@ import { readBody, type LogEntry } from '@concordat/shared/log/message-log.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
 const MAIN = join(repository, 'cli/src/main.ts');
+/** The coordinator's name where it is not dialled by its address. */
+export const HOST = 'coordinator.example.org';
 /** Several agents in one process, as `concordat local` runs them. */
 const AGENTS = join(repository, 'cli/src/local/agents.ts');
 /** Milliseconds after which something that a test waits for counts as never coming. */
-const PATIENCE = 120_000;
+const PATIENCE = 45_000;
 
 /** Two analyses; the levels of `centre` are agreed first. */
 export const PLAN = `plan: 1
@@ -29,7 +31,7 @@ analyses:
 `;
 
 /** What asks no more than the test's plan needs nobody's approval. */
-export const AGREEMENT = {
+const AGREEMENT = {
   agreement: 1,
   name: 'test',
   until: '9999-12-31',
@@ -158,7 +160,7 @@ export class Federation {
       await freePort(),
       await freePort(),
     ]);
-    const own = await authority.issue('coordinator', 'coordinator', { hosts: ['127.0.0.1'] });
+    const own = await authority.issue('coordinator', 'coordinator', { hosts: ['127.0.0.1', HOST] });
     const sites = [];
     for (const [i, [study, path]] of Object.entries(data).entries()) {
       const { publicKey, fingerprint } = await authority.issue(study, study, null);

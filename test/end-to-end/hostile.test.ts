@@ -210,7 +210,7 @@ test('an agent that does not trust the coordinator’s authority sends it nothin
   const config = JSON.parse(readFileSync(federation.path('B.yaml'), 'utf8')) as { tls: object };
   federation.write('wary.yaml', { ...config, tls: { ...config.tls, ca: 'wrong-ca.crt' }, log: 'log/wary' });
   const agent = federation.agent('wary');
-  await until(() => agent.output.includes('unreachable'), 'the agent to give up its first try');
+  await until(() => agent.output.includes('network/intercepted'), 'the agent to say so');
   assert.equal(await agent.kill('SIGTERM'), 0);
   assert.ok(!entriesOf(federation.log('coordinator')).some(({ kind }) => kind === 'received'));
 });

@@ -12,7 +12,7 @@ import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';
 import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
-import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
+import { filesDigest } from '@concordat/node-agent/data/files-digest.ts';
 import { answer } from '@concordat/node-agent/fit/study.ts';
 import type { StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
@@ -180,7 +180,7 @@ export class InProcess {
       coordinatorKey: this.#identities.get(COORDINATOR)!.publicKey,
       agreement: { current: () => agreement, of: () => agreement },
       template: () => null,
-      snapshot: () => snapshotOf([data[study]!]),
+      snapshot: () => filesDigest([data[study]!]),
       state: join(this.folder, `${study}.state`),
       now: () => new Date('2026-01-01T00:00:00Z'),
       source: { data: data[study]!, map: null },

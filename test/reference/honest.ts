@@ -8,6 +8,9 @@ import { join } from 'node:path';
 
 import { buildAnalysisSet } from '@concordat/node-agent/data/design.ts';
 import { readFolder } from '@concordat/node-agent/data/files.ts';
+import { membersOf } from '@concordat/node-agent/data/members.ts';
+import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
+import { Ledger } from '@concordat/node-agent/egress/ledger.ts';
 import { loadTable } from '@concordat/node-agent/data/load.ts';
 import { splitByStudy } from '@concordat/node-agent/data/split.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
@@ -84,7 +87,7 @@ function ofScenario({
 }
 
 const binary = (variable: string): WrittenOutcome => ({ kind: 'binary', variable, event: 1 });
-const analysis = (id: string, model: WrittenAnalysis['model'], modifier?: string): WrittenAnalysis => ({
+const asked = (id: string, model: WrittenAnalysis['model'], modifier?: string): WrittenAnalysis => ({
   id,
   approach: 'two-stage',
   model,
@@ -115,14 +118,14 @@ const COX = { family: 'cox' } as const;
 
 const first: readonly Question[] = [
   simple('colorectal-ordinal', { kind: 'ordinal', variable: 'response_score', levels: [1, 2, 3, 4] }, [
-    analysis('unadjusted', { family: 'ordinal' }),
+    asked('unadjusted', { family: 'ordinal' }),
   ]),
   simple(
     'ist-aspirin',
     { kind: 'ordinal', variable: 'outcome6m', levels: [1, 2, 3, 4] },
     [
-      analysis('unadjusted', { family: 'ordinal' }),
-      analysis('adjusted', { family: 'ordinal', adjust: ['age', 'female', 'alert'] }),
+      asked('unadjusted', { family: 'ordinal' }),
+      asked('adjusted', { family: 'ordinal', adjust: ['age', 'female', 'alert'] }),
     ],
     'aspirin',
   ),
@@ -130,11 +133,11 @@ const first: readonly Question[] = [
     'ist-aspirin',
     binary('dead_dep6m'),
     [
-      analysis('unadjusted', LOGIT),
-      analysis('age-sex', { ...LOGIT, adjust: ['age', 'female'] }),
-      analysis('adjusted', { ...LOGIT, adjust: ['age', 'female', 'alert', 'sbp'] }),
-      analysis('by-age', LOGIT, 'age'),
-      analysis('by-sex', LOGIT, 'female'),
+      asked('unadjusted', LOGIT),
+      asked('age-sex', { ...LOGIT, adjust: ['age', 'female'] }),
+      asked('adjusted', { ...LOGIT, adjust: ['age', 'female', 'alert', 'sbp'] }),
+      asked('by-age', LOGIT, 'age'),
+      asked('by-sex', LOGIT, 'female'),
     ],
     'aspirin',
   ),
@@ -142,32 +145,32 @@ const first: readonly Question[] = [
     'ist-aspirin',
     { kind: 'time-to-event', time: 'time_days', event: 'died' },
     [
-      analysis('unadjusted', COX),
-      analysis('adjusted', { ...COX, adjust: ['age', 'female'] }),
-      analysis('stratified', { ...COX, strata: ['heparin'] }),
-      analysis('weibull', { family: 'weibull' }),
+      asked('unadjusted', COX),
+      asked('adjusted', { ...COX, adjust: ['age', 'female'] }),
+      asked('stratified', { ...COX, strata: ['heparin'] }),
+      asked('weibull', { family: 'weibull' }),
     ],
     'aspirin',
   ),
   simple('opt', { kind: 'continuous', variable: 'pd5' }, [
-    analysis('unadjusted', LINEAR),
-    analysis('ancova', { ...LINEAR, adjust: ['pd0', 'age'] }),
-    analysis('adjusted', { ...LINEAR, adjust: ['pd0', 'age', 'black', 'tobacco'] }),
-    analysis('by-age', { ...LINEAR, adjust: ['pd0'] }, 'age'),
+    asked('unadjusted', LINEAR),
+    asked('ancova', { ...LINEAR, adjust: ['pd0', 'age'] }),
+    asked('adjusted', { ...LINEAR, adjust: ['pd0', 'age', 'black', 'tobacco'] }),
+    asked('by-age', { ...LINEAR, adjust: ['pd0'] }, 'age'),
   ]),
   simple('opt', binary('preterm'), [
-    analysis('unadjusted', LOGIT),
-    analysis('adjusted', { ...LOGIT, adjust: ['age', 'bmi'] }),
-    analysis('by-age', LOGIT, 'age'),
+    asked('unadjusted', LOGIT),
+    asked('adjusted', { ...LOGIT, adjust: ['age', 'bmi'] }),
+    asked('by-age', LOGIT, 'age'),
   ]),
   simple('star', { kind: 'continuous', variable: 'math0' }, [
-    analysis('unadjusted', LINEAR),
-    analysis('adjusted', { ...LINEAR, adjust: ['age', 'female'] }),
-    analysis('by-sex', LINEAR, 'female'),
+    asked('unadjusted', LINEAR),
+    asked('adjusted', { ...LINEAR, adjust: ['age', 'female'] }),
+    asked('by-sex', LINEAR, 'female'),
   ]),
   simple('rhdnase', { kind: 'count', variable: 'n_exac', exposure: 'followup_days' }, [
-    analysis('unadjusted', { family: 'poisson' }),
-    analysis('adjusted', { family: 'poisson', adjust: ['fev'] }),
+    asked('unadjusted', { family: 'poisson' }),
+    asked('adjusted', { family: 'poisson', adjust: ['fev'] }),
   ]),
 ];
 
@@ -215,6 +218,42 @@ export async function decide({
     }
   }
   return decisions;
+}
+
+/**
+ * The analyses of a question that a site refuses for differencing when they come in one plan, in its order: what else a
+ * policy refuses is answered about nobody.
+ */
+export async function differenced(
+  question: Question,
+  participants: 'per-analysis' | 'common',
+): Promise<readonly Refused[]> {
+  const { data, plan: written } = question;
+  const folder = await readFolder(await data());
+  const files = folder.kind === 'one-each' ? folder.files : await splitByStudy(folder.path, folderOf({}));
+  const plan = expandPlan(parsePlan(JSON.stringify({ ...written, participants }), 'plan'), {});
+  const refused: Refused[] = [];
+  for (const [study, file] of files) {
+    if (plan.studies !== 'all' && !plan.studies.includes(study)) continue;
+    const ledger = new Ledger(folderOf({}));
+    const snapshot = await snapshotOf(file, ledger.secret);
+    const table = await loadTable(file, plan, null);
+    for (const analysis of plan.analyses) {
+      const set = buildAnalysisSet(plan, analysis, table);
+      if (checkRelease(set.facts, DEFAULT_POLICY).length > 0) continue;
+      const members = membersOf(snapshot, ledger.secret, plan, table, set.within, set.rows);
+      const [refusal] = ledger.checkMembers(members, DEFAULT_POLICY);
+      if (refusal === undefined) ledger.record(members, null);
+      else refused.push({ study, analysis: analysis.id, observed: refusal.observed });
+    }
+  }
+  return refused;
+}
+
+interface Refused {
+  readonly study: string;
+  readonly analysis: string;
+  readonly observed: number;
 }
 
 /** Null where a column is missing there, or holds codes that the plan does not have: there is nothing to decide. */

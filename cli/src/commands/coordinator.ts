@@ -1,6 +1,7 @@
 import { runCoordinator } from '@concordat/coordinator/app.ts';
 import { parseCoordinatorConfig } from '@concordat/coordinator/config.ts';
 import { makeLogger } from '@concordat/coordinator/logger.ts';
+import { readPlanSignature } from '@concordat/coordinator/plan-signature.ts';
 import { readText, stopSignal } from '@concordat/coordinator/process.ts';
 import type { CoordinatorArguments } from '@concordat/coordinator/program.ts';
 
@@ -18,7 +19,7 @@ export async function coordinator(options: CoordinatorArguments): Promise<0 | 3>
   const result = await runCoordinator({
     config,
     planText,
-    signature: null,
+    signature: readPlanSignature(options.plan, planText),
     planPlace: options.plan,
     out: options.out,
     software: SOFTWARE,

@@ -25,12 +25,16 @@ const DIAGNOSIS_REMEDIES: Readonly<Record<DiagnosisCode, string>> = {
 
 /** Disclosure rules, problems with the records, and the exchange. */
 const OTHER_REMEDIES: Readonly<Record<string, string>> = {
-  participants: CUSTODIAN,
+  participants: `Use a wider population. ${CUSTODIAN}`,
   'participants-per-arm': CUSTODIAN,
   'parameters-per-participant': `Use fewer covariates. ${CUSTODIAN}`,
   'events-per-parameter': `Use fewer covariates. ${CUSTODIAN}`,
-  'smallest-cell': `Merge sparse levels of a factor, or leave the factor out. ${CUSTODIAN}`,
+  'smallest-cell': `Merge sparse levels of a factor, or leave the factor or its interaction out; take a population that leaves out nobody there or more. ${CUSTODIAN}`,
   leverage: 'Check the covariates at this site for outlying values.',
+  dominance: 'Check the outcome and the time observed at this site for an outlying value.',
+  differencing:
+    'Write participants: common in the plan, so that its analyses use the same participants; or take a population that differs from those asked about before by more people.',
+  budget: `Use fewer one-stage analyses of the same records. ${CUSTODIAN}`,
   rank: 'Leave out covariates that nearly determine each other.',
   'factor-levels': 'Declare the factor’s levels in the plan.',
   'not-estimable': 'Check the treatment and the effect modifier at this site.',

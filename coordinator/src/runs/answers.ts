@@ -1,16 +1,14 @@
 /** What a site answered to one task, and what to say of an answer that is not the one asked for. */
-import {
+import type {
+  DataProblem,
   Diagnosis,
-  Objection,
-  Problem,
-  Rule,
-  type DataProblem,
-  type Refusal,
-  type SiteMessage,
-  type StageOneFailure,
+  Refusal,
+  SiteMessage,
+  StageOneFailure,
 } from '@concordat/proto/concordat/v1/site.ts';
 import type { ErrorCode } from '@concordat/shared/errors.ts';
 import type { Reason, SiteResult } from '@concordat/shared/plan/result-types.ts';
+import { DIAGNOSES, OBJECTIONS, PROBLEMS, REFUSALS } from '@concordat/shared/wire/words.ts';
 
 export type SiteAnswer =
   | {
@@ -81,105 +79,10 @@ export function refusalReason({ rule, threshold, observed, objection }: Refusal)
   return { code, message: `${message.replace('{}', `${threshold}`)}${told}${why === '' ? '' : `: ${why}`}` };
 }
 
-const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
-  [Rule.RULE_UNSPECIFIED]: ['refused', 'the site refused'],
-  [Rule.UNRECOGNIZED]: ['refused', 'the site refused'],
-  [Rule.RULE_PARTICIPANTS]: ['participants', 'fewer than {} participants in the analysis set'],
-  [Rule.RULE_PARTICIPANTS_PER_ARM]: ['participants-per-arm', 'fewer than {} participants in an arm'],
-  [Rule.RULE_PARAMETERS_PER_PARTICIPANT]: [
-    'parameters-per-participant',
-    'more than {} parameters per participant',
-  ],
-  [Rule.RULE_EVENTS_PER_PARAMETER]: ['events-per-parameter', 'fewer than {} events per parameter'],
-  [Rule.RULE_SMALLEST_CELL]: [
-    'smallest-cell',
-    'a cell of participants that the answer would imply has fewer than {}',
-  ],
-  [Rule.RULE_LEVERAGE]: ['leverage', 'one participant would have a leverage of {} or more'],
-  [Rule.RULE_RANK]: [
-    'rank',
-    'the design is nearly rank-deficient, so that the answer would single out participants',
-  ],
-  [Rule.RULE_FACTOR_LEVELS]: [
-    'factor-levels',
-    "the site's policy does not release the levels of a factor (at most {})",
-  ],
-  [Rule.RULE_HONEST_QUESTION]: [
-    'honest-question',
-    "the site's own replay of the fit asks another question next than the one it was asked",
-  ],
-  [Rule.RULE_EVALUATIONS]: ['evaluations', 'more than {} questions about parameters in one analysis'],
-  [Rule.RULE_PER_TRIAL_ESTIMATES]: [
-    'per-trial-estimates',
-    "the site's policy keeps the trial's own estimates and releases its part of sums only",
-  ],
-  [Rule.RULE_SHARED_BASELINE]: [
-    'shared-baseline',
-    "the site's policy does not release sums over risk sets, which a baseline shared between studies needs",
-  ],
-  [Rule.RULE_AGREEMENT]: ['agreement', 'the site did not agree to the plan as offered'],
-  [Rule.RULE_DOMINANCE]: ['dominance', 'one participant would make up {} or more of a sum'],
-  [Rule.RULE_DIFFERENCING]: [
-    'differencing',
-    'the participants differ from those of an earlier answer by fewer than {}, so that subtraction would single them out',
-  ],
-  [Rule.RULE_BUDGET]: ['budget', 'more than {} questions about parameters of the same records over all runs'],
-  [Rule.RULE_ASKER]: ['asker', "the plan is not signed by a statistician whom the site's agreement names"],
-  [Rule.RULE_EXPIRED]: ['expired', "the site's agreement has expired"],
-  [Rule.RULE_VARIABLE]: ['variable', "the plan uses a variable that the site's agreement does not name"],
-  [Rule.RULE_OUTCOME]: ['outcome', "the plan's outcome is none that the site's agreement names"],
-  [Rule.RULE_FAMILY]: ['family', "the model's family is none that the site's agreement names"],
-  [Rule.RULE_ROSTER]: [
-    'roster',
-    "the roster has fewer sites, or a smaller minimum, than the site's custodian approved for this plan",
-  ],
-  [Rule.RULE_CUSTODIAN]: ['custodian', "the site's custodian refused"],
-};
-
-const OBJECTIONS: Readonly<Record<Objection, string>> = {
-  [Objection.OBJECTION_UNSPECIFIED]: '',
-  [Objection.UNRECOGNIZED]: '',
-  [Objection.OBJECTION_PURPOSE]: 'the purpose',
-  [Objection.OBJECTION_POPULATION]: 'the population',
-  [Objection.OBJECTION_VARIABLES]: 'the variables',
-  [Objection.OBJECTION_OUTCOME]: 'the outcome',
-  [Objection.OBJECTION_METHOD]: 'the method',
-  [Objection.OBJECTION_DISCLOSURE]: 'what would leave',
-  [Objection.OBJECTION_DATA_NOT_READY]: 'the records are not ready',
-  [Objection.OBJECTION_OTHER]: 'a reason of its own',
-};
-
 function problemReason({ problem }: DataProblem): Reason {
   const [code, message] = PROBLEMS[problem];
   return { code, message: `${message}; the site's own log says where` };
 }
-
-const PROBLEMS: Readonly<Record<Problem, readonly [string, string]>> = {
-  [Problem.PROBLEM_UNSPECIFIED]: ['data', 'the records could not be used'],
-  [Problem.UNRECOGNIZED]: ['data', 'the records could not be used'],
-  [Problem.PROBLEM_SOURCE_UNREADABLE]: ['data/unreadable', 'the records could not be read'],
-  [Problem.PROBLEM_SOURCE_EMPTY]: ['data/empty', 'there are no records'],
-  [Problem.PROBLEM_ENCODING]: ['data/encoding', 'the records are not in UTF-8'],
-  [Problem.PROBLEM_DUPLICATE_HEADER]: ['data/duplicate-header', 'a column name occurs twice'],
-  [Problem.PROBLEM_MALFORMED]: ['data/malformed', 'the records are malformed'],
-  [Problem.PROBLEM_MISSING_COLUMN]: [
-    'data/missing-column',
-    'a variable of the plan is not among the columns',
-  ],
-  [Problem.PROBLEM_NOT_NUMERIC]: ['data/not-numeric', 'a variable that must be a number holds text'],
-  [Problem.PROBLEM_IMPOSSIBLE_CODE]: [
-    'data/impossible-code',
-    'a variable holds a code that the plan does not allow',
-  ],
-  [Problem.PROBLEM_TOO_LARGE]: ['data/too-large', 'there are more records than the agent can hold'],
-  [Problem.PROBLEM_MAP_INVALID]: ['map/invalid', 'the harmonisation map is invalid'],
-  [Problem.PROBLEM_PLAN_NOT_UNDERSTOOD]: ['plan/schema', "the agent's version does not understand the plan"],
-  [Problem.PROBLEM_RECORDS_CHANGED]: [
-    'data/changed',
-    'the records are not those that the site entered the analysis with',
-  ],
-  [Problem.PROBLEM_INTERNAL]: ['internal', 'the agent failed'],
-};
 
 /** `terms`: the analysis's term names, in order. */
 export function failureReason({ diagnosis, terms }: StageOneFailure, names: readonly string[]): Reason {
@@ -192,48 +95,3 @@ export function diagnosisReason(diagnosis: Diagnosis): Reason {
   const [code, message] = DIAGNOSES[diagnosis];
   return { code, message };
 }
-
-const DIAGNOSES: Readonly<Record<Diagnosis, readonly [string, string]>> = {
-  [Diagnosis.DIAGNOSIS_UNSPECIFIED]: ['not-estimable', 'the model could not be fitted'],
-  [Diagnosis.UNRECOGNIZED]: ['not-estimable', 'the model could not be fitted'],
-  [Diagnosis.DIAGNOSIS_NO_PARTICIPANTS]: ['no-participants', 'no complete record is left for the analysis'],
-  [Diagnosis.DIAGNOSIS_SINGLE_ARM]: ['single-arm', 'only one arm has participants, so there is no contrast'],
-  [Diagnosis.DIAGNOSIS_NO_EVENTS]: [
-    'no-events',
-    'no participant had an event, so the effect is not estimable',
-  ],
-  [Diagnosis.DIAGNOSIS_ALL_EVENTS]: [
-    'all-events',
-    'every participant had an event, so the effect is not estimable',
-  ],
-  [Diagnosis.DIAGNOSIS_NO_EVENTS_IN_ARM]: [
-    'no-events-in-arm',
-    'an arm has no event: the maximum-likelihood estimate is infinite',
-  ],
-  [Diagnosis.DIAGNOSIS_NO_NONEVENTS_IN_ARM]: [
-    'no-nonevents-in-arm',
-    'in an arm everyone had an event: the maximum-likelihood estimate is infinite',
-  ],
-  [Diagnosis.DIAGNOSIS_SEPARATION]: [
-    'separation',
-    'covariates separate events from non-events: the maximum-likelihood estimate is infinite',
-  ],
-  [Diagnosis.DIAGNOSIS_MONOTONE_LIKELIHOOD]: [
-    'monotone-likelihood',
-    'the partial likelihood is monotone: the maximum-likelihood estimate is infinite',
-  ],
-  [Diagnosis.DIAGNOSIS_RANK_DEFICIENT]: [
-    'rank-deficient',
-    'the treatment effect cannot be told apart from other terms',
-  ],
-  [Diagnosis.DIAGNOSIS_TOO_FEW_PARTICIPANTS]: [
-    'too-few-participants',
-    'there are not more participants than parameters',
-  ],
-  [Diagnosis.DIAGNOSIS_NOT_CONVERGED]: ['not-converged', 'the fit did not converge'],
-  [Diagnosis.DIAGNOSIS_NO_VARIATION]: ['no-variation', 'the outcome does not vary'],
-  [Diagnosis.DIAGNOSIS_SHORT_FOLLOW_UP]: [
-    'short-follow-up',
-    'an arm is not followed to the time of restriction',
-  ],
-};

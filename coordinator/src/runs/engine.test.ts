@@ -181,7 +181,8 @@ test('a site whose custodian has to decide is waited for beyond the time limit, 
   mock.timers.tick(60_000);
   assert.deepEqual(about('no answer'), []);
   // Told once, however often the site says it.
-  assert.deepEqual(about('custodian').toSorted(), ['A', 'B']);
+  assert.deepEqual(new Set(about('custodian')), new Set(['A', 'B']));
+  assert.equal(about('custodian').length, 2);
   await federation.engine.accept('B', kept[0]!);
   mock.timers.tick(STAGING_LIMIT);
   mock.timers.tick(1_209_600_000 - 60_000);

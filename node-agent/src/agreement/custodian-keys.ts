@@ -2,9 +2,10 @@
  * Custodians' keys: an Ed25519 key each, sealed with a key that Argon2id (RFC 9106, its second recommended setting) makes of the
  * passphrase, by AES-256-GCM. The agent never has the passphrase; whoever signs opens the key for as long as it takes.
  */
-import { argon2Sync, createCipheriv, createDecipheriv, createPrivateKey, randomBytes } from 'node:crypto';
+import { argon2, createCipheriv, createDecipheriv, createPrivateKey, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
@@ -33,11 +34,11 @@ interface SealedKey {
 }
 
 /** Makes a key, sealed into `<state>/custodians/`. Throws `enrolment/exists` where the custodian has one. */
-export function makeCustodianKey(
+export async function makeCustodianKey(
   state: string,
   custodian: string,
   passphrase: string,
-): { readonly publicKey: string } {
+): Promise<{ readonly publicKey: string }> {
   const file = fileOf(state, custodian);
   if (existsSync(file)) {
     throw new ConcordatError('enrolment/exists', `${custodian} has a key already`, {
@@ -57,7 +58,7 @@ export function makeCustodianKey(
   const pem = generateSigningKey();
   const publicKey = toHex(signingIdentity(pem, custodian).publicKey);
   const [salt, nonce] = [randomBytes(16), randomBytes(12)];
-  const cipher = createCipheriv('aes-256-gcm', derive(passphrase, salt, KDF), nonce);
+  const cipher = createCipheriv('aes-256-gcm', await derive(passphrase, salt, KDF), nonce);
   cipher.setAAD(Buffer.from(publicKey));
   const sealed = Buffer.concat([cipher.update(pem), cipher.final(), cipher.getAuthTag()]);
   const content: SealedKey = {
@@ -74,12 +75,16 @@ export function makeCustodianKey(
 }
 
 /** Opens a custodian's key. Throws `approval/passphrase`, also where there is no such key: which names exist is not told. */
-export function openCustodianKey(state: string, custodian: string, passphrase: string): CustodianKey {
+export async function openCustodianKey(
+  state: string,
+  custodian: string,
+  passphrase: string,
+): Promise<CustodianKey> {
   const stored = read(fileOf(state, custodian));
   try {
     // Work of the same length where there is nothing to open.
     const { kdf, salt, nonce, sealed, key } = stored ?? ABSENT;
-    const secret = derive(passphrase, Buffer.from(salt, 'base64'), kdf);
+    const secret = await derive(passphrase, Buffer.from(salt, 'base64'), kdf);
     const bytes = Buffer.from(sealed, 'base64');
     const decipher = createDecipheriv('aes-256-gcm', secret, Buffer.from(nonce, 'base64'));
     decipher.setAAD(Buffer.from(key));
@@ -105,8 +110,8 @@ function derive(
   passphrase: string,
   salt: Uint8Array,
   { memory, passes, parallelism }: Omit<SealedKey['kdf'], 'name'>,
-): Buffer {
-  return argon2Sync('argon2id', {
+): Promise<Buffer> {
+  return promisify(argon2)('argon2id', {
     message: passphrase.normalize('NFC'),
     nonce: salt,
     memory,

@@ -6,6 +6,8 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
+import { agreementFindings } from './findings.ts';
+
 /** A person, known by a public Ed25519 key. */
 export interface Party {
   readonly name: string;
@@ -49,33 +51,7 @@ const read = documentReader<WrittenAgreement>({
   schema,
   syntaxCode: 'agreement/invalid',
   schemaCode: 'agreement/invalid',
-  check: ({ until, approval, templates, custodians }, sound) => [
-    ...(sound(['until']) && Number.isNaN(Date.parse(`${until}T00:00:00Z`))
-      ? [{ path: ['until'], message: 'there is no such day', remedy: 'write a day as "2027-12-31"' }]
-      : []),
-    ...(sound(['approval']) && approval === 'matching-template' && (templates ?? []).length === 0
-      ? [
-          {
-            path: ['approval'],
-            message: 'no template is given that a plan could match',
-            remedy: 'name plan files under `templates`, or choose `each-plan`',
-          },
-        ]
-      : []),
-    ...(sound(['approval']) &&
-    sound(['custodians']) &&
-    approval !== 'automatic' &&
-    approval !== 'matching-template' &&
-    (custodians ?? []).length === 0
-      ? [
-          {
-            path: ['approval'],
-            message: 'no custodian is named who could approve',
-            remedy: 'make a key with `concordat agent custodian NAME`, and name it under `custodians`',
-          },
-        ]
-      : []),
-  ],
+  check: agreementFindings,
 });
 
 /**

@@ -67,7 +67,7 @@ export function explainPlan(
     written,
     Object.fromEntries(open.map((variable) => [variable, ['(reference)', '(to be agreed)']])),
   );
-  return {
+  return legible({
     id: plan.id,
     title: plan.title,
     registration: plan.registration,
@@ -86,7 +86,21 @@ export function explainPlan(
     })),
     faults: faultsOfPlan(written, agreement, asker).map(({ what }) => what),
     differences: earlier === null ? [] : differencesFrom(written, earlier),
+  });
+}
+
+/**
+ * With every character seen that would steer a terminal, break a line or turn the direction of writing: a plan's texts are
+ * the asker's, and what a custodian decides on must not be able to hide or to counterfeit a line.
+ */
+function legible<T>(value: T): T {
+  const seen = (part: unknown): unknown => {
+    if (typeof part === 'string') return part.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD');
+    if (Array.isArray(part)) return part.map(seen);
+    if (typeof part !== 'object' || part === null) return part;
+    return Object.fromEntries(Object.entries(part).map(([key, inner]) => [key, seen(inner)]));
   };
+  return seen(value) as T;
 }
 
 function askerInWords({ statisticians }: Agreement, asker: string | null): string {
@@ -105,7 +119,7 @@ function levelsLeave(open: readonly string[], { policy }: Agreement): readonly s
   return open.map((variable) =>
     levels.release
       ? `the codes found in \`${variable}\`${smallest_cell === null ? '' : `, of at least ${count(smallest_cell, 'participant')} each`}${levels.maximum === null ? '' : `, at most ${levels.maximum}`}; counts do not leave`
-      : `nothing of \`${variable}\` but a refusal: the plan does not name its levels, and the agreement keeps them (\`levels: {release: false}\`)`,
+      : `a refusal alone for \`${variable}\`: the plan does not name its levels, and the agreement keeps them (\`levels: {release: false}\`)`,
   );
 }
 

@@ -62,7 +62,7 @@ function countsLine(plan: ExpandedPlan, withEvents: boolean): { readonly text: s
 function twoStageLeaves(plan: ExpandedPlan, analysis: Analysis, policy: Thresholds): string[] {
   if (!policy.per_trial_estimates)
     return [
-      'nothing but a refusal: the agreement keeps this trial’s own estimates (`per_trial_estimates: false`)',
+      'a refusal alone: the agreement keeps this trial’s own estimates (`per_trial_estimates: false`); where the model cannot be fitted, a code for the reason and the numbers of participants',
     ];
   const p = parameterTerms(plan, analysis).length;
   const means = modifierColumns(analysis).length;
@@ -91,8 +91,8 @@ const HELD: Readonly<Record<OneStageSpec['kind'], string>> = {
 function usualRounds({ kind, random }: OneStageSpec): string {
   if (kind === 'gaussian') return 'one round';
   if (kind === 'mmrm') return 'usually 4 to 6 rounds';
-  if (kind === 'frailty') return 'usually 10 to 30 rounds';
-  return random.length > 0 ? 'usually 5 to 15 rounds' : 'usually 3 to 8 rounds';
+  if (kind === 'frailty') return 'usually up to 15 rounds';
+  return kind === 'firth' || random.length > 0 ? 'usually 5 to 15 rounds' : 'usually 3 to 8 rounds';
 }
 
 function oneStageLeaves(plan: ExpandedPlan, analysis: Analysis, policy: Thresholds): string[] {
@@ -100,10 +100,10 @@ function oneStageLeaves(plan: ExpandedPlan, analysis: Analysis, policy: Threshol
   const perTrial = policy.per_trial_estimates;
   if (spec.kind === 'gaussian' && !perTrial)
     return [
-      'nothing but a refusal: sums of squares and products give this trial’s own estimates, which the agreement keeps (`per_trial_estimates: false`)',
+      'a refusal alone: sums of squares and products give this trial’s own estimates, which the agreement keeps (`per_trial_estimates: false`)',
     ];
   if (spec.kind === 'frailty' && !policy.shared_baseline)
-    return ['nothing but a refusal: the agreement keeps sums over risk sets (`shared_baseline: false`)'];
+    return ['a refusal alone: the agreement keeps sums over risk sets (`shared_baseline: false`)'];
   const p = spec.terms.length;
   const own = spec.kind === 'mmrm' || !perTrial ? 0 : p + triangle(p);
   const counts = countsLine(plan, perTrial);
@@ -124,10 +124,10 @@ function oneStageLeaves(plan: ExpandedPlan, analysis: Analysis, policy: Threshol
     `at the start: mean and standard deviation of each of ${count(spec.columns, 'column')} of the model (${numbers(2 * spec.columns)})`,
     ...(own === 0
       ? []
-      : [`where there is one, this trial’s own fit without random effects: ${estimates(p)}`]),
+      : [`where there is one, this trial’s own fit without random effects: at most ${estimates(p)}`]),
     counts.text,
-    `then each round ${numbers(first.length)}: ${HELD[spec.kind]}${first.gather === 'sum' ? '; what is used further is the sum over the sites' : ''}`,
-    `${usualRounds(spec)}${limit}${spec.kind === 'gaussian' || more.length === 0 ? '' : `; ${more.join(' and ')} take a few more for each term`}`,
+    `then ${spec.kind === 'gaussian' ? 'once' : 'each round'} ${numbers(first.length)}: ${HELD[spec.kind]}${first.gather === 'sum' ? '; what is used further is the sum over the sites' : ''}`,
+    `${usualRounds(spec)}${limit}${spec.kind === 'gaussian' || more.length === 0 ? '' : `; ${more.join(' and ')} take up to 25 more for each term`}`,
     ...(inference.proportionalHazards === null
       ? []
       : [

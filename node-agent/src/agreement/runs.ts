@@ -368,10 +368,19 @@ export class Runs {
       const data = `${detail?.['data'] ?? ''}`;
       this.#accepted.set(run, { plan: offer.plan, planDigest, rosterDigest, data, agreement });
     }
+    const answered = new Set(log.entries.filter(({ kind }) => kind === 'sent').map(({ task }) => task));
+    for (const { kind, type, task } of log.entries) {
+      if (kind !== 'received' || type !== 'planOffer' || task === undefined || answered.has(task)) continue;
+      const found = this.#offerOf(task);
+      const run = found === null ? '' : toHex(found.header.run);
+      if (found === null || this.#closed.has(run) || this.#accepted.has(run)) continue;
+      this.#waiting.set(run, { ...rosterOf(found.offer), plan: toHex(found.header.planDigest) });
+    }
   }
 }
 
-function signerOf(offer: PlanOffer): readonly [signer: string | null, sound: boolean] {
+/** Public key (hex) that a plan is signed with, null for none; and whether the signature is that key's. */
+export function signerOf(offer: PlanOffer): readonly [signer: string | null, sound: boolean] {
   const { plan, statistician, signature } = offer;
   if (statistician.length === 0 && signature.length === 0) return [null, true];
   return [toHex(statistician), isPlanSigned(plan, { key: statistician, signature })];

@@ -45,25 +45,21 @@ export function templateDifference(plan: WrittenPlan, template: WrittenPlan): st
   return null;
 }
 
-/** What of a plan must be the template's; its levels, analyses and number of studies are compared apart. */
+/** Keys that change nothing that leaves. */
+const FREE: ReadonlySet<string> = new Set(['id', 'title', 'registration', 'time_limit', 'approval_limit']);
+/** Keys that are compared in a way of their own. */
+const APART: ReadonlySet<string> = new Set(['minimum_studies', 'levels', 'analyses']);
+
+/** What of a plan must be the template's, one entry a key. */
 function meaning(plan: WrittenPlan): Readonly<Record<string, unknown>> {
-  const {
-    id: _id,
-    title: _title,
-    registration: _registration,
-    time_limit: _limit,
-    minimum_studies: _minimum,
-    analyses: _analyses,
-    levels: _levels,
-    population,
-    treatment,
-    studies,
-    outcome,
-    ...others
-  } = plan;
+  const { population, treatment, studies, outcome } = plan;
+  const others = Object.entries(plan).filter(([key]) => !FREE.has(key) && !APART.has(key));
   return {
-    ...others,
-    studies: Array.isArray(studies) ? studies.toSorted() : 'all',
+    ...Object.fromEntries(others),
+    studies:
+      studies === undefined || studies === 'all'
+        ? 'all'
+        : [...new Set(studies)].toSorted((a, b) => (a < b ? -1 : 1)),
     outcome: codes(outcomeMeaning(outcome)),
     population: population === undefined ? null : formatExpression(parseExpression(population, 'population')),
     treatment:

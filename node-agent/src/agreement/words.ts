@@ -23,7 +23,7 @@ const COMPARISON = {
 } as const;
 
 /** `age is at least 18 and sex is known`. */
-export function expressionInWords(expression: Expression): string {
+function expressionInWords(expression: Expression): string {
   switch (expression.op) {
     case 'and':
     case 'or':

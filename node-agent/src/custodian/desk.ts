@@ -2,6 +2,8 @@
  * What a custodian sees and decides, whichever way they come: on the command line or on the local page. Everything is read
  * from the agent's own log and state; a decision is a statement signed with the custodian's key.
  */
+import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+
 import type { Payload } from '../fit/draft.ts';
 import type { PlanExplanation } from '../agreement/explain.ts';
 
@@ -31,6 +33,8 @@ export interface WaitingRelease {
   readonly round: number;
   /** What the coordinator asked, in words. */
   readonly asked: string;
+  /** Names of the analysis's parameters, in the payload's order. */
+  readonly terms: readonly string[];
   /** Exactly what would leave. */
   readonly payload: Payload;
 }
@@ -44,6 +48,8 @@ export interface LeftMessage {
   readonly round: number;
   readonly type: string;
   readonly task: string;
+  readonly header: Header;
+  readonly terms: readonly string[];
   readonly payload: Payload;
 }
 
@@ -57,7 +63,7 @@ export type Decision =
       readonly objection: ObjectionName;
       readonly note: string;
     }
-  | { readonly kind: 'release'; readonly task: string }
+  | { readonly kind: 'release'; readonly task: string; readonly note: string }
   | { readonly kind: 'withhold'; readonly task: string; readonly note: string };
 
 export const OBJECTIONS = [
@@ -79,12 +85,13 @@ export interface CustodianDesk {
   left(from: number, count: number): { readonly messages: readonly LeftMessage[]; readonly total: number };
   /** What stage one would send for this plan, computed now from the records; nothing is sent or logged as sent. */
   preview(digest: string): Promise<readonly PreviewedRelease[]>;
-  /** Signs with the custodian's key and hands the statement to the agent. Throws `approval/*`. */
-  decide(decision: Decision, custodian: CustodianKey): Promise<void>;
+  /** Signs with the custodian's key and hands the statement to the agent; its SHA-256 (hex). Throws `approval/*`. */
+  decide(decision: Decision, custodian: CustodianKey): Promise<string>;
 }
 
 export interface PreviewedRelease {
   readonly analysis: string;
+  readonly terms: readonly string[];
   /** What would leave: an estimate, an entry, or a refusal with its rule. */
   readonly payload: Payload;
   /** For the custodian alone: what went wrong, or what the rules saw. */

@@ -7,7 +7,7 @@ import { rcsBasis } from '@concordat/shared/models/rcs.ts';
 import type { StudyData } from '@concordat/shared/models/types.ts';
 import type { Analysis, Basis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { selectRows, type AnalysisRows, type LeftOut } from './analysis-set.ts';
-import { disclosureFacts, sumByArm } from './evidence.ts';
+import { disclosureFacts, sumByArm, type EvidenceSource } from './evidence.ts';
 import { buildResponse, distinctLevels, gather } from './response.ts';
 import { columnOf, matchCodes, numericValues, type Table } from './table.ts';
 
@@ -25,6 +25,8 @@ export interface AnalysisSet {
   readonly leftOut: LeftOut;
   /** Mean of each of the effect modifier's own columns; empty where there is none. */
   readonly modifierMeans: readonly number[];
+  /** What the facts are of. */
+  readonly evidence: EvidenceSource;
   readonly facts: DisclosureFacts;
   /** Table rows of the set. */
   readonly rows: Int32Array;
@@ -61,6 +63,17 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
   const arms = armNames(plan);
   const participants = sumByArm(weights, arm, arms.length, rows.length);
   const offset = sumOffsets(outcome.logExposure, analysis.offset, table, rows);
+  const evidence: EvidenceSource = {
+    rows,
+    arm,
+    weights,
+    events,
+    response: outcome.response,
+    columns,
+    factors: set.factors,
+    offset,
+    logExposure: outcome.logExposure,
+  };
   return {
     data: {
       n: rows.length,
@@ -86,17 +99,8 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
       rows.length === 0
         ? []
         : modifiers.map(({ product }) => mean(productColumn(product, set, false), weights)),
-    facts: disclosureFacts(plan, analysis, table, {
-      rows,
-      arm,
-      weights,
-      events,
-      response: outcome.response,
-      columns,
-      factors: set.factors,
-      offset,
-      logExposure: outcome.logExposure,
-    }),
+    evidence,
+    facts: disclosureFacts(plan, analysis, table, evidence),
   };
 }
 

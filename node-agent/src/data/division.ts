@@ -22,7 +22,7 @@ export function divisionCells(
     population === null ? [] : partsOf(population).map((part) => sides(part, table, participants));
   if (treatment !== null) {
     const arms = matchCodes(columnOf(table, treatment.variable), [treatment.control, ...treatment.active]);
-    const others = participants((row) => arms[row] === -2);
+    const others = arms.includes(-2) ? participants((row) => arms[row] === -2) : 0;
     if (others > 0) cells.push({ what: 'another treatment', variable: treatment.variable, count: others });
   }
   return cells;
@@ -33,14 +33,14 @@ export function participantsOf(
   { outcome }: Pick<ExpandedPlan, 'outcome'>,
   table: Table,
 ): (chosen: (row: number) => boolean) => number {
-  const every = Int32Array.from({ length: table.rows }, (_, row) => row);
+  const every = () => Int32Array.from({ length: table.rows }, (_, row) => row);
   if (outcome.kind === 'repeated' && table.columns.has(outcome.subject)) {
-    const { index } = distinctLevels(outcome.subject, table, every, Infinity)!;
+    const { index } = distinctLevels(outcome.subject, table, every(), Infinity)!;
     return (chosen) => new Set(index.filter((_, row) => chosen(row))).size;
   }
   const trials =
     outcome.kind === 'binary-grouped' && table.columns.has(outcome.trials)
-      ? gather(numericValues(table, outcome.trials), every)
+      ? gather(numericValues(table, outcome.trials), every())
       : null;
   return (chosen) => {
     let count = 0;

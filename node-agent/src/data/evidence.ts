@@ -8,7 +8,8 @@ import { divisionCells } from './division.ts';
 import { effectiveParticipants, informative, largestShares, total } from './information.ts';
 import type { Table } from './table.ts';
 
-interface Evidence extends CellSource {
+/** What the facts are of. */
+export interface EvidenceSource extends CellSource {
   readonly columns: readonly Float64Array[];
   readonly offset: Float64Array | null;
   readonly logExposure: Float64Array | null;
@@ -19,7 +20,7 @@ export function disclosureFacts(
   plan: ExpandedPlan,
   analysis: Analysis,
   table: Table,
-  set: Evidence,
+  set: EvidenceSource,
 ): DisclosureFacts {
   const { rows, arm, weights, response } = set;
   const n = rows.length;
@@ -46,7 +47,7 @@ export function disclosureFacts(
   };
 }
 
-function eventFree({ response, arm, rows }: Evidence, arms: number): number | null {
+function eventFree({ response, arm, rows }: EvidenceSource, arms: number): number | null {
   if (response.kind !== 'time-to-event') return null;
   const without = response.event.map((event) => 1 - event);
   return smallestCount(sumByArm(without, arm, Math.max(1, arms), rows.length));

@@ -140,7 +140,8 @@ export function largestShares(
       const { y } = response;
       const subject = response.kind === 'repeated' ? response.subject : null;
       const mean = total(y) / n;
-      const squares = y.map((value) => (value - mean) ** 2);
+      const squares = new Float64Array(n);
+      for (let i = 0; i < n; i++) squares[i] = (y[i]! - mean) ** 2;
       const variable = outcome.kind === 'continuous' || outcome.kind === 'repeated' ? outcome.variable : '';
       return [{ what: 'squared deviations', variable, share: largestShare(squares, subject) }];
     }
@@ -169,12 +170,16 @@ export function largestShares(
 /** `owner`: the participant of each row; null: one each. */
 function largestShare(parts: Float64Array, owner: Int32Array | null): number {
   const owned = owner === null ? parts : sumBy(parts, owner);
-  const sum = total(owned);
-  return sum === 0 ? 0 : owned.reduce((a, b) => Math.max(a, b), 0) / sum;
+  let [sum, largest] = [0, 0];
+  for (let i = 0; i < owned.length; i++) {
+    sum += owned[i]!;
+    if (owned[i]! > largest) largest = owned[i]!;
+  }
+  return sum === 0 ? 0 : largest / sum;
 }
 
 /** Sums of `values` by a number of each row. */
-export function sumBy(values: Float64Array, owner: Int32Array): Float64Array {
+function sumBy(values: Float64Array, owner: Int32Array): Float64Array {
   const sums = new Float64Array(1 + owner.reduce((a, b) => Math.max(a, b), -1));
   for (let i = 0; i < owner.length; i++) sums[owner[i]!]! += values[i]!;
   return sums;
@@ -182,6 +187,6 @@ export function sumBy(values: Float64Array, owner: Int32Array): Float64Array {
 
 export function total(values: Float64Array): number {
   let sum = 0;
-  for (const value of values) sum += value;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
   return sum;
 }

@@ -1,6 +1,7 @@
 import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { distinctLevels } from './response.ts';
-import { keyOf, type Snapshot } from './row-keys.ts';
+import { keyOf } from './row-keys.ts';
+import type { Snapshot } from './snapshot.ts';
 import { codeAt, columnOf, type Table } from './table.ts';
 
 /** Which of a file's rows an answer is about. It goes to the ledger beside the agent's log, and never leaves. */
@@ -34,14 +35,20 @@ export function membersOf(
       outcome.kind === 'repeated' && table.columns.has(outcome.subject)
         ? { variable: outcome.subject, keys: subjectKeys(outcome.subject, secret, table) }
         : null,
-    population: bitmap(table.rows, (set) => within.forEach((inside, row) => inside === 1 && set(row))),
-    analysis: analysis === null ? null : bitmap(table.rows, (set) => analysis.forEach(set)),
+    population: ofMask(within),
+    analysis: analysis === null ? null : ofRows(table.rows, analysis),
   };
 }
 
-function bitmap(rows: number, choose: (set: (row: number) => void) => void): Uint32Array {
-  const words = new Uint32Array(Math.ceil(rows / 32));
-  choose((row) => (words[row >>> 5]! |= 1 << (row & 31)));
+function ofMask(within: Uint8Array): Uint32Array {
+  const words = new Uint32Array(Math.ceil(within.length / 32));
+  for (let row = 0; row < within.length; row++) words[row >>> 5]! |= within[row]! << (row & 31);
+  return words;
+}
+
+function ofRows(count: number, rows: Int32Array): Uint32Array {
+  const words = new Uint32Array(Math.ceil(count / 32));
+  for (let i = 0; i < rows.length; i++) words[rows[i]! >>> 5]! |= 1 << (rows[i]! & 31);
   return words;
 }
 

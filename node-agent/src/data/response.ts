@@ -147,6 +147,7 @@ export function distinctLevels(
 ): { readonly index: Int32Array; readonly size: number } | null {
   const column = columnOf(table, name);
   const raw: Int32Array | Float64Array = column.kind === 'text' ? column.codes : column.values;
+  if (limit <= FEW) return fewLevels(raw, rows, limit);
   const seen = new Map<number, number>();
   const index = new Int32Array(rows.length);
   for (let i = 0; i < rows.length; i++) {
@@ -159,6 +160,30 @@ export function distinctLevels(
     index[i] = level;
   }
   return { index, size: seen.size };
+}
+
+/** At most so many are found faster by looking at each. */
+const FEW = 32;
+
+function fewLevels(
+  raw: Int32Array | Float64Array,
+  rows: Int32Array,
+  limit: number,
+): { readonly index: Int32Array; readonly size: number } | null {
+  const seen = new Float64Array(limit);
+  const index = new Int32Array(rows.length);
+  let size = 0;
+  for (let i = 0; i < rows.length; i++) {
+    const value = raw[rows[i]!]!;
+    let level = 0;
+    while (level < size && seen[level] !== value) level++;
+    if (level === size) {
+      if (size === limit) return null;
+      seen[size++] = value;
+    }
+    index[i] = level;
+  }
+  return { index, size };
 }
 
 function impossible(name: string, row: number, expected: string): ConcordatError {

@@ -1,33 +1,30 @@
-/** Whether the records behind an approval are still the same: a digest of the files that the agent reads. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import type { ReadOptions } from './database.ts';
+import { withSource } from './read.ts';
 
-/** Path → the file's state when it was digested, and its digest. */
-const known = new Map<string, { readonly state: string; readonly digest: string }>();
-
-/**
- * SHA-256 (hex) over the files' bytes; empty where one cannot be read. A file whose size, inode and time of change are those of
- * the last look is not read again. It does not leave: a bare digest of records would let a guess at them be confirmed.
- */
-export async function snapshotOf(files: readonly string[]): Promise<string> {
-  const hash = createHash('sha256');
-  try {
-    for (const file of files) hash.update(await digestOf(file));
-  } catch {
-    return '';
-  }
-  return hash.digest('hex');
+/** A file's rows as the ledger of what was answered knows them: told apart, and found again in a changed file, without what they hold. */
+export interface Snapshot {
+  /** SHA-256 (hex) of the keys. */
+  readonly id: string;
+  /** Two words a row: the first 8 bytes of HMAC-SHA-256 (RFC 2104) of the row's whole content. */
+  readonly keys: Uint32Array;
 }
 
-async function digestOf(file: string): Promise<string> {
-  const { size, mtimeMs, ctimeMs, ino } = await stat(file);
-  const state = [size, mtimeMs, ctimeMs, ino].join();
-  const earlier = known.get(file);
-  if (earlier?.state === state) return earlier.digest;
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  const digest = hash.digest('hex');
-  known.set(file, { state, digest });
-  return digest;
+/** Files change rarely: a worker keeps the keys of the one it read last, for as long as the file system says that it is the same. */
+let last: { readonly file: string; readonly secret: string; readonly snapshot: Snapshot } | null = null;
+
+export async function snapshotOf(
+  path: string,
+  secret: Uint8Array,
+  options: ReadOptions = {},
+): Promise<Snapshot> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+  const file = [path, dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  const hex = Buffer.from(secret).toString('hex');
+  if (last?.file === file && last.secret === hex) return last.snapshot;
+  const keys = await withSource(path, options, (source) => source.rowKeys(secret));
+  const snapshot = { id: createHash('sha256').update(keys).digest('hex'), keys };
+  last = { file, secret: hex, snapshot };
+  return snapshot;
 }

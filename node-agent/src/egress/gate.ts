@@ -86,7 +86,7 @@ export class Released {
 export interface GateOptions {
   readonly study: string;
   readonly identity: SigningIdentity;
-  readonly log: MessageLog;
+  readonly log: Pick<MessageLog, 'entries' | 'body' | 'append' | 'checkpoint'>;
   readonly held: HeldAnswers;
   /** Of what was answered about these records; absent where every threshold is off. */
   readonly ledger?: Ledger | undefined;
@@ -189,15 +189,15 @@ export class Gate {
     const { ledger } = this.#options;
     const { terms } = task;
     if (
-      ledger === undefined ||
       terms === null ||
+      ledger === undefined ||
       evidence.kind === 'none' ||
       decision.payload.$case === 'refusal'
     )
       return decision;
-    const { policy, tellCounts } = terms;
     const members = evidence.members ?? null;
     if (members === null) return refuse([agreementRefusal], false);
+    const { policy, tellCounts } = terms;
     const question = decision.payload.$case === 'objectiveValue' ? questionOf(task) : null;
     const refusals = [
       ...ledger.checkMembers(members, policy),
@@ -237,12 +237,9 @@ export class Gate {
   #decide(draft: Draft, task: Task): Decision {
     const { payload, evidence } = draft;
     const { terms } = task;
-    switch (payload.$case) {
-      case 'planAccepted':
-      case 'refusal':
-      case 'runLeft':
-        return { payload, refusals: [] };
-    }
+    // A closed code that no row was looked at for is no answer about records.
+    if (!tellsRecords(payload) || (payload.$case === 'dataProblem' && evidence.kind === 'none'))
+      return { payload, refusals: [] };
     if (terms === null) return refuse([agreementRefusal], false);
     const { policy, tellCounts } = terms;
     switch (payload.$case) {
@@ -262,7 +259,7 @@ export class Gate {
       }
       case 'factorLevels':
         if (!asksPlan(task) || evidence.kind !== 'levels') return refuse([agreementRefusal], false);
-        return decideLevels(evidence, policy);
+        return decideLevels(evidence, terms);
       case 'dataProblem': {
         const refusals =
           evidence.kind === 'selected-rows'
@@ -278,13 +275,13 @@ export class Gate {
 
 /** Only levels that enough participants have; none where the variable looks like an identifier or free text. */
 function decideLevels(
-  { variables, participants, cells }: Extract<Evidence, { kind: 'levels' }>,
-  policy: Policy,
+  evidence: Extract<Evidence, { kind: 'levels' }>,
+  { policy, tellCounts }: Terms,
 ): Decision {
   const { levels: rule, smallest_cell } = policy;
-  const refusals: Refusal[] = checkSelection(participants, policy, cells);
+  const refusals: Refusal[] = checkSelection(evidence.participants, policy, evidence.cells);
   const value: FactorLevels = { variables: [] };
-  for (const { variable, levels } of variables) {
+  for (const { variable, levels } of evidence.variables) {
     const longText = levels.some(({ code }) => typeof code === 'string' && code.length > LEVEL_TEXT_LIMIT);
     const tooMany = rule.maximum !== null && levels.length > rule.maximum;
     if (!rule.release || tooMany || longText) {
@@ -295,11 +292,11 @@ function decideLevels(
         observed: levels.length,
       });
     }
-    const common = levels.filter((level) => level.participants >= (smallest_cell ?? 1));
+    const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
     value.variables.push({ variable, levels: common.map(({ code }) => levelOf(code)) });
   }
   return refusals.length > 0
-    ? refuse(refusals, false)
+    ? refuse(refusals, tellCounts)
     : { payload: { $case: 'factorLevels', value }, refusals };
 }
 
@@ -403,7 +400,12 @@ function asksPlan({ plan, askedVariables }: Task): boolean {
 function detailOf(refusals: readonly Refusal[]): NonNullable<LogEntry['detail']> {
   const [first = agreementRefusal, ...others] = refusals;
   const { rule, code, threshold, observed, of } = first;
-  const also = others.map((other) => `${other.code} ${other.observed} (${other.threshold})`).join(', ');
+  const also = others
+    .map(
+      (other) =>
+        `${other.code} ${other.observed} (${other.threshold})${other.of === undefined ? '' : ` of ${other.of}`}`,
+    )
+    .join('; ');
   return {
     rule,
     code,
@@ -422,16 +424,13 @@ function place({ header, digest }: Task): Pick<LogEntry, 'peer' | 'run' | 'analy
 
 const agreementRefusal: Refusal = { rule: 'agreement', code: 'RULE_AGREEMENT', threshold: 0, observed: 0 };
 
-function refuse(
-  refusals: readonly Refusal[],
-  tellCounts: boolean,
-): { payload: Payload; refusals: readonly Refusal[] } {
+function refuse(refusals: readonly Refusal[], tellCounts: boolean): Decision {
   const { code, threshold, observed } = refusals[0] ?? agreementRefusal;
   const told = tellCounts ? { observed } : {};
   return { payload: { $case: 'refusal', value: refusal(Rule[code], threshold, told) }, refusals };
 }
 
-/** What a custodian who sees each answer is shown first; a refusal tells a rule, and leaves at once. */
+/** An answer about records: what a custodian who sees each answer is shown first. */
 function tellsRecords({ $case }: Payload): boolean {
   return $case !== 'refusal' && $case !== 'planAccepted' && $case !== 'runLeft';
 }

@@ -14,7 +14,7 @@ export type Payload = NonNullable<SiteMessage['payload']>;
 /** What the rules look at; it never leaves. */
 export type Evidence =
   | { readonly kind: 'none' }
-  /** `set`: SHA-256 (hex) of the analysis set's response and columns. */
+  /** `set`: of one that is asked about again and again, in one stage, SHA-256 (hex) of its response and columns; empty elsewhere. */
   | {
       readonly kind: 'analysis-set';
       readonly facts: DisclosureFacts;

@@ -4,7 +4,7 @@ import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import type { AnalysisSet } from '../data/design.ts';
 import { membersOf, type Members } from '../data/members.ts';
 import type { Table } from '../data/read.ts';
-import { snapshotOf, type Snapshot } from '../data/row-keys.ts';
+import { snapshotOf, type Snapshot } from '../data/snapshot.ts';
 import type { StudySource } from './draft.ts';
 
 /** A table, and which rows of which file it holds; null where no ledger is kept. */

@@ -8,7 +8,7 @@ import { modelOptions } from '@concordat/shared/one-stage/spec.ts';
 import { hasEvents } from '@concordat/shared/plan/design.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
-import { buildAnalysisSet, setDigest, type AnalysisSet } from '../data/design.ts';
+import { buildAnalysisSet, type AnalysisSet } from '../data/design.ts';
 import type { Table } from '../data/read.ts';
 import type { Members } from '../data/members.ts';
 import type { Draft } from './draft.ts';
@@ -26,7 +26,7 @@ export function draftStageOne(
   const evidence = {
     kind: 'analysis-set',
     facts: set.facts,
-    set: setDigest(set),
+    set: '',
     members: members(set),
   } as const;
   if (outcome.status === 'not-estimable') {

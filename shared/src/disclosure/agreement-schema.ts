@@ -19,13 +19,17 @@ const parties = (description: string) =>
     ),
   );
 
+/** `all`, or a list; one type rather than a union, so that a fault within the list is told where it is. */
+const listOrAll = <T extends string>(items: object, description: string) =>
+  Type.Unsafe<'all' | readonly T[]>({
+    type: ['string', 'array'],
+    pattern: '^all$',
+    items,
+    maxItems: 1000,
+    description: `${description}: a list, or \`all\``,
+  });
 const variables = (description: string) =>
-  Type.Union(
-    [Type.Literal('all'), Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { maxItems: 1000 })],
-    {
-      description: `${description}: a list, or \`all\``,
-    },
-  );
+  listOrAll({ type: 'string', minLength: 1, maxLength: 200, description: "a variable's name" }, description);
 
 const { policy: _version, name: _name, ...thresholds } = PolicySchema.properties;
 
@@ -55,9 +59,7 @@ export const AgreementSchema = Type.Object(
     ),
     variables: variables('variables that a plan may use beside the outcome'),
     outcomes: variables('variables that may be an outcome'),
-    families: Type.Union([Type.Literal('all'), Type.Array(Type.Enum([...FAMILIES]), { maxItems: 100 })], {
-      description: 'model families: a list, or `all`',
-    }),
+    families: listOrAll<(typeof FAMILIES)[number]>({ type: 'string', enum: FAMILIES }, 'model families'),
     tell_counts: Type.Optional(
       Type.Boolean({
         description:

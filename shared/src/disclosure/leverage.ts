@@ -1,11 +1,27 @@
-import { cholesky, packedIndex, packedLength, pivotedRank } from '../linalg/symmetric.ts';
+import {
+  cholesky,
+  inverseFromCholesky,
+  packedIndex,
+  packedLength,
+  pivotedRank,
+} from '../linalg/symmetric.ts';
+import {
+  BLOCK,
+  loadColumn,
+  predict,
+  subtractCrossproducts,
+  subtractInformation,
+  workspace,
+} from '../numerics/tile.ts';
 import type { Rank } from './facts.ts';
 
 /** Share of a column's variance left by the columns before it, below which it counts as their exact combination. */
 const EXACT = 1e-12;
 /** The same share (1 / variance inflation factor) below which the design is nearly rank-deficient. */
 const NEAR = 1e-6;
-const BLOCK = 1024;
+/** Of so many rows, a bound below `NOBODY` stands for the largest leverage: no threshold is near, and a pass over the rows is saved. */
+const MANY = 10_000;
+const NOBODY = 0.01;
 
 /**
  * Largest leverage and the rank of a design with n rows and p columns, which always includes an intercept (given or not:
@@ -18,6 +34,8 @@ const BLOCK = 1024;
  * working weight, so the rule does not depend on the parameters asked about.
  *
  * @param columns p columns of length n
+ * In a large study where a bound on it is below 0.01, `maximum` is that bound.
+ *
  * A participant of several rows has the sum of theirs, which is at least the largest share in any combination of them.
  *
  * @param weights participants of each row, length n; null: one
@@ -44,30 +62,33 @@ export function leverage(
   );
   const factor = cholesky(reduced);
   const nearDeficient = kept.some((_, j) => factor[packedIndex(j, j)]! ** 2 < NEAR);
-  const distance = largestDistance(
-    kept.map((j) => varying[j]!),
-    kept.map((j) => centres[j]!),
-    kept.map((j) => correlations.scales[j]!),
-    factor,
-    n,
-    owner,
-  );
+  const own = kept.map((j) => varying[j]!);
+  const ownCentres = kept.map((j) => centres[j]!);
+  const ownScales = kept.map((j) => correlations.scales[j]!);
+  const rank = { deficient: dependent.length > 0, nearDeficient };
+  if (n >= MANY && owner === null) {
+    const bound = 1 / total + distanceBound(own, ownCentres, ownScales, factor);
+    if (bound < NOBODY) return { maximum: bound, rank };
+  }
+  const distance = largestDistance(own, ownCentres, ownScales, factor, n, owner);
   const maximum = n === 0 ? 0 : Math.min(1, (owner === null ? 1 / total : 0) + distance);
-  return { maximum, rank: { deficient: dependent.length > 0, nearDeficient } };
+  return { maximum, rank };
 }
 
 function weightedMean(column: Float64Array, weights: Float64Array | null, total: number): number {
   let sum = 0;
-  for (let i = 0; i < column.length; i++) sum += (weights === null ? 1 : weights[i]!) * column[i]!;
+  if (weights === null) for (let i = 0; i < column.length; i++) sum += column[i]!;
+  else for (let i = 0; i < column.length; i++) sum += weights[i]! * column[i]!;
   return sum / total;
 }
 
 function isConstant(column: Float64Array): boolean {
   const first = column[0];
-  return column.every((value) => value === first);
+  for (let i = 1; i < column.length; i++) if (column[i] !== first) return false;
+  return true;
 }
 
-/** Z'WZ of the centred columns, packed; a block of rows at a time, so that its columns stay in cache. */
+/** Z'WZ of the centred columns, packed, by the fits' own kernels. */
 function gram(
   columns: readonly Float64Array[],
   centres: readonly number[],
@@ -76,22 +97,48 @@ function gram(
 ): Float64Array {
   const p = columns.length;
   const out = new Float64Array(packedLength(p));
-  const block = columns.map(() => new Float64Array(BLOCK));
+  if (p === 0) return out;
+  const space = workspace(p);
   for (let start = 0; start < n; start += BLOCK) {
     const size = Math.min(BLOCK, n - start);
-    for (let j = 0; j < p; j++) {
-      const [column, centred, centre] = [columns[j]!, block[j]!, centres[j]!];
-      for (let i = 0; i < size; i++) centred[i] = column[start + i]! - centre;
-      for (let k = 0; k <= j; k++) {
-        const other = block[k]!;
-        let sum = 0;
-        if (weights === null) for (let i = 0; i < size; i++) sum += centred[i]! * other[i]!;
-        else for (let i = 0; i < size; i++) sum += weights[start + i]! * centred[i]! * other[i]!;
-        out[packedIndex(j, k)]! += sum;
-      }
+    columns.forEach((column, j) => {
+      loadColumn(space, j, column, start, size);
+      predict(j, size, centres[j]!, 1, 0);
+    });
+    if (weights === null) subtractCrossproducts(p, size, space, out);
+    else {
+      space.weight.set(weights.subarray(start, start + size));
+      subtractInformation(p, size, space, out);
     }
   }
-  return out;
+  return out.map((value) => -value);
+}
+
+/**
+ * A bound on the largest distance, from each column's largest deviation alone: Σ_jk m_j m_k |R⁻¹_jk|, m in units of the
+ * columns' scales.
+ */
+function distanceBound(
+  columns: readonly Float64Array[],
+  centres: readonly number[],
+  scales: readonly number[],
+  factor: Float64Array,
+): number {
+  const largest = columns.map((column, j) => {
+    let [low, high] = [Infinity, -Infinity];
+    for (let i = 0; i < column.length; i++) {
+      const x = column[i]!;
+      if (x < low) low = x;
+      if (x > high) high = x;
+    }
+    return Math.max(high - centres[j]!, centres[j]! - low) / scales[j]!;
+  });
+  const inverse = inverseFromCholesky(factor);
+  let bound = 0;
+  largest.forEach((a, j) =>
+    largest.forEach((b, k) => (bound += a * b * Math.abs(inverse[packedIndex(j, k)]!))),
+  );
+  return bound;
 }
 
 function toCorrelations(a: Float64Array): { matrix: Float64Array; scales: number[] } {

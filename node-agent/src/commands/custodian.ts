@@ -1,0 +1,201 @@
+/** What a custodian does at the command line: look at plans and answers, decide, sign. */
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ConcordatError } from '@concordat/shared/errors.ts';
+
+import { makeCustodianKey, openCustodianKey } from '../agreement/custodian-keys.ts';
+import { planExplanationLines } from '../agreement/explain.ts';
+import { addCustodian } from '../agreement/template.ts';
+import { readAgentConfig, readSigningKey } from '../app.ts';
+import type { AgentConfig } from '../config.ts';
+import type { CustodianDesk, CustodianKey, Decision, ObjectionName, OfferedPlan } from '../custodian/desk.ts';
+import { openLogView } from '../custodian/log-view.ts';
+import { openDesk } from '../custodian/open-desk.ts';
+import { taken } from '../custodian/taken.ts';
+import { payloadLines } from '../custodian/page/tables.ts';
+import { WorkerPool } from '../fit/pool.ts';
+import { passphraseFor } from './passphrase.ts';
+
+export interface Common {
+  readonly config: string;
+}
+
+export interface Signing extends Common {
+  /** The custodian's name; the only one that has a key here, where left out. */
+  readonly as?: string;
+  readonly passphraseFile?: string;
+  readonly note?: string;
+}
+
+/** Digits of a digest that are shown, and enough to name one. */
+const SHORT = 12;
+
+export async function plans({ config: file }: Common): Promise<void> {
+  await atDesk(file, (desk) => {
+    const offered = desk.plans();
+    if (offered.length === 0) console.log('No plan was offered yet.');
+    for (const plan of offered) {
+      const by = plan.decidedBy === null ? '' : ` (${plan.decidedBy})`;
+      console.log(`${plan.digest.slice(0, SHORT)}  ${plan.status}${by}  offered ${plan.received}`);
+      for (const line of planExplanationLines(plan.explanation)) console.log(`  ${line}`);
+      console.log('');
+    }
+    if (offered.some(({ status }) => status === 'waiting')) {
+      console.log('Next: concordat agent preview DIGEST, then approve DIGEST or refuse DIGEST --objection …');
+    }
+  });
+}
+
+export async function preview(digest: string, { config: file }: Common): Promise<void> {
+  await atDesk(file, async (desk) => {
+    const plan = chosen(desk, digest, () => true);
+    console.log(`${plan.explanation.title}: what this site would send first. Nothing is sent now.\n`);
+    for (const { analysis, payload, terms, remarks } of await desk.preview(plan.digest)) {
+      console.log(analysis === '' ? 'levels of factors' : analysis);
+      const forCustodian = remarks.map((remark) => `for you alone: ${remark}`);
+      for (const line of [...payloadLines(payload, terms), ...forCustodian]) console.log(`  ${line}`);
+      console.log('');
+    }
+  });
+}
+
+export async function approve(digest: string, options: Signing): Promise<void> {
+  await decide(options, (desk) => {
+    const { digest: plan, run } = chosen(desk, digest, ({ status }) => status === 'waiting');
+    return { kind: 'approve', plan, run, note: options.note ?? '' };
+  });
+}
+
+export async function refuse(
+  digest: string,
+  options: Signing & { readonly objection: ObjectionName },
+): Promise<void> {
+  await decide(options, (desk) => {
+    const open = ({ status }: OfferedPlan): boolean => status === 'waiting' || status === 'approved';
+    const { digest: plan, run } = chosen(desk, digest, open);
+    return { kind: 'refuse', plan, run, objection: options.objection, note: options.note ?? '' };
+  });
+}
+
+export async function releases({ config: file }: Common): Promise<void> {
+  await atDesk(file, (desk) => {
+    const waiting = desk.releases();
+    if (waiting.length === 0) console.log('No answer waits for you.');
+    for (const { task, analysis, round, asked, payload, terms } of waiting) {
+      console.log(`${task.slice(0, SHORT)}  ${analysis}, round ${round}: ${asked}`);
+      for (const line of payloadLines(payload, terms)) console.log(`  ${line}`);
+      console.log('');
+    }
+  });
+}
+
+export const release = (task: string, options: Signing): Promise<void> => letGo('release', task, options);
+export const withhold = (task: string, options: Signing): Promise<void> => letGo('withhold', task, options);
+
+async function letGo(kind: 'release' | 'withhold', prefix: string, options: Signing): Promise<void> {
+  await decide(options, (desk) => {
+    const { task } = only(
+      desk.releases().filter((waiting) => waiting.task.startsWith(prefix)),
+      prefix,
+    );
+    return { kind, task, note: options.note ?? '' };
+  });
+}
+
+/** Makes a custodian's key, and names it in the agreement. */
+export async function custodian(
+  name: string,
+  { config: file, passphraseFile }: Common & { readonly passphraseFile?: string },
+): Promise<void> {
+  const config = readAgentConfig(file);
+  const text = readFileSync(config.agreement, 'utf8');
+  const passphrase = await passphraseFor(`${name}, to be chosen now`, passphraseFile);
+  const { publicKey } = await makeCustodianKey(config.state, name, passphrase);
+  writeFileSync(`${config.agreement}.part`, addCustodian(text, { name, key: publicKey }));
+  renameSync(`${config.agreement}.part`, config.agreement);
+  console.log(`${name} may approve and refuse: the key ${publicKey} is named in ${config.agreement}.`);
+  console.log(
+    `The key itself is in ${join(config.state, 'custodians')}, sealed with the passphrase, which nobody can recover.`,
+  );
+}
+
+async function decide(options: Signing, decisionOf: (desk: CustodianDesk) => Decision): Promise<void> {
+  await atDesk(options.config, async (desk, config) => {
+    const decision = decisionOf(desk);
+    const key = await custodianKey(config, options);
+    const statement = await desk.decide(decision, key);
+    const log = openLogView(config.log);
+    const fault = await taken(() => log.entries(), statement);
+    if (fault === null) console.log(`Signed as ${key.name}, and taken by the agent.`);
+    else if (fault === 'not yet')
+      console.log('Signed. The agent does not run, or is busy: it takes the statement as soon as it can.');
+    else {
+      throw new ConcordatError('approval/unknown', `the agent did not take the statement: ${fault}`, {
+        remedy: '`concordat agent plans` shows how things stand; decide again on what is there now',
+      });
+    }
+  });
+}
+
+async function custodianKey(config: AgentConfig, { as, passphraseFile }: Signing): Promise<CustodianKey> {
+  const name = as ?? onlyCustodian(config.state);
+  return openCustodianKey(config.state, name, await passphraseFor(name, passphraseFile));
+}
+
+function onlyCustodian(state: string): string {
+  let files: string[] = [];
+  try {
+    files = readdirSync(join(state, 'custodians'));
+  } catch {
+    // None was made here yet.
+  }
+  const names = files
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => decodeURIComponent(file.slice(0, -'.json'.length)));
+  const [name, other] = names;
+  if (name !== undefined && other === undefined) return name;
+  throw name === undefined
+    ? new ConcordatError('approval/not-custodian', 'no custodian has a key here', {
+        remedy: 'make one with `concordat agent custodian NAME`',
+      })
+    : new ConcordatError(
+        'approval/not-custodian',
+        `several custodians have a key here: ${names.join(', ')}`,
+        {
+          remedy: 'say who you are with --as NAME',
+        },
+      );
+}
+
+async function atDesk(
+  file: string,
+  work: (desk: CustodianDesk, config: AgentConfig) => Promise<void> | void,
+): Promise<void> {
+  const config = readAgentConfig(file);
+  const workers = new WorkerPool(1);
+  try {
+    await work(openDesk(config, readSigningKey(config), workers), config);
+  } finally {
+    await workers.close();
+  }
+}
+
+/** The newest of the plans that a digest's or a run's first digits name. */
+function chosen(desk: CustodianDesk, prefix: string, fits: (plan: OfferedPlan) => boolean): OfferedPlan {
+  const named = desk
+    .plans()
+    .filter((plan) => fits(plan) && (plan.digest.startsWith(prefix) || plan.run.startsWith(prefix)));
+  only([...new Set(named.map(({ digest }) => digest))], prefix);
+  return named[0]!;
+}
+
+function only<T>(found: readonly T[], prefix: string): T {
+  const [first, second] = found;
+  if (prefix.length >= 4 && first !== undefined && second === undefined) return first;
+  throw new ConcordatError(
+    'approval/unknown',
+    second === undefined ? 'nothing of that digest waits here' : 'several digests begin so',
+    { place: prefix, remedy: '`concordat agent plans` and `concordat agent releases` list what waits' },
+  );
+}

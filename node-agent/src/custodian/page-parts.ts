@@ -1,0 +1,103 @@
+/** What the page of a serving agent is made of. */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+import { PROTOCOL_NEWEST } from '@concordat/shared/wire/protocol.ts';
+
+import type { Agent } from '../agent.ts';
+import { openCustodianKey } from '../agreement/custodian-keys.ts';
+import { explainAgreement } from '../agreement/explain-agreement.ts';
+import { readAgreement } from '../agreement/in-force.ts';
+import { unusualIn } from '../agreement/unusual.ts';
+import { readSigningKey } from '../app.ts';
+import type { AgentConfig } from '../config.ts';
+import type { WorkerPool } from '../fit/pool.ts';
+import type { Logger } from '../logger.ts';
+import { openDesk } from './open-desk.ts';
+import type { PageParts } from './page/context.ts';
+import type { SignIn } from './page/sign-in.ts';
+import type { AgentStatus, AgreementStatus } from './page/status.ts';
+import { taken } from './taken.ts';
+
+interface Serving {
+  readonly agent: Pick<Agent, 'connection'>;
+  readonly log: Pick<MessageLog, 'entries' | 'body' | 'checkpoint'>;
+  readonly workers: WorkerPool;
+  readonly logger: Logger;
+}
+
+export function pageParts(config: AgentConfig, { agent, log, workers, logger }: Serving): PageParts {
+  const { study } = config;
+  const now = (): Date => new Date();
+  return {
+    study,
+    desk: openDesk(config, readSigningKey(config), workers, {
+      entries: () => log.entries,
+      body: ({ body }) => log.body(body),
+    }),
+    signIn: signInTo(config),
+    status: (): AgentStatus => {
+      const { connected, since, failure } = agent.connection;
+      const { size, root } = log.checkpoint();
+      return {
+        study,
+        coordinator: config.coordinator,
+        connected,
+        since,
+        failure: failure === null ? null : { ...failure, remedy: '`concordat agent doctor` says more' },
+        certificateNotAfter: new X509Certificate(
+          readFileSync(config.tls.certificate),
+        ).validToDate.toISOString(),
+        agreement: agreementStatus(config.agreement, now()),
+        log: { size, root: toHex(root) },
+        versions: { protocol: `${PROTOCOL_NEWEST}`, node: process.versions.node },
+      };
+    },
+    log,
+    taken: (statement) => taken(() => log.entries, statement),
+    logger,
+    now,
+  };
+}
+
+function signInTo(config: AgentConfig): SignIn {
+  return {
+    custodians: () => {
+      try {
+        return readAgreement(config.agreement, { local: false }).custodians;
+      } catch {
+        // With an agreement that cannot be used there is nobody who could decide.
+        return [];
+      }
+    },
+    openKey: (name, passphrase) => openCustodianKey(config.state, name, passphrase),
+  };
+}
+
+function agreementStatus(file: string, now: Date): AgreementStatus {
+  try {
+    const agreement = readAgreement(file, { local: false });
+    const { name, until, digest, text } = agreement;
+    return {
+      name,
+      until,
+      digest,
+      text,
+      lines: explainAgreement(agreement, now).filter((line) => line !== ''),
+      faults: unusualIn(agreement, { now, columns: null, templates: new Map() }),
+    };
+  } catch (error) {
+    if (!(error instanceof ConcordatError)) throw error;
+    return {
+      name: 'no usable agreement',
+      until: '',
+      digest: '',
+      text: '',
+      lines: ['Nothing is answered until the agreement is valid.'],
+      faults: [error.describe()],
+    };
+  }
+}

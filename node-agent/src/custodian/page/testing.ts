@@ -1,0 +1,248 @@
+/** What the page's tests share: a desk that keeps its plans and messages in memory, keys and passphrases, a clock to set. */
+import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { LogEntry } from '@concordat/shared/log/message-log.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
+
+import type { PlanExplanation } from '../../agreement/explain.ts';
+import type { Payload } from '../../fit/draft.ts';
+import type {
+  CustodianDesk,
+  CustodianKey,
+  Decision,
+  LeftMessage,
+  OfferedPlan,
+  PreviewedRelease,
+  WaitingRelease,
+} from '../desk.ts';
+import type { PageParts } from './context.ts';
+import type { AgentStatus } from './status.ts';
+
+export const HEADER: Header = {
+  study: 'ALDER',
+  run: new Uint8Array(16).fill(1),
+  analysis: 'cvd',
+  round: 3,
+  planDigest: new Uint8Array(32).fill(2),
+  rosterDigest: new Uint8Array(32).fill(3),
+  attempt: 4,
+  inReplyTo: new Uint8Array(32).fill(5),
+  checkpoint: { size: 9, root: new Uint8Array(32).fill(6) },
+};
+
+export const RUN = 'ab'.repeat(16);
+export const DIGEST = 'cd'.repeat(32);
+export const TASK = 'ef'.repeat(32);
+export const PASSPHRASE = 'correct horse battery staple';
+export const CUSTODIAN = 'Ada Byron';
+
+export const EXPLANATION: PlanExplanation = {
+  id: 'hypertension-cvd',
+  title: 'Intensive blood-pressure lowering and time to first cardiovascular event',
+  registration: 'PROSPERO CRD42026000001',
+  asker: 'Bo Lind, statistician of the consortium',
+  sites: ['ALDER', 'BIRCH-2', 'CURLEW'],
+  minimumSites: 3,
+  outcome: 'the time `cvd_days` to the event `cvd_event`',
+  population: '`age >= 18`',
+  variables: [
+    { variable: 'treat', uses: ['the treatment'] },
+    { variable: 'age', uses: ['a covariate of cvd-adjusted', 'the population'] },
+  ],
+  levels: ['the codes found in `sex`, of at least 5 participants each; counts do not leave'],
+  analyses: [
+    {
+      id: 'cvd',
+      model: 'Two stages: Cox regression of the time to the first event, Efron ties.',
+      terms: ['treatment'],
+      leaves: ['1 estimate with its variance', 'participants and events of each arm', 'in 1 round'],
+    },
+    {
+      id: 'cvd-adjusted',
+      model: 'Two stages: the same, adjusted for age and sex.',
+      terms: ['treatment', 'age', 'sex'],
+      leaves: ['3 estimates with 6 variances and covariances', 'participants and events of each arm'],
+    },
+  ],
+  faults: [],
+  differences: ['the analysis `cvd-adjusted` is new'],
+};
+
+export const ESTIMATE: Payload = {
+  $case: 'stageOneEstimate',
+  value: {
+    counts: {
+      participants: [1502, 1510],
+      events: [131, 117],
+      notInPopulation: 4,
+      otherTreatment: 0,
+      missingTreatment: 0,
+      missingOutcome: 2,
+      missingCovariate: 0,
+    },
+    estimable: [true],
+    estimates: [-0.12109090234],
+    vcov: [0.0161823],
+    logLikelihoodNull: -1961.25,
+    logLikelihood: -1960.75,
+    residualVariance: 0,
+    modifierMeans: [],
+    rounds: 4,
+    badlyScaled: [],
+  },
+};
+
+export function offeredPlan(over: Partial<OfferedPlan> = {}): OfferedPlan {
+  return {
+    run: RUN,
+    digest: DIGEST,
+    received: '2026-11-20T08:30:00.000Z',
+    status: 'waiting',
+    decidedBy: null,
+    explanation: EXPLANATION,
+    text: 'plan: 1\nid: hypertension-cvd\n',
+    ...over,
+  };
+}
+
+export const RELEASE: WaitingRelease = {
+  task: TASK,
+  run: RUN,
+  planDigest: DIGEST,
+  analysis: 'cvd',
+  round: 2,
+  terms: ['treatment'],
+  asked: 'Fit the analysis to your own records',
+  payload: ESTIMATE,
+};
+
+export interface DeskContent {
+  readonly plans?: readonly OfferedPlan[];
+  readonly releases?: readonly WaitingRelease[];
+  /** Newest first. */
+  readonly left?: readonly LeftMessage[];
+  readonly previews?: readonly PreviewedRelease[];
+}
+
+/** Takes decisions as the agent does: signed, about something that waits, once. */
+export class MemoryDesk implements CustodianDesk {
+  readonly decisions: { readonly decision: Decision; readonly by: string; readonly signature: string }[] = [];
+  #plans: readonly OfferedPlan[];
+  #releases: readonly WaitingRelease[];
+  readonly #left: readonly LeftMessage[];
+  readonly #previews: readonly PreviewedRelease[];
+
+  constructor({ plans = [], releases = [], left = [], previews = [] }: DeskContent) {
+    this.#plans = plans;
+    this.#releases = releases;
+    this.#left = left;
+    this.#previews = previews;
+  }
+
+  plans(): readonly OfferedPlan[] {
+    return this.#plans;
+  }
+
+  releases(): readonly WaitingRelease[] {
+    return this.#releases;
+  }
+
+  left(from: number, count: number): { messages: readonly LeftMessage[]; total: number } {
+    return { messages: this.#left.slice(from, from + count), total: this.#left.length };
+  }
+
+  async preview(_digest: string): Promise<readonly PreviewedRelease[]> {
+    return this.#previews;
+  }
+
+  async decide(decision: Decision, custodian: CustodianKey): Promise<string> {
+    if (decision.kind === 'approve' || decision.kind === 'refuse') {
+      const found = this.#plans.find(({ run, digest }) => run === decision.run && digest === decision.plan);
+      if (found?.status !== 'waiting' && (decision.kind !== 'refuse' || found?.status !== 'approved')) {
+        throw new ConcordatError('approval/unknown', 'no such plan waits', {
+          remedy: 'look whether another custodian was first',
+        });
+      }
+      const status = decision.kind === 'approve' ? 'approved' : 'refused';
+      this.#plans = this.#plans.map((plan) =>
+        plan === found ? { ...plan, status, decidedBy: custodian.name } : plan,
+      );
+    } else this.#releases = this.#releases.filter(({ task }) => task !== decision.task);
+    const signature = toHex(custodian.sign(Buffer.from(JSON.stringify(decision))));
+    this.decisions.push({ decision, by: custodian.name, signature });
+    return toHex(sha256(signature));
+  }
+}
+
+function custodianKey(name: string): CustodianKey {
+  const identity = signingIdentity(generateSigningKey(), name);
+  return {
+    name,
+    publicKey: toHex(identity.publicKey),
+    sign: (statement) => signBytes(identity, 'concordat.v1 statement\n', statement),
+  };
+}
+
+export const STATUS: AgentStatus = {
+  study: 'ALDER',
+  coordinator: 'coordinator.example.org:443',
+  connected: true,
+  since: '2026-11-25T04:00:00.000Z',
+  failure: {
+    time: '2026-11-25T03:58:00.000Z',
+    code: 'network/unreachable',
+    remedy: 'ask whether the firewall lets this machine reach the coordinator',
+  },
+  certificateNotAfter: '2026-12-20T00:00:00.000Z',
+  agreement: {
+    name: 'ALDER data-sharing agreement',
+    until: '2027-12-31',
+    digest: '12'.repeat(32),
+    lines: ['Plans are approved one by one.', 'Variables: treat, age, sex.'],
+    faults: [],
+    text: 'agreement: 1\nname: ALDER data-sharing agreement\n',
+  },
+  log: { size: 45, root: '34'.repeat(32) },
+  versions: { agent: '0.1.0', protocol: '2', node: '24.21.0' },
+};
+
+const LOG: readonly LogEntry[] = Array.from({ length: 45 }, (_, n) => ({
+  n,
+  time: '2026-11-25T04:00:00.000Z',
+  kind: n % 2 === 0 ? 'received' : 'sent',
+  type: n % 2 === 0 ? 'StageOneQuestion' : 'StageOneEstimate',
+  analysis: 'cvd',
+  round: n,
+  detail: { number: n },
+}));
+
+/** A page's parts around a desk; `clock.now` is what time it is. */
+export function pageParts(
+  desk: CustodianDesk,
+  over: Partial<PageParts> = {},
+): { parts: PageParts; clock: { now: number }; logged: string[] } {
+  const clock = { now: Date.parse('2026-11-25T05:00:00Z') };
+  const logged: string[] = [];
+  const key = custodianKey(CUSTODIAN);
+  const note = (fields: object): void => void logged.push(JSON.stringify(fields));
+  const parts: PageParts = {
+    study: STATUS.study,
+    desk,
+    signIn: {
+      custodians: () => [{ name: CUSTODIAN, key: key.publicKey }],
+      async openKey(name, passphrase) {
+        if (name !== CUSTODIAN) throw new ConcordatError('approval/not-custodian', 'no custodian');
+        if (passphrase !== PASSPHRASE) throw new ConcordatError('approval/passphrase', 'wrong passphrase');
+        return key;
+      },
+    },
+    status: () => STATUS,
+    log: { entries: LOG },
+    taken: async () => null,
+    logger: { info: note, warn: note, error: note },
+    now: () => new Date(clock.now),
+    ...over,
+  };
+  return { parts, clock, logged };
+}

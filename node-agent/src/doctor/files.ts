@@ -1,0 +1,197 @@
+/** What the doctor checks on this machine: files, keys, records, agreement, folders, addresses. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { parseAddress } from '@concordat/shared/plan/address.ts';
+import { parseMap } from '@concordat/shared/plan/map.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+import { signingIdentity } from '@concordat/shared/wire/signing.ts';
+
+import { parseAgreement } from '../agreement/document.ts';
+import type { AgentConfig } from '../config.ts';
+import { withSource } from '../data/read.ts';
+import { attempt, fail, ok, warn, type Finding } from './finding.ts';
+
+const DAY = 86_400_000;
+const GIGABYTE = 2 ** 30;
+
+export interface Machine {
+  readonly now: () => Date;
+  /** Bytes that this account may still write to the folder's disk. */
+  readonly freeBytes: (folder: string) => number;
+}
+
+export async function checkFiles(config: AgentConfig, machine: Machine): Promise<readonly Finding[]> {
+  return [
+    ...(await attempt('signing key', () => {
+      const { publicKey } = signingIdentity(readText(config.signing_key), config.signing_key);
+      return ok('signing key', `public key ${toHex(publicKey)}`);
+    })),
+    ...(await attempt('certificate', () => checkCertificate(config, machine.now()))),
+    ...[config.signing_key, config.tls.key, config.proxy?.credentials_file].flatMap(checkPermissions),
+    ...(await attempt('records', () => checkRecords(config))),
+    ...(await attempt('agreement', () => checkAgreement(config, machine.now()))),
+    checkFolder('log folder', config.log, machine),
+    checkFolder('state folder', config.state, machine),
+    ...(await checkHealth(config)),
+  ];
+}
+
+function checkCertificate({ tls, study }: AgentConfig, now: Date): Finding {
+  const certificate = readPem(tls.certificate, 'a certificate', (pem) => new X509Certificate(pem));
+  const key = readPem(tls.key, 'a private key', (pem) => createPrivateKey(pem));
+  const authority = readPem(tls.ca, 'a certificate', (pem) => new X509Certificate(pem));
+  const until = certificate.validToDate;
+  const days = Math.floor((until.getTime() - now.getTime()) / DAY);
+  const found = `for study ${study}, valid ${day(certificate.validFromDate)} to ${day(until)}`;
+  const name = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? '';
+  if (!certificate.checkPrivateKey(key)) {
+    return fail(
+      'certificate',
+      'the certificate and the key do not belong together',
+      'name the key that the certificate was made for as tls.key',
+    );
+  }
+  if (!certificate.checkIssued(authority) || !certificate.verify(authority.publicKey)) {
+    return fail(
+      'certificate',
+      'enrolment/wrong-authority: the certificate is not of the authority in tls.ca',
+      'compare fingerprints with the consortium out of band',
+    );
+  }
+  if (certificate.validFromDate > now) {
+    return fail(
+      'certificate',
+      `network/clock: the certificate is valid from ${day(certificate.validFromDate)}, and by this clock it is ${day(now)}`,
+      "set this machine's clock, by NTP for instance",
+    );
+  }
+  if (until < now) {
+    return fail(
+      'certificate',
+      `enrolment/expired: the certificate expired on ${day(until)}`,
+      'ask the consortium for a new invitation, if the clock is right',
+    );
+  }
+  if (name !== study) {
+    return warn(
+      'certificate',
+      `${found}; its name is another one`,
+      'use the certificate that was issued to this study, or correct `study`',
+    );
+  }
+  if (days < 7) {
+    return warn(
+      'certificate',
+      `${found}: ${days} days left`,
+      'an agent that runs renews it by itself; otherwise ask the consortium',
+    );
+  }
+  return ok('certificate', found);
+}
+
+/** Who else may read a key. */
+function checkPermissions(file: string | undefined): readonly Finding[] {
+  if (file === undefined || !existsSync(file)) return [];
+  const mode = statSync(file).mode & 0o777;
+  const found = `${file} has mode ${mode.toString(8).padStart(4, '0')}`;
+  const remedy = `chmod 600 ${file}`;
+  if ((mode & 0o007) !== 0)
+    return [fail('key permissions', `${found}: everyone may read or change it`, remedy)];
+  if ((mode & 0o070) !== 0)
+    return [warn('key permissions', `${found}: its group may read or change it`, remedy)];
+  return [ok('key permissions', found)];
+}
+
+async function checkRecords({ data, map }: AgentConfig): Promise<Finding> {
+  const columns = await withSource(data, {}, (source) => Promise.resolve(source.columns.length));
+  if (map !== undefined) parseMap(readText(map), map);
+  const harmonised = map === undefined ? '' : ', with a harmonisation map';
+  return ok('records', `${data} can be read: ${columns} columns${harmonised}`);
+}
+
+function checkAgreement({ agreement: file }: AgentConfig, now: Date): Finding {
+  const { name, until, approval, custodians } = parseAgreement(readText(file), file, { local: false });
+  // Its last day counts, in UTC.
+  const left = Math.ceil((Date.parse(`${until}T00:00:00Z`) + DAY - now.getTime()) / DAY);
+  const who = custodians.length === 0 ? 'none' : custodians.map((custodian) => custodian.name).join(', ');
+  const found = `"${name}", until ${until} (${Math.max(left, 0)} days left), approval: ${approval}, custodians: ${who}`;
+  if (left <= 0) return fail('agreement', found, 'it has ended: nothing leaves until a new one is in force');
+  if (left <= 30) return warn('agreement', found, 'agree on its renewal before a run is cut short');
+  return ok('agreement', found);
+}
+
+/** A folder that is not there yet is made by the agent: what counts is the nearest one above it. */
+function checkFolder(check: string, folder: string, { freeBytes }: Machine): Finding {
+  let at = folder;
+  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  const trial = join(at, `.concordat-doctor-${process.pid}`);
+  try {
+    writeFileSync(trial, 'x', { flag: 'wx' });
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    return fail(
+      check,
+      `${at} cannot be written to (${code})`,
+      code === 'ENOSPC'
+        ? 'the disk is full: free some of it'
+        : "give the agent's account the right to write there, or name another folder",
+    );
+  } finally {
+    rmSync(trial, { force: true });
+  }
+  const free = freeBytes(at);
+  const found = `${folder} can be written to, ${(free / GIGABYTE).toFixed(1)} GB free`;
+  if (free < GIGABYTE / 16)
+    return fail(check, found, 'free some of the disk: what cannot be logged is not sent');
+  if (free < GIGABYTE) return warn(check, found, 'free some of the disk');
+  return ok(check, found);
+}
+
+async function checkHealth({ health }: AgentConfig): Promise<readonly Finding[]> {
+  if (health === undefined) return [];
+  // Loaded where it is asked for.
+  const { healthServer } = await import('../health.ts');
+  const server = healthServer(new Map());
+  try {
+    await server.listen(parseAddress(health));
+    return [ok('health address', `${health} can be listened on`)];
+  } catch {
+    return [
+      warn(
+        'health address',
+        `${health} cannot be listened on now`,
+        'an agent that runs already holds it; otherwise choose a free port of this machine',
+      ),
+    ];
+  } finally {
+    await server.close();
+  }
+}
+
+function readPem<T>(file: string, what: string, parse: (pem: string) => T): T {
+  const pem = readText(file);
+  try {
+    return parse(pem);
+  } catch (cause) {
+    throw new ConcordatError('config/invalid', `not ${what} in PEM`, { place: file, cause });
+  }
+}
+
+export function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new ConcordatError('config/invalid', 'the file cannot be read', {
+      place: file,
+      remedy: 'check its path and permissions',
+      cause,
+    });
+  }
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}

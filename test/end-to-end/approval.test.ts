@@ -1,0 +1,154 @@
+/** Custodians at the command line, beside agents that run: what they see, sign and stop. */
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { concordat, entriesOf, Federation, newFolder, resultOf, until, writeTrials } from './federation.ts';
+
+const STUDIES = ['A', 'B', 'C'];
+const PASSPHRASE = 'correct horse battery staple';
+
+/** Sites whose custodians decide; the keys are made by the command, as a custodian would. */
+async function federationOf(approval: string, more: object = {}): Promise<Federation> {
+  const data = newFolder();
+  writeTrials(data, STUDIES);
+  const federation = await Federation.make(
+    Object.fromEntries(STUDIES.map((study) => [study, join(data, `${study}.csv`)])),
+  );
+  fs.writeFileSync(federation.path('passphrase'), `${PASSPHRASE}\n`);
+  const config = JSON.parse(fs.readFileSync(federation.path('A.yaml'), 'utf8')) as object;
+  federation.write('A.yaml', { ...config, agreement: 'A.agreement.yaml' });
+  federation.write('A.agreement.yaml', {
+    agreement: 1,
+    name: 'DSA 2026-014',
+    until: '9999-12-31',
+    approval,
+    variables: ['arm', 'age', 'centre'],
+    outcomes: ['y'],
+    families: ['gaussian'],
+    ...more,
+  });
+  await agent(federation, 'custodian', 'Vera Oak', '--passphrase-file', federation.path('passphrase'));
+  return federation;
+}
+
+/** A command of A's custodian; resolves to what it printed. */
+async function agent(federation: Federation, command: string, ...argv: string[]): Promise<string> {
+  const program = concordat(['agent', command, '--config', federation.path('A.yaml'), ...argv]);
+  const status = await program.exit;
+  assert.equal(status, 0, program.output);
+  return program.output;
+}
+
+const signed = (federation: Federation): string[] => ['--passphrase-file', federation.path('passphrase')];
+const digestIn = (output: string): string => /^([0-9a-f]{12}) {2}waiting/m.exec(output)![1]!;
+
+test('a plan waits for the custodian, who sees what it asks and what would leave, and approves it; the run goes on', async () => {
+  const federation = await federationOf('each-plan');
+  const events: string[] = [];
+  const coordinator = federation.coordinator((event) => {
+    if (event['event'] === 'custodian') events.push(String(event['study']));
+  });
+  const agents = STUDIES.map((study) => federation.agent(study));
+  await until(() => events.includes('A'), 'the coordinator to know that A waits');
+
+  const plans = await agent(federation, 'plans');
+  for (const told of ['waiting', 'age', 'centre', 'linear model', 'A, B and C'])
+    assert.ok(plans.includes(told), plans);
+  const digest = digestIn(plans);
+  const preview = await agent(federation, 'preview', digest);
+  for (const told of ['effect', 'by-centre', 'treatment', 'age']) assert.ok(preview.includes(told), preview);
+  assert.ok(!entriesOf(federation.log('A')).some(({ type }) => type === 'stageOneEstimate'));
+
+  const said = await agent(federation, 'approve', digest, ...signed(federation), '--note', 'as discussed');
+  assert.match(said, /Signed as Vera Oak, and taken by the agent/);
+  assert.equal(await coordinator.exit, 0);
+  const sites = resultOf(federation.path('out')).run.sites;
+  assert.ok(sites.every(({ status }) => status === 'answered'));
+  assert.match(await agent(federation, 'plans'), /closed \(Vera Oak\)/);
+  const sent = entriesOf(federation.log('A')).filter(({ kind }) => kind === 'sent');
+  assert.ok(sent.length >= 4);
+  for (const running of agents) await running.kill('SIGTERM');
+});
+
+test('refused with an objection: the run goes on without the site, and says why', async () => {
+  const federation = await federationOf('each-plan');
+  const waiting: unknown[] = [];
+  const coordinator = federation.coordinator((event) => {
+    if (event['event'] === 'custodian') waiting.push(event);
+  });
+  const agents = STUDIES.map((study) => federation.agent(study));
+  await until(() => waiting.length > 0, 'the coordinator to know that A waits');
+  const digest = digestIn(await agent(federation, 'plans'));
+  await agent(
+    federation,
+    'refuse',
+    digest,
+    '--objection',
+    'variables',
+    '--note',
+    'SECRET',
+    ...signed(federation),
+  );
+  assert.equal(await coordinator.exit, 0);
+  const out = fs.readFileSync(federation.path('out/result.json'), 'utf8');
+  assert.match(out, /"code": "custodian"/);
+  assert.match(out, /the site's custodian refused: the variables/);
+  assert.ok(!out.includes('SECRET'));
+  for (const running of agents) await running.kill('SIGTERM');
+});
+
+test('each-release: every answer is shown before it leaves; a wrong passphrase signs nothing', async () => {
+  const federation = await federationOf('each-release');
+  const waiting: string[] = [];
+  const coordinator = federation.coordinator((event) => {
+    if (event['event'] === 'custodian') waiting.push(String(event['analysis']));
+  });
+  const agents = STUDIES.map((study) => federation.agent(study));
+  await until(() => waiting.length > 0, 'the offer to wait');
+  const digest = digestIn(await agent(federation, 'plans'));
+  fs.writeFileSync(federation.path('wrong'), 'another passphrase');
+  const wrong = concordat([
+    'agent',
+    'approve',
+    digest,
+    '--config',
+    federation.path('A.yaml'),
+    '--passphrase-file',
+    federation.path('wrong'),
+  ]);
+  assert.equal(await wrong.exit, 2);
+  assert.match(wrong.output, /^approval\/passphrase/);
+  await agent(federation, 'approve', digest, ...signed(federation));
+  // The levels of `centre`, then the two analyses.
+  for (const answers of [1, 2]) {
+    await until(() => heldIn(federation).length === answers, `${answers} answers to be held`);
+    const shown = await agent(federation, 'releases');
+    for (const task of shown.matchAll(/^([0-9a-f]{12}) {2}/gm))
+      await agent(federation, 'release', task[1]!, ...signed(federation));
+    await until(() => heldIn(federation).length === 0, 'the answers to leave').catch((e: unknown) => {
+      console.error(
+        JSON.stringify(
+          entriesOf(federation.log('A')).map(({ message: _m, body: _b, ...x }) => x),
+          null,
+          1,
+        ),
+        fs.readdirSync(federation.path('state/A')),
+        agents[0]!.output,
+      );
+      throw e;
+    });
+    if (answers === 1) await until(() => waiting.length >= 4, 'the next questions to wait');
+  }
+  assert.equal(await coordinator.exit, 0);
+  for (const running of agents) await running.kill('SIGTERM');
+});
+
+/** Tasks of A whose answer is held and has not left. */
+function heldIn(federation: Federation): readonly string[] {
+  const entries = entriesOf(federation.log('A'));
+  const left = new Set(entries.flatMap(({ kind, task }) => (kind === 'sent' ? (task ?? []) : [])));
+  return entries.flatMap(({ detail, task }) =>
+    detail?.['held'] !== undefined && task !== undefined && !left.has(task) ? [task] : [],
+  );
+}
