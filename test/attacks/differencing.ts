@@ -2,7 +2,7 @@
  * **Subtraction.** A linear model's estimates are sums over its participants (plans.ts): X'X, X'y, n. Of two sets that differ by one
  * person the sums' difference is that person's row: n − n' = 1, and Σ arm, Σ age, Σ y give arm, age and outcome.
  * The sets may differ by the population's words, by a value that is missing for one model only, by an update of the records, or by
- * a partition that leaves somebody out: all − women − men is whoever is neither.
+ * a partition that leaves somebody out: all − women − men is whoever has no sex recorded.
  */
 import type { StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
 import { matches, none, normal, random, type Attack, type Recovered } from './attack.ts';
@@ -12,6 +12,7 @@ import { csvOf, estimatesOf, policyWith, Site, type Loosened, type Records } fro
 const N = 90;
 const OUTCOME = '{kind: continuous, variable: y}';
 const MODEL = two('family: gaussian, adjust: [age]');
+const MODEL_ALONE = two('family: gaussian, adjust: [age]', ', pool: {term: age}');
 /** The one who is in one set and not in the other. */
 const TARGET = 41;
 
@@ -19,7 +20,6 @@ interface Trial extends Records {
   readonly pid: number[];
   readonly arm: number[];
   readonly age: number[];
-  readonly sex: number[];
   readonly lab: number[];
   readonly y: number[];
 }
@@ -31,7 +31,6 @@ function trial(): Trial {
     pid,
     arm: pid.map((i) => i % 2),
     age: pid.map(() => 40 + Math.floor(40 * next())),
-    sex: pid.map(() => (next() < 0.5 ? 1 : 0)),
     lab: pid.map(() => Number((5 + normal(next)).toFixed(2))),
     y: pid.map(() => Number((130 + 15 * normal(next)).toFixed(1))),
   };
@@ -46,9 +45,25 @@ function left(estimates: readonly (StageOneEstimate | undefined)[], truth: reado
     const { xx, xy } = linearSums(estimate!);
     return [xx[0]![1]!, xx[0]![2]!, xy[0]!];
   });
-  const rest = sums[0]!.map((value, j) => value - sums.slice(1).reduce((sum, other) => sum + other[j]!, 0));
-  return matches(rest, truth, 0.02);
+  return matches(difference(sums), truth, 0.02);
 }
+
+/** The same of models without a treatment: age and outcome. */
+function leftAlone(
+  estimates: readonly (StageOneEstimate | undefined)[],
+  truth: readonly number[],
+): Recovered {
+  if (estimates.includes(undefined)) return none(truth.length);
+  const sums = estimates.map((estimate) => {
+    const { xx, xy } = linearSums(estimate!);
+    return [xx[0]![1]!, xy[0]!];
+  });
+  return matches(difference(sums), truth, 0.02);
+}
+
+/** The first less all the others. */
+const difference = (sums: readonly (readonly number[])[]): number[] =>
+  sums[0]!.map((value, j) => value - sums.slice(1).reduce((sum, other) => sum + other[j]!, 0));
 
 async function populations(loosened: Loosened): Promise<Recovered> {
   const records = trial();
@@ -76,17 +91,19 @@ async function update(loosened: Loosened): Promise<Recovered> {
   return left([after, before], rowOf(records));
 }
 
-async function partition(loosened: Loosened): Promise<Recovered> {
+/** All, and each of a factor's levels: the target has none of them. */
+async function partition(loosened: Loosened, levels: number): Promise<Recovered> {
   const records = trial();
-  const known = records.sex.map((sex, i) => (i === TARGET ? null : sex));
-  const site = new Site({ ...records, sex: known }, { policy: policyWith(loosened) });
+  const group = records.pid.map((pid, i) => (i === TARGET ? null : pid % levels));
+  const site = new Site({ ...records, group }, { policy: policyWith(loosened) });
   const estimates = [];
-  for (const population of ['pid > 0', 'sex == 0', 'sex == 1']) {
-    const plan = planOf({ population, treatment: ARM, outcome: OUTCOME, analyses: { a: MODEL } });
+  const parts = Array.from({ length: levels }, (_, level) => `group == ${level}`);
+  for (const population of ['pid > 0', ...parts]) {
+    const plan = planOf({ population, outcome: OUTCOME, analyses: { a: MODEL_ALONE } });
     estimates.push((await estimatesOf(site, plan, ['a'])).get('a'));
   }
   await site.stop();
-  return left(estimates, rowOf(records));
+  return leftAlone(estimates, rowOf(records).slice(1));
 }
 
 /** Two models of one plan, of which the second needs a value that one participant lacks. */
@@ -118,10 +135,16 @@ export const attacks: readonly Attack[] = [
     on: () => update({}),
   },
   {
-    name: 'differencing of three: all, women, men',
+    name: 'differencing of three: all, and both sexes',
     rule: '`differencing`',
-    off: () => partition({ differencing: null }),
-    on: () => partition({}),
+    off: () => partition({ differencing: null }, 2),
+    on: () => partition({}, 2),
+  },
+  {
+    name: 'differencing of four: all, and three regions',
+    rule: '`differencing`',
+    off: () => partition({ differencing: null }, 3),
+    on: () => partition({}, 3),
   },
   {
     name: 'a value missing for one, in one model of two',

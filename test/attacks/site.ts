@@ -194,7 +194,7 @@ export class Site {
       client: {
         exchange: (replies) => this.#exchange(replies),
         interrupt: () => this.#waiting?.({ status: 'interrupted' }),
-        close: () => this.#waiting?.({ status: 'failed', failure: 'network/unreachable' }),
+        close: () => this.#waiting?.({ status: 'failed', failure: 'timed-out' }),
       },
       log: this.#log,
       logger: this.#options.logger ?? silent,

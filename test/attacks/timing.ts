@@ -39,7 +39,7 @@ async function sizes(seen: 'outside' | 'rules'): Promise<Recovered> {
     await site.ask([run!.task({ $case: 'runClosed', value: {} }, { round: 2 })]);
     const size = SiteMessage.decode(site.sent.at(-1)!.body).header!.checkpoint!.size;
     const refused = site.log.entries.slice(entries).find(({ kind }) => kind === 'refused');
-    const rules = 1 + `${refused?.detail?.['also'] ?? ''}`.split(', ').filter((rule) => rule !== '').length;
+    const rules = 1 + `${refused?.detail?.['also'] ?? ''}`.split('; ').filter((rule) => rule !== '').length;
     observed.push(seen === 'rules' ? `${rules}` : `${taken} flushes, ${size - entries} entries`);
   }
   await site.stop();

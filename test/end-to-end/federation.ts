@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { after } from 'node:test';
 import { createInterface } from 'node:readline';
 import { makeAuthority, type Authority } from '@concordat/cli/local/keys.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
@@ -17,7 +18,7 @@ export const HOST = 'coordinator.example.org';
 /** Several agents in one process, as `concordat local` runs them. */
 const AGENTS = join(repository, 'cli/src/local/agents.ts');
 /** Milliseconds after which something that a test waits for counts as never coming. */
-const PATIENCE = 45_000;
+const PATIENCE = 120_000;
 
 /** Two analyses; the levels of `centre` are agreed first. */
 export const PLAN = `plan: 1
@@ -60,8 +61,13 @@ export function trial(study: string): string {
 
 const root = fs.mkdtempSync(join(tmpdir(), 'end-to-end-'));
 const running = new Set<ChildProcess>();
-process.once('exit', () => {
+const endAll = (): void => {
   for (const child of running) child.kill('SIGKILL');
+};
+// Of a test that failed; they would keep its process alive.
+after(endAll);
+process.once('exit', () => {
+  endAll();
   fs.rmSync(root, { recursive: true, force: true });
 });
 

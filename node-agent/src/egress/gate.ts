@@ -195,9 +195,9 @@ export class Gate {
       decision.payload.$case === 'refusal'
     )
       return decision;
-    const { policy, tellCounts } = terms;
     const members = evidence.members ?? null;
     if (members === null) return refuse([agreementRefusal], false);
+    const { policy, tellCounts } = terms;
     const question = decision.payload.$case === 'objectiveValue' ? questionOf(task) : null;
     const refusals = [
       ...ledger.checkMembers(members, policy),
@@ -292,7 +292,7 @@ function decideLevels(
         observed: levels.length,
       });
     }
-    const common = levels.filter((level) => level.participants >= (smallest_cell ?? 1));
+    const common = levels.filter(({ participants }) => participants >= (smallest_cell ?? 1));
     value.variables.push({ variable, levels: common.map(({ code }) => levelOf(code)) });
   }
   return refusals.length > 0
@@ -400,7 +400,12 @@ function asksPlan({ plan, askedVariables }: Task): boolean {
 function detailOf(refusals: readonly Refusal[]): NonNullable<LogEntry['detail']> {
   const [first = agreementRefusal, ...others] = refusals;
   const { rule, code, threshold, observed, of } = first;
-  const also = others.map((other) => `${other.code} ${other.observed} (${other.threshold})`).join(', ');
+  const also = others
+    .map(
+      (other) =>
+        `${other.code} ${other.observed} (${other.threshold})${other.of === undefined ? '' : ` of ${other.of}`}`,
+    )
+    .join('; ');
   return {
     rule,
     code,

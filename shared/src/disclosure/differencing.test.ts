@@ -20,7 +20,7 @@ test('participants in one set and not the other, of sets of any length', () => {
 test('all, the women and the men leave those whose sex is missing', () => {
   const [all, women, men] = [bitmap(...range(0, 100)), bitmap(...range(0, 40)), bitmap(...range(40, 98))];
   assert.deepEqual(differences(men, [all, women], null, 10), [2]);
-  assert.deepEqual(differences(bitmap(...range(40, 100)), [all, women], null, 10), [0]);
+  assert.deepEqual(differences(bitmap(...range(40, 100)), [all, women], null, 10), []);
 });
 
 test('a set that is there already differs by nobody, whatever else is there', () => {

@@ -1,11 +1,11 @@
 /**
  * Sets of records as bitmaps over one universe, and by how many participants they differ. Two answers about sets A and B
- * give, by subtraction, an answer about A △ B; three, about A △ B △ C: all, the women and the men leave those whose sex is
- * missing.
+ * give, by subtraction, an answer about A △ B; several, about what a combination of them leaves: all, the women and the men
+ * leave those whose sex is missing.
  */
+import { combinations, type Bitmap } from './combinations.ts';
 
-/** Bit i (word i >>> 5, bit i & 31) says whether record i is in the set; words beyond the end are 0. */
-export type Bitmap = Uint32Array;
+export type { Bitmap };
 
 /**
  * Participants in the symmetric difference of sets, of which there are `limit` or more where `limit` is returned.
@@ -36,8 +36,8 @@ export function differenceOf(sets: readonly Bitmap[], owner: Int32Array | null, 
 }
 
 /**
- * The numbers of participants by which a set differs from each earlier one and from each combination of two, as far as they
- * are below `limit`. Empty where it is one of them: what is asked again tells nothing more.
+ * The numbers of participants, as far as they are below `limit`, that a set shows when it is subtracted from each earlier one,
+ * or combined with several of them. Empty where it is one of them: what is asked again tells nothing more.
  */
 export function differences(
   next: Bitmap,
@@ -46,12 +46,10 @@ export function differences(
   limit: number,
 ): readonly number[] {
   if (earlier.some((set) => differenceOf([next, set], null, 1) === 0)) return [];
-  const counts: number[] = [];
-  earlier.forEach((a, i) => {
-    counts.push(differenceOf([next, a], owner, limit));
-    for (let j = 0; j < i; j++) counts.push(differenceOf([next, a, earlier[j]!], owner, limit));
-  });
-  return counts.filter((count) => count < limit);
+  const apart = earlier
+    .map((set) => differenceOf([next, set], owner, limit))
+    .filter((count) => count < limit);
+  return apart.length > 0 ? apart : combinations([...earlier, next], owner, limit);
 }
 
 function bitsOf(word: number): number {

@@ -174,16 +174,19 @@ const carriers: RuleCheck = (facts, policy) => {
 };
 
 /**
- * The coordinator is told the first that refuses. A population that parts few people from the others is refused as such, whatever they are:
- * after a rule on how many it selects, which of the two codes came would tell whether those few were selected.
+ * The coordinator is told the first rule that refuses. A population that parts few people from the others is refused as such, whatever
+ * else it fails: after a rule on how many it selects, which of the two codes came would tell whether those few are selected.
  */
+const population = (facts: Pick<DisclosureFacts, 'cells'>, policy: Policy): Refusal | null =>
+  smallestCell({ cells: facts.cells.filter(({ what }) => what === 'population') }, policy);
+
 const RULES: readonly RuleCheck[] = [
-  smallestCell,
   participants,
   groupedRows,
   participantsPerArm,
   parametersPerParticipant,
   eventsPerParameter,
+  smallestCell,
   leverage,
   dominance,
   rank,
@@ -217,9 +220,12 @@ export function checkDifferencing(differences: readonly number[], { differencing
     : [];
 }
 
-/** Every rule that an analysis set fails under a policy, in the order above; none: its estimates may leave. */
+/** Every rule that an analysis set fails under a policy, in the order above, the population's first; none: its estimates may leave. */
 export function checkRelease(facts: DisclosureFacts, policy: Policy): Refusal[] {
-  return RULES.flatMap((rule) => rule(facts, policy) ?? []);
+  return populationFirst(
+    population(facts, policy),
+    RULES.flatMap((rule) => rule(facts, policy) ?? []),
+  );
 }
 
 /**
@@ -232,5 +238,11 @@ export function checkSelection(
   cells: DisclosureFacts['cells'] = [],
 ): Refusal[] {
   const facts = { participants: selected, effective: selected, cells };
-  return [smallestCell(facts, policy) ?? [], participants(facts, policy) ?? []].flat();
+  return populationFirst(
+    population(facts, policy),
+    [participants(facts, policy) ?? [], smallestCell(facts, policy) ?? []].flat(),
+  );
 }
+
+const populationFirst = (first: Refusal | null, others: readonly Refusal[]): Refusal[] =>
+  first === null ? [...others] : [first, ...others.filter(({ code }) => code !== first.code)];
