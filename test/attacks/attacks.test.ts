@@ -12,7 +12,6 @@ import { ATTACKS, carryOut, withTable, type Outcome } from './suite.ts';
 const NOT_STOPPED: Readonly<Record<string, number>> = {
   'many small models of the same participants': 80,
   'adjacent times: a cut that moves from model to model': 74,
-  'the same analyses with one site fewer, in a plan with another title': 2,
 };
 
 const outcomes = new Map<string, Outcome>();

@@ -325,13 +325,19 @@ test('a plan that a template covers needs nobody; another waits, or is refused w
   const approval = 'matching-template' as const;
   const asked = new Site({ approval, templates: ['template.yaml'] });
   assert.deepEqual(kinds(await asked.send(offer(1))), ['planAccepted']);
-  assert.deepEqual(await asked.send(offer(2, { plan: other })), []);
+  assert.deepEqual(await asked.send(offer(2, { plan: other, sites: [STUDY, 'B'] })), []);
   const alone = new Site({ approval, templates: ['template.yaml'], custodians: [] });
-  assert.deepEqual(kinds(await alone.send(offer(1, { sites: [STUDY, 'B'] }), offer(2, { plan: other }))), [
+  const both = { sites: [STUDY, 'B'] };
+  assert.deepEqual(kinds(await alone.send(offer(1, both), offer(2, { plan: other, ...both }))), [
     'planAccepted',
     'RULE_AGREEMENT',
   ]);
-  assert.deepEqual(kinds(await alone.send(offer(3))), ['RULE_ROSTER']);
+  // The same questions with a site fewer, whatever the plan is called.
+  const renamed = PLAN.replace('id: tiny', 'id: other');
+  assert.deepEqual(kinds(await alone.send(offer(3), offer(4, { plan: renamed }))), [
+    'RULE_ROSTER',
+    'RULE_ROSTER',
+  ]);
 });
 
 test('who may ask: a plan that no named statistician signed is refused, and so is a false signature', async () => {

@@ -21,6 +21,7 @@ import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
 import type { Terms } from '../egress/gate.ts';
 import type { Draft } from '../fit/draft.ts';
 import { faultOf } from './agreement.ts';
+import { askedBy } from './asked.ts';
 import { Decisions, type Approval, type StatementFault } from './decisions.ts';
 import type { Agreement } from './document.ts';
 import type { AgreementSource } from './in-force.ts';
@@ -62,10 +63,11 @@ interface Roster {
   readonly minimum: number;
 }
 
-/** A plan that was accepted under a run once, also one that is over. */
+/** What was accepted under a run once, also one that is over. */
 interface Earlier extends Roster {
   readonly run: string;
-  readonly plan: string;
+  /** Digests of its analyses. */
+  readonly asked: readonly string[];
 }
 
 type Mode = 'automatic' | 'template' | 'custodian';
@@ -245,8 +247,12 @@ export class Runs {
         (given.run === run ? sameRoster(given, roster) : !isSmaller(roster, given)),
     );
     if (approval !== undefined) return { mode: 'custodian', approval };
+    const asked = askedBy(plan);
     const shrunk = this.#earlier.some(
-      (other) => other.plan === digest && other.run !== run && isSmaller(roster, other),
+      (other) =>
+        other.run !== run &&
+        isSmaller(roster, other) &&
+        other.asked.some((question) => asked.includes(question)),
     );
     const matches =
       agreement.approval === 'automatic' ||
@@ -275,7 +281,7 @@ export class Runs {
     const { planDigest, rosterDigest } = header;
     this.#waiting.delete(run);
     this.#accepted.set(run, { plan: offer.plan, planDigest, rosterDigest, data, agreement });
-    this.#earlier.push({ run, plan, ...rosterOf(offer) });
+    this.#earlier.push({ run, asked: askedBy(parsePlan(offer.plan, 'the plan')), ...rosterOf(offer) });
     this.#options.log.append({
       kind: 'approved',
       run,
@@ -361,7 +367,7 @@ export class Runs {
       if (found === null) continue;
       const { offer, header } = found;
       const run = toHex(header.run);
-      this.#earlier.push({ run, plan: toHex(header.planDigest), ...rosterOf(offer) });
+      this.#earlier.push({ run, asked: askedBy(parsePlan(offer.plan, 'the plan')), ...rosterOf(offer) });
       const agreement = source.of(`${detail?.['agreement']}`);
       if (this.#closed.has(run) || agreement === null) continue;
       const { planDigest, rosterDigest } = header;

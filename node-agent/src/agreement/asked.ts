@@ -1,0 +1,25 @@
+import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+
+/**
+ * Digests (hex) of what a plan's analyses ask of records, each without its name and how results are pooled: the same
+ * question in a plan with another title, or among other analyses, has the same one.
+ */
+export function askedBy(written: WrittenPlan): readonly string[] {
+  const { analyses, population, treatment, outcome, levels, participants } = expandPlan(written);
+  return analyses.map((analysis) =>
+    toHex(
+      sha256(
+        JSON.stringify([
+          population,
+          treatment,
+          outcome,
+          levels,
+          participants,
+          { ...analysis, id: '', pool: null },
+        ]),
+      ),
+    ),
+  );
+}
