@@ -96,7 +96,7 @@ function assertFails(report: Report, check: string, found: RegExp): void {
 
 test('a sound set-up: nothing to mend, nothing asked but versions, no value printed', async () => {
   const before = coordinator.requests.length;
-  const report = await examined({ config: { health: '127.0.0.1:0' } });
+  const report = await examined({ config: { health: '127.0.0.1:0', page: { listen: '127.0.0.1:0' } } });
   assert.ok(report.healthy);
   assert.deepEqual(
     report.findings.filter(({ state }) => state !== 'ok'),
@@ -121,6 +121,7 @@ test('a sound set-up: nothing to mend, nothing asked but versions, no value prin
       'log folder',
       'state folder',
       'health address',
+      'page address',
     ],
   );
   const asked = coordinator.requests.slice(before);
@@ -133,6 +134,12 @@ test('a sound set-up: nothing to mend, nothing asked but versions, no value prin
   assert.match(text, /custodians: Ada/);
   assert.match(text, new RegExp(`For the IT department[^]*${HOST}, TCP port ${coordinator.port}`));
   assert.doesNotMatch(text, /123\.5|\bage\b|\barm\b/);
+});
+
+test('a page on an address that is not the institution’s own is found', async () => {
+  const report = await examined({ config: { page: { listen: '0.0.0.0:8480' } } });
+  assert.ok(!report.healthy);
+  assert.match(reportText(report), /page address[^]*127\.0\.0\.1:8480/);
 });
 
 test('through a proxy with sign-in, whose password is not shown', async (t: TestContext) => {

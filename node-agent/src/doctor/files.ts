@@ -11,6 +11,7 @@ import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { parseAgreement } from '../agreement/document.ts';
 import type { AgentConfig } from '../config.ts';
+import { pageAddress } from '../custodian/page/address.ts';
 import { withSource } from '../data/read.ts';
 import { openKey, readPassphrase } from '../identity/keys.ts';
 import { attempt, fail, ok, warn, type Finding } from './finding.ts';
@@ -25,6 +26,7 @@ export interface Machine {
 }
 
 export async function checkFiles(config: AgentConfig, machine: Machine): Promise<readonly Finding[]> {
+  const { health, page } = config;
   return [
     ...(await attempt('signing key', () => {
       const { publicKey } = signingIdentity(readKey(config, config.signing_key), config.signing_key);
@@ -36,7 +38,13 @@ export async function checkFiles(config: AgentConfig, machine: Machine): Promise
     ...(await attempt('agreement', () => checkAgreement(config, machine.now()))),
     checkFolder('log folder', config.log, machine),
     checkFolder('state folder', config.state, machine),
-    ...(await checkHealth(config)),
+    ...(health === undefined ? [] : [await checkAddress('health address', health)]),
+    ...(page === undefined
+      ? []
+      : await attempt('page address', async () => {
+          pageAddress(page.listen);
+          return checkAddress('page address', page.listen);
+        })),
   ];
 }
 
@@ -152,22 +160,19 @@ function checkFolder(check: string, folder: string, { freeBytes }: Machine): Fin
   return ok(check, found);
 }
 
-async function checkHealth({ health }: AgentConfig): Promise<readonly Finding[]> {
-  if (health === undefined) return [];
+async function checkAddress(check: string, address: string): Promise<Finding> {
   // Loaded where it is asked for.
   const { healthServer } = await import('../health.ts');
   const server = healthServer(new Map());
   try {
-    await server.listen(parseAddress(health));
-    return [ok('health address', `${health} can be listened on`)];
+    await server.listen(parseAddress(address));
+    return ok(check, `${address} can be listened on`);
   } catch {
-    return [
-      warn(
-        'health address',
-        `${health} cannot be listened on now`,
-        'an agent that runs already holds it; otherwise choose a free port of this machine',
-      ),
-    ];
+    return warn(
+      check,
+      `${address} cannot be listened on now`,
+      'an agent that runs already holds it; otherwise choose a free port of this machine',
+    );
   } finally {
     await server.close();
   }
