@@ -84,6 +84,7 @@ function work(order: Order): unknown {
             factors: new Map(),
             offset: null,
             logExposure: null,
+            otherTreatment: 0,
           },
           facts: {
             participants: trial.n,

@@ -27,7 +27,7 @@ analyses:
 `;
 
 const HEADER = 'pid,arm,age,centre,died,note';
-/** Records with a sentinel in every column: row 5 is of an arm that is not the plan's, row 7 of a level that is its own. */
+/** Records with a sentinel in every column: row 5 is of an arm that is not the plan's, as are four others (the count of fewer would be refused), row 7 of a level that is its own. */
 const rows = trial('leak')
   .trimEnd()
   .split('\n')
@@ -37,7 +37,7 @@ const rows = trial('leak')
     const died = i % 3 === 0 || i % 7 === 0 ? 1 : 0;
     return [
       `${NUMBERS[1]}`,
-      i === 5 ? '2' : arm!,
+      i % 10 === 5 && i < 50 ? '2' : arm!,
       i === 5 ? `${NUMBERS[2]}` : age!,
       i === 7 ? WORDS[1]! : centre!,
       `${died}`,

@@ -25,7 +25,7 @@ const DIAGNOSIS_REMEDIES: Readonly<Record<DiagnosisCode, string>> = {
 
 /** Disclosure rules, problems with the records, and the exchange. */
 const OTHER_REMEDIES: Readonly<Record<string, string>> = {
-  participants: `Use a wider population. ${CUSTODIAN}`,
+  participants: `${CUSTODIAN} A wider population may reach it.`,
   'participants-per-arm': CUSTODIAN,
   'parameters-per-participant': `Use fewer covariates. ${CUSTODIAN}`,
   'events-per-parameter': `Use fewer covariates. ${CUSTODIAN}`,

@@ -47,8 +47,9 @@ export class Classification {
 
   #count(margins: readonly Levels[]): Table {
     const n = this.#rows;
-    const cell = new Int32Array(n);
-    for (const { index, size } of margins) for (let i = 0; i < n; i++) cell[i] = cell[i]! * size + index[i]!;
+    const [first, ...rest] = margins;
+    const cell = first === undefined ? new Int32Array(n) : first.index.slice();
+    for (const { index, size } of rest) for (let i = 0; i < n; i++) cell[i] = cell[i]! * size + index[i]!;
     const size = margins.reduce((product, margin) => product * margin.size, 1);
     const [all, having] = [new Float64Array(size), new Float64Array(size)];
     const [weights, events] = [this.#weights, this.#events];

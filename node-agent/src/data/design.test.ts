@@ -376,3 +376,26 @@ analyses: [{id: a, approach: one-stage, model: {${model}}}]`;
   assert.equal(varying.facts.cells.at(-1)!.count, 1);
   assert.ok(setOf(plan('family: cox'), rows).facts.cells.every(({ what }) => !what.startsWith('interval')));
 });
+
+test('common participants: every analysis has those who are complete for all of the plan’s', () => {
+  const columns = {
+    treat: [0, 0, 1, 1, 0, 1],
+    y: [1, 2, 3, 4, 5, null],
+    a: [1, null, 2, 3, 4, 5],
+    b: [1, 2, 3, null, 5, 6],
+  };
+  const rowsOf = (participants: string) => {
+    const set = setOf(
+      `participants: ${participants}
+treatment: {variable: treat, control: 0, active: 1}
+outcome: {kind: continuous, variable: y}
+analyses:
+  - {id: a, approach: two-stage, model: {family: gaussian, adjust: [a]}}
+  - {id: b, approach: two-stage, model: {family: gaussian, adjust: [b]}}`,
+      columns,
+    );
+    return [[...set.rows], set.leftOut.missing_covariate, set.leftOut.missing_outcome];
+  };
+  assert.deepEqual(rowsOf('per-analysis'), [[0, 2, 3, 4], 1, 1]);
+  assert.deepEqual(rowsOf('common'), [[0, 2, 4], 2, 1]);
+});

@@ -73,6 +73,7 @@ export function buildAnalysisSet(plan: ExpandedPlan, analysis: Analysis, table: 
     factors: set.factors,
     offset,
     logExposure: outcome.logExposure,
+    otherTreatment: leftOut.other_treatment,
   };
   return {
     data: {

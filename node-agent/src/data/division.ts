@@ -11,19 +11,22 @@ import { codeAt, columnOf, matchCodes, numericValues, type Table } from './table
  * anybody's outcome. Both sides of the expression, of each of its parts, and of its parts about one variable together
  * are therefore cells. What is missing is not a value: leaving out those without a baseline divides nobody from anybody by
  * what they have.
+ *
+ * @param otherTreatment rows of another arm than the plan's, which the answer counts
  */
 export function divisionCells(
   plan: Pick<ExpandedPlan, 'population' | 'treatment' | 'outcome'>,
   table: Table,
+  otherTreatment: number,
 ): Cell[] {
   const { population, treatment } = plan;
   const participants = participantsOf(plan, table);
   const cells =
     population === null ? [] : partsOf(population).map((part) => sides(part, table, participants));
-  if (treatment !== null) {
+  if (treatment !== null && otherTreatment > 0) {
     const arms = matchCodes(columnOf(table, treatment.variable), [treatment.control, ...treatment.active]);
-    const others = arms.includes(-2) ? participants((row) => arms[row] === -2) : 0;
-    if (others > 0) cells.push({ what: 'another treatment', variable: treatment.variable, count: others });
+    const others = participants((row) => arms[row] === -2);
+    cells.push({ what: 'another treatment', variable: treatment.variable, count: others });
   }
   return cells;
 }

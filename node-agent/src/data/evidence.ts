@@ -13,6 +13,8 @@ export interface EvidenceSource extends CellSource {
   readonly columns: readonly Float64Array[];
   readonly offset: Float64Array | null;
   readonly logExposure: Float64Array | null;
+  /** Rows of another arm than the plan's. */
+  readonly otherTreatment: number;
 }
 
 /** What the disclosure rules need to know about an analysis set. Stays at the site. */
@@ -40,7 +42,7 @@ export function disclosureFacts(
     events: informative(source),
     eventFree: eventFree(set, armCount),
     grouped: plan.outcome.kind === 'binary-grouped',
-    cells: [...divisionCells(plan, table), ...allCells(plan, analysis, table, set)],
+    cells: [...divisionCells(plan, table, set.otherTreatment), ...allCells(plan, analysis, table, set)],
     shares: n === 0 ? [] : largestShares(plan.outcome, source),
     leverage: maximum,
     rank,

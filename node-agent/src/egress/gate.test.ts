@@ -16,7 +16,9 @@ import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 import type { Draft, Evidence, LevelCounts, Payload } from '../fit/draft.ts';
 import { headerOf, newFolder, openLog, PLAN, site, STUDY } from '../testing.ts';
+import type { Members } from '../data/members.ts';
 import { ExchangeClient } from './client.ts';
+import { Ledger } from './ledger.ts';
 import { Gate, Released, type Task } from './gate.ts';
 import { HeldAnswers } from './held.ts';
 
@@ -287,4 +289,107 @@ test('too many levels, free text, or a policy that releases none: the levels are
     );
     assert.equal(log.entries[0]?.detail?.['observed'], levels.length);
   }
+});
+
+const membersOf = (rows: number): Members => ({
+  snapshot: 'file',
+  rows: 100,
+  keys: Uint32Array.from({ length: 200 }, (_, i) => i),
+  subjects: null,
+  population: new Uint32Array(4).fill(0xffffffff),
+  analysis: Uint32Array.from({ length: 4 }, (_, w) => {
+    const bits = Math.max(0, Math.min(32, rows - 32 * w));
+    return bits === 32 ? 0xffffffff : 2 ** bits - 1;
+  }),
+});
+const aboutRows = (rows: number | null): Draft => ({
+  ...draftOf(),
+  evidence: {
+    kind: 'analysis-set',
+    facts,
+    set: '',
+    ...(rows === null ? {} : { members: membersOf(rows) }),
+  },
+});
+
+test('a set that differs by a few from one that was answered is refused, also by an agent that was started again', () => {
+  const folder = newFolder();
+  const withLedger = (): Gate =>
+    new Gate({
+      study: STUDY,
+      identity: site,
+      policy: DEFAULT_POLICY,
+      log: openLog(newFolder()),
+      ledger: new Ledger(folder),
+    });
+  const first = withLedger();
+  assert.equal(payloadOf(first.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
+  for (const gate of [first, withLedger()]) {
+    assert.equal(ruleOf(gate.release(aboutRows(99), newTask())), Rule.RULE_DIFFERENCING);
+    assert.equal(payloadOf(gate.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
+    assert.equal(payloadOf(gate.release(aboutRows(60), newTask())).$case, 'stageOneEstimate');
+    // What says nothing of its rows cannot be held against anything.
+    assert.equal(ruleOf(gate.release(aboutRows(null), newTask())), Rule.RULE_AGREEMENT);
+  }
+});
+
+test('a refused answer is in no ledger: what it was about may be asked differently', () => {
+  const gate = new Gate({
+    study: STUDY,
+    identity: site,
+    policy: DEFAULT_POLICY,
+    log: openLog(newFolder()),
+    ledger: new Ledger(newFolder()),
+  });
+  const small = aboutRows(99);
+  const evidence = { ...small.evidence, facts: { ...facts, leverage: 0.9 } } as Draft['evidence'];
+  assert.equal(ruleOf(gate.release({ ...small, evidence }, newTask())), Rule.RULE_LEVERAGE);
+  assert.equal(payloadOf(gate.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
+});
+
+test('where all but a few of an arm were followed to the event, events by arm stay; the estimate leaves', () => {
+  const survival = expandPlan(
+    parsePlan(
+      PLAN.replace(/outcome: .*/, 'outcome: {kind: time-to-event, time: t, event: e}').replace(
+        /family: \w+/g,
+        'family: cox',
+      ),
+      'plan',
+    ),
+  );
+  const of = (eventFree: number): Payload => {
+    const draft = draftOf(
+      { eventFree },
+      { counts: { ...counts, events: [48, 50] }, estimable: [true], estimates: [0.1], vcov: [1] },
+    );
+    const task = newTask({ plan: survival, analysis: survival.analyses[0]! });
+    return payloadOf(gateOf(openLog(newFolder())).release(draft, task));
+  };
+  for (const [eventFree, events] of [
+    [0, [48, 50]],
+    [1, []],
+    [4, []],
+    [5, [48, 50]],
+  ] as const) {
+    const payload = of(eventFree);
+    assert.ok(payload.$case === 'stageOneEstimate', JSON.stringify(payload));
+    assert.deepEqual(payload.value.counts?.events, events);
+  }
+});
+
+test('levels of a population of few, or that few are left out of, are not told', () => {
+  const levels: LevelCounts['levels'] = [{ code: 'north', participants: 10 }];
+  const of = (participants: number, count: number): Draft => ({
+    payload: { $case: 'factorLevels', value: { variables: [] } },
+    evidence: {
+      kind: 'levels',
+      variables: [{ variable: 'centre', levels }],
+      participants,
+      cells: [{ what: 'population', variable: 'age', count }],
+    },
+  });
+  const gate = gateOf(openLog(newFolder()));
+  assert.equal(ruleOf(gate.release(of(19, 10), askCentre())), Rule.RULE_PARTICIPANTS);
+  assert.equal(ruleOf(gate.release(of(20, 4), askCentre())), Rule.RULE_SMALLEST_CELL);
+  assert.equal(payloadOf(gate.release(of(20, 5), askCentre())).$case, 'factorLevels');
 });

@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
+import fc from 'fast-check';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Members } from '../data/members.ts';
 import { newFolder } from '../testing.ts';
@@ -163,4 +164,24 @@ test('a line that a kill cut short is no entry; a set that is gone is a fault, n
 test('rows that were never told apart cannot be held against what was answered', () => {
   const ledger = new Ledger(newFolder());
   assert.equal(ledger.checkMembers(members(PEOPLE, PEOPLE, { keys: null }), DEFAULT_POLICY).length, 1);
+});
+
+test('property: a ledger that was opened again decides as the one that was written', () => {
+  const chosen = fc.uniqueArray(fc.nat({ max: 99 }), { minLength: 40, maxLength: 100 });
+  const file = fc.constantFrom(PEOPLE, PEOPLE.toReversed(), [...PEOPLE.slice(2), ...range(300, 320)]);
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(file, chosen), { minLength: 1, maxLength: 5 }),
+      file,
+      chosen,
+      (asked, people, next) => {
+        const folder = newFolder();
+        const ledger = new Ledger(folder);
+        for (const [of, rows] of asked) ledger.record(members(of, rows), null);
+        const about = members(people, next);
+        assert.deepEqual(check(new Ledger(folder), about), check(ledger, about));
+      },
+    ),
+    { numRuns: 25 },
+  );
 });

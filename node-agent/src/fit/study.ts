@@ -100,7 +100,7 @@ async function answerLevels(
       kind: 'levels',
       variables: factorLevels(plan, variables, table, within),
       participants: participantsOf(plan, table)((row) => within[row] === 1),
-      cells: divisionCells({ ...plan, treatment: null }, table),
+      cells: divisionCells({ ...plan, treatment: null }, table, 0),
       members: membersOfSet(source, plan, records, { within, rows: null }),
     },
   };
@@ -110,12 +110,12 @@ async function answerLevels(
 function selection(source: StudySource, plan: ExpandedPlan, analysis: Analysis, records: Records): Evidence {
   try {
     const { table } = records;
-    const { rows, within } = selectRows(plan, analysis, table);
+    const { rows, within, leftOut } = selectRows(plan, analysis, table);
     const selected = new Set(rows);
     return {
       kind: 'selected-rows',
       participants: participantsOf(plan, table)((row) => selected.has(row)),
-      cells: divisionCells(plan, table),
+      cells: divisionCells(plan, table, leftOut.other_treatment),
       members: membersOfSet(source, plan, records, { within, rows }),
     };
   } catch {

@@ -41,6 +41,31 @@ test('exact combinations are deficient, near ones nearly; a level that nobody ha
   });
 });
 
+test('of many rows a bound that no threshold is near stands for the largest; near one, the largest itself', () => {
+  const n = 20_000;
+  const x = Float64Array.from({ length: n }, (_, i) => Math.sin(i));
+  const z = Float64Array.from({ length: n }, (_, i) => Math.cos(3 * i) + x[i]! / 2);
+  const rows = Int32Array.from({ length: n }, (_, i) => i);
+  const exact = leverage([ones(n), x, z], n, null, rows).maximum;
+  const { maximum } = leverage([ones(n), x, z], n, null);
+  assert.ok(maximum >= exact && maximum < 0.01, `${exact} ${maximum}`);
+  const outlier = x.with(77, 1e4);
+  close(leverage([outlier, z], n, null).maximum, leverage([outlier, z], n, null, rows).maximum, 1e-9);
+});
+
+test('a participant of several rows has the sum of their leverages', () => {
+  const x = Float64Array.of(0, 0, 3, 3, 0, 0);
+  const one = leverage([x], 6, null).maximum;
+  close(leverage([x], 6, null, Int32Array.of(0, 1, 2, 2, 3, 4)).maximum, 2 * one);
+});
+
+test('values whose squares are beyond double precision hide nobody', () => {
+  const huge = Float64Array.from({ length: 50 }, (_, i) => (i === 3 ? 1e200 : i));
+  assert.equal(leverage([huge], 50, null).maximum, 1);
+  const tiny = Float64Array.from({ length: 50 }, (_, i) => i * 1e-200);
+  assert.ok(!(leverage([tiny], 50, null).maximum < 0.5));
+});
+
 test('no rows and no columns are finite', () => {
   assert.equal(leverage([new Float64Array(0)], 0, null).maximum, 0);
   close(leverage([], 4, null).maximum, 0.25);

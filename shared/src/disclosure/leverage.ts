@@ -48,8 +48,11 @@ export function leverage(
   owner: Int32Array | null = null,
 ): { readonly maximum: number; readonly rank: Rank } {
   const total = weights === null ? n : weights.reduce((sum, w) => sum + w, 0);
-  const varying = columns.filter((column) => !isConstant(column));
-  const centres = varying.map((column) => weightedMean(column, weights, total));
+  const described = columns
+    .map((column) => ({ column, ...describe(column, weights) }))
+    .filter(({ low, high }) => low < high);
+  const varying = described.map(({ column }) => column);
+  const centres = described.map(({ sum }) => sum / total);
   const correlations = toCorrelations(gram(varying, centres, n, weights));
   // Beyond what doubles hold, nobody can say whose row does not dominate.
   if (!correlations.matrix.every(Number.isFinite))
@@ -67,7 +70,10 @@ export function leverage(
   const ownScales = kept.map((j) => correlations.scales[j]!);
   const rank = { deficient: dependent.length > 0, nearDeficient };
   if (n >= MANY && owner === null) {
-    const bound = 1 / total + distanceBound(own, ownCentres, ownScales, factor);
+    const largest = kept.map(
+      (j, k) => Math.max(described[j]!.high - centres[j]!, centres[j]! - described[j]!.low) / ownScales[k]!,
+    );
+    const bound = 1 / total + distanceBound(largest, factor);
     if (bound < NOBODY) return { maximum: bound, rank };
   }
   const distance = largestDistance(own, ownCentres, ownScales, factor, n, owner);
@@ -75,17 +81,23 @@ export function leverage(
   return { maximum, rank };
 }
 
-function weightedMean(column: Float64Array, weights: Float64Array | null, total: number): number {
-  let sum = 0;
-  if (weights === null) for (let i = 0; i < column.length; i++) sum += column[i]!;
-  else for (let i = 0; i < column.length; i++) sum += weights[i]! * column[i]!;
-  return sum / total;
+interface Described {
+  /** Σ w_i x_i. */
+  readonly sum: number;
+  readonly low: number;
+  readonly high: number;
 }
 
-function isConstant(column: Float64Array): boolean {
-  const first = column[0];
-  for (let i = 1; i < column.length; i++) if (column[i] !== first) return false;
-  return true;
+/** In one pass: of a large study it takes as long as memory is read. */
+function describe(column: Float64Array, weights: Float64Array | null): Described {
+  let [sum, low, high] = [0, Infinity, -Infinity];
+  for (let i = 0; i < column.length; i++) {
+    const x = column[i]!;
+    sum += weights === null ? x : weights[i]! * x;
+    if (x < low) low = x;
+    if (x > high) high = x;
+  }
+  return { sum, low, high };
 }
 
 /** Z'WZ of the centred columns, packed, by the fits' own kernels. */
@@ -118,21 +130,7 @@ function gram(
  * A bound on the largest distance, from each column's largest deviation alone: Σ_jk m_j m_k |R⁻¹_jk|, m in units of the
  * columns' scales.
  */
-function distanceBound(
-  columns: readonly Float64Array[],
-  centres: readonly number[],
-  scales: readonly number[],
-  factor: Float64Array,
-): number {
-  const largest = columns.map((column, j) => {
-    let [low, high] = [Infinity, -Infinity];
-    for (let i = 0; i < column.length; i++) {
-      const x = column[i]!;
-      if (x < low) low = x;
-      if (x > high) high = x;
-    }
-    return Math.max(high - centres[j]!, centres[j]! - low) / scales[j]!;
-  });
+function distanceBound(largest: readonly number[], factor: Float64Array): number {
   const inverse = inverseFromCholesky(factor);
   let bound = 0;
   largest.forEach((a, j) =>

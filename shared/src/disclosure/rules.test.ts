@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DisclosureFacts } from './facts.ts';
 import { DEFAULT_POLICY, OPEN_POLICY } from './policy.ts';
-import { checkRelease } from './rules.ts';
+import { checkBudget, checkDifferencing, checkRelease, checkSelection } from './rules.ts';
 
 const SOUND: DisclosureFacts = {
   participants: 100,
@@ -77,5 +77,24 @@ test('without a treatment there are no arms to be small; every failed rule is li
   assert.deepEqual(
     checkRelease(empty, DEFAULT_POLICY).map(({ code }) => code),
     ['RULE_PARTICIPANTS', 'RULE_PARAMETERS_PER_PARTICIPANT', 'RULE_EVENTS_PER_PARAMETER'],
+  );
+});
+
+test('budget and differencing: at, above and below their thresholds', () => {
+  const budget = (asked: number) => checkBudget(asked, DEFAULT_POLICY).map(({ code }) => code);
+  assert.deepEqual([budget(600), budget(601)], [[], ['RULE_BUDGET']]);
+  const apart = (...counts: number[]) =>
+    checkDifferencing(counts, DEFAULT_POLICY).map(({ code, observed }) => [code, observed]);
+  assert.deepEqual(apart(), []);
+  assert.deepEqual(apart(0, 10, 400), []);
+  assert.deepEqual(apart(10, 9, 0), [['RULE_DIFFERENCING', 9]]);
+  assert.deepEqual(apart(0, 1), [['RULE_DIFFERENCING', 1]]);
+  assert.deepEqual(
+    [
+      ...checkBudget(1e6, OPEN_POLICY),
+      ...checkDifferencing([1], OPEN_POLICY),
+      ...checkSelection(1, OPEN_POLICY),
+    ],
+    [],
   );
 });
