@@ -168,16 +168,16 @@ test('an agent that meets a coordinator of another version says which side to up
 });
 
 test('an agent whose certificate is not enrolled is told so by its own log, and goes on trying; told to stop, it stops', async () => {
-  const config = JSON.parse(readFileSync(federation.path('B.yaml'), 'utf8')) as { tls: object };
+  const config = JSON.parse(readFileSync(federation.path('A.yaml'), 'utf8')) as { tls: object };
   const tls = { ca: 'ca.crt', certificate: 'stranger.crt', key: 'stranger.tls.key' };
-  federation.write('unknown.yaml', { ...config, tls, log: 'log/unknown' });
+  federation.write('unknown.yaml', { ...config, tls, log: 'log/unknown', health: undefined });
   const agent = federation.agent('unknown');
   await until(() => agent.output.includes('wire/identity'), 'the agent to be turned away');
   assert.equal(agent.ended, false);
   assert.equal(await agent.kill('SIGTERM'), 0);
   assert.deepEqual(
     entriesOf(federation.log('unknown')).map(({ kind }) => kind),
-    ['start', 'stop'],
+    ['start', 'decision', 'stop'],
   );
 });
 
