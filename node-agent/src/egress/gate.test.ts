@@ -39,8 +39,9 @@ const newTask = (over: Partial<Task> = {}): Task => ({
 function gateOf(
   log: MessageLog,
   policy: Policy = DEFAULT_POLICY,
+  ledger?: Ledger,
 ): { release: (draft: Draft, task: Task) => Released; earlier: Gate['earlier'] } {
-  const gate = new Gate({ study: STUDY, identity: site, log, held: new HeldAnswers(newFolder()) });
+  const gate = new Gate({ study: STUDY, identity: site, log, held: new HeldAnswers(newFolder()), ledger });
   const terms = { policy, tellCounts: false, hold: false };
   return {
     release: (draft, task) => gate.release(draft, { ...task, terms })!,
@@ -314,14 +315,8 @@ const aboutRows = (rows: number | null): Draft => ({
 
 test('a set that differs by a few from one that was answered is refused, also by an agent that was started again', () => {
   const folder = newFolder();
-  const withLedger = (): Gate =>
-    new Gate({
-      study: STUDY,
-      identity: site,
-      policy: DEFAULT_POLICY,
-      log: openLog(newFolder()),
-      ledger: new Ledger(folder),
-    });
+  const withLedger = (): ReturnType<typeof gateOf> =>
+    gateOf(openLog(newFolder()), DEFAULT_POLICY, new Ledger(folder));
   const first = withLedger();
   assert.equal(payloadOf(first.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
   for (const gate of [first, withLedger()]) {
@@ -334,13 +329,7 @@ test('a set that differs by a few from one that was answered is refused, also by
 });
 
 test('a refused answer is in no ledger: what it was about may be asked differently', () => {
-  const gate = new Gate({
-    study: STUDY,
-    identity: site,
-    policy: DEFAULT_POLICY,
-    log: openLog(newFolder()),
-    ledger: new Ledger(newFolder()),
-  });
+  const gate = gateOf(openLog(newFolder()), DEFAULT_POLICY, new Ledger(newFolder()));
   const small = aboutRows(99);
   const evidence = { ...small.evidence, facts: { ...facts, leverage: 0.9 } } as Draft['evidence'];
   assert.equal(ruleOf(gate.release({ ...small, evidence }, newTask())), Rule.RULE_LEVERAGE);
