@@ -14,6 +14,7 @@ import { makeData, TERMS } from './data.ts';
 import { seconds } from './measure.ts';
 
 const COMMAND = join(import.meta.dirname, '../../cli/bin/concordat.mjs');
+const AGENTS = join(import.meta.dirname, '../../cli/src/local/agents.ts');
 const TRIALS = 30;
 const ROWS = 33_334;
 
@@ -75,7 +76,8 @@ export async function benchAgentMemory(folder: string): Promise<void> {
 /** Resident memory of an agent that is up and has no coordinator to talk to, MB. */
 async function idleAgent(out: string, plan: string, data: string): Promise<number> {
   const { agentConfigs } = await prepare({ plan, data, out }, PLAN);
-  const child = spawn(process.execPath, [COMMAND, 'agent', '--config', agentConfigs[0] ?? ''], {
+  // As the command runs it: alone, an agent would ask its custodian.
+  const child = spawn(process.execPath, [AGENTS, agentConfigs[0] ?? ''], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await new Promise((resolve) => child.stdout.once('data', resolve));

@@ -16,7 +16,7 @@ import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
-import { Fits } from './agreement/fits.ts';
+import type { Fits } from './agreement/fits.ts';
 import { DRAFT_DISAGREED, refusalDraft, Runs, type AcceptedRun, type RunsOptions } from './agreement/runs.ts';
 import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
@@ -70,7 +70,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #gate: Gate;
   readonly #runs: Runs;
-  readonly #fits: Fits;
+  #fits: Promise<Fits> | null = null;
   /** Tasks that wait for the custodian, by digest (hex). */
   readonly #waiting = new Map<string, SignedMessage>();
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
@@ -83,7 +83,6 @@ export class Agent {
     this.#options = options;
     const held = new HeldAnswers(options.state);
     this.#gate = new Gate({ ...options, held });
-    this.#fits = new Fits(options.log, options.identity);
     this.#runs = new Runs({ ...options, held: (task) => held.digest(task) });
   }
 
@@ -382,10 +381,12 @@ export class Agent {
     });
     if (this.#stopped) return [];
     this.#tell(problems);
+    const oneStage = ({ task }: Question): boolean => task.analysis?.approach === 'one-stage';
+    const fits = group.some(oneStage) ? await this.#oneStageFits() : null;
     return group.flatMap((question, i) => {
       const draft = drafts[i] ?? DRAFT_DISAGREED;
-      const oneStage = question.task.analysis?.approach === 'one-stage';
-      return this.#deliver(oneStage ? this.#fits.sameSet(question.task, draft) : draft, question);
+      const same = fits !== null && oneStage(question) ? fits.sameSet(question.task, draft) : draft;
+      return this.#deliver(same, question);
     });
   }
 
@@ -400,7 +401,8 @@ export class Agent {
     const [refused] = checkEvaluations(question.step, terms.policy);
     if (refused !== undefined)
       return this.#deliver(refusalDraft(Rule[refused.code], refused.threshold), received);
-    const honest = this.#fits.check(task, plan, analysis, question);
+    const fits = await this.#oneStageFits();
+    const honest = fits.check(task, plan, analysis, question);
     if (typeof honest === 'string') {
       this.#options.log.append({
         kind: 'refused',
@@ -424,8 +426,15 @@ export class Agent {
     });
     if (this.#stopped) return [];
     this.#tell(problems);
-    const draft = this.#fits.sameSet(task, drafts[0] ?? DRAFT_DISAGREED);
+    const draft = fits.sameSet(task, drafts[0] ?? DRAFT_DISAGREED);
     return this.#deliver(draft, { ...received, task: { ...task, ask } });
+  }
+
+  /** Loaded where a fit is asked about: an agent that waits stays smaller. */
+  #oneStageFits(): Promise<Fits> {
+    const { log, identity } = this.#options;
+    this.#fits ??= import('./agreement/fits.ts').then(({ Fits: Opened }) => new Opened(log, identity));
+    return this.#fits;
   }
 
   #tell(problems: readonly string[]): void {

@@ -1,8 +1,12 @@
 import betainc from '@stdlib/math-base-special-betainc';
 import gammainc from '@stdlib/math-base-special-gammainc';
-import chisquare from '@stdlib/stats-base-dists-chisquare';
-import normal from '@stdlib/stats-base-dists-normal';
-import studentT from '@stdlib/stats-base-dists-t';
+// By function: the packages of whole distributions are ten times their size.
+import chiSquareLogDensity from '@stdlib/stats-base-dists-chisquare-logpdf';
+import libraryChiSquareQuantile from '@stdlib/stats-base-dists-chisquare-quantile';
+import normalCdf from '@stdlib/stats-base-dists-normal-cdf';
+import libraryNormalQuantile from '@stdlib/stats-base-dists-normal-quantile';
+import tCdf from '@stdlib/stats-base-dists-t-cdf';
+import libraryTQuantile from '@stdlib/stats-base-dists-t-quantile';
 
 /**
  * Quantiles and upper tails of the reference distributions. Tails are computed as tails, never as
@@ -11,22 +15,22 @@ import studentT from '@stdlib/stats-base-dists-t';
 
 /** z with P(Z ≤ z) = `probability`, standard normal. */
 export function normalQuantile(probability: number): number {
-  return normal.quantile(probability, 0, 1);
+  return libraryNormalQuantile(probability, 0, 1);
 }
 
 /** P(|Z| ≥ |z|), standard normal. */
 export function normalTwoSided(z: number): number {
-  return 2 * normal.cdf(-Math.abs(z), 0, 1);
+  return 2 * normalCdf(-Math.abs(z), 0, 1);
 }
 
 /** t with P(T ≤ t) = `probability`, Student's t with `df` degrees of freedom. */
 export function tQuantile(probability: number, df: number): number {
-  return studentT.quantile(probability, df);
+  return libraryTQuantile(probability, df);
 }
 
 /** P(|T| ≥ |t|), Student's t with `df` degrees of freedom. */
 export function tTwoSided(value: number, df: number): number {
-  return 2 * studentT.cdf(-Math.abs(value), df);
+  return 2 * tCdf(-Math.abs(value), df);
 }
 
 /** P(X ≥ x), chi-square with `df` degrees of freedom; 1 for x ≤ 0. */
@@ -39,13 +43,13 @@ export function chiSquareUpper(x: number, df: number): number {
  * smaller tail follow the library's quantile, which loses digits for many degrees of freedom.
  */
 export function chiSquareQuantile(probability: number, df: number): number {
-  let x = chisquare.quantile(probability, df);
+  let x = libraryChiSquareQuantile(probability, df);
   for (let step = 0; step < 2 && x > 0 && Number.isFinite(x); step++) {
     const excess =
       probability < 0.5
         ? gammainc(x / 2, df / 2, true, false) - probability
         : 1 - probability - chiSquareUpper(x, df);
-    x -= excess / Math.exp(chisquare.logpdf(x, df));
+    x -= excess / Math.exp(chiSquareLogDensity(x, df));
   }
   return x;
 }
