@@ -39,7 +39,7 @@ const program = coordinatorProgram('concordat-coordinator', async ({ config, pla
   process.exitCode = Object.values(analyses).every(({ status }) => status === 'done') ? 0 : 3;
 });
 try {
-  await program.exitOverride().parseAsync();
+  await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {

@@ -34,9 +34,12 @@ export function coordinatorProgram(
   name: string,
   run: (options: CoordinatorArguments) => Promise<void>,
 ): Command {
-  const program = new Command(name).description(
-    'run a plan over the enrolled sites: listens for their agents, combines what they release, and reports',
-  );
+  // Before its commands are made, which take it over: wrong usage is status 2, as everywhere.
+  const program = new Command(name)
+    .exitOverride()
+    .description(
+      'run a plan over the enrolled sites: listens for their agents, combines what they release, and reports',
+    );
   program
     .command('run', { isDefault: true })
     .description(

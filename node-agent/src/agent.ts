@@ -145,7 +145,10 @@ export class Agent {
         await sleep(backOff(failures++, random()));
         continue;
       }
-      if (failures > 0) this.#options.logger.info({ event: 'connected again', study: this.#options.study });
+      if (!this.connected) {
+        const event = failures > 0 ? 'connected again' : 'connected';
+        this.#options.logger.info({ event, study: this.#options.study });
+      }
       failures = 0;
       told.clear();
       if (!this.connected)

@@ -5,7 +5,7 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { agentProgram } from './program.ts';
 
 try {
-  await agentProgram('concordat-agent').exitOverride().parseAsync();
+  await agentProgram('concordat-agent').parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {

@@ -10,13 +10,20 @@ const CONFIG = ['--config <file>', 'agent.yaml of the site', 'agent.yaml'] as co
 
 /** A command's own code is loaded when it is called: an agent that serves does not carry the others'. */
 export function agentProgram(name: string): Command {
-  const program = new Command(name).description(
-    "serve one trial's records to the coordinator, through this site's own agreement, disclosure rules and log",
-  );
+  // Before its commands are made, which take it over: wrong usage is status 2, as everywhere.
+  const program = new Command(name)
+    .exitOverride()
+    .description(
+      "serve one trial's records to the coordinator, through this site's own agreement, disclosure rules and log",
+    );
   program
     .command('serve', { isDefault: true })
     .description('serve until stopped; what `concordat agent --config …` does by itself')
-    .requiredOption('--config <file>', 'agent.yaml: coordinator, certificates, keys, data, agreement, log')
+    .option(
+      '--config <file>',
+      'agent.yaml: coordinator, certificates, keys, data, agreement, log',
+      'agent.yaml',
+    )
     .action(async ({ config }: { readonly config: string }) => {
       const { serveAgents } = await import('./serve.ts');
       await serveAgents([config], { local: false });
@@ -100,6 +107,9 @@ function addCustodian(program: Command): void {
   looking('releases', 'answers that wait for you, exactly as they would leave').action(
     async (options: Common) => (await code()).releases(options),
   );
+  looking('left', 'everything that left this site, as readable tables, the newest first')
+    .option('--from <number>', 'the place to begin at', '1')
+    .action(async (options: Common & { readonly from: string }) => (await code()).left(options));
   signing('release', 'let an answer leave')
     .argument('<task>', "first digits of the answer's task")
     .action(async (task: string, options: Signing) => (await code()).release(task, options));

@@ -170,7 +170,13 @@ test('an agent that meets a coordinator of another version says which side to up
 test('an agent whose certificate is not enrolled is told so by its own log, and goes on trying; told to stop, it stops', async () => {
   const config = JSON.parse(readFileSync(federation.path('A.yaml'), 'utf8')) as { tls: object };
   const tls = { ca: 'ca.crt', certificate: 'stranger.crt', key: 'stranger.tls.key' };
-  federation.write('unknown.yaml', { ...config, tls, log: 'log/unknown', health: undefined });
+  federation.write('unknown.yaml', {
+    ...config,
+    tls,
+    log: 'log/unknown',
+    state: 'state/unknown',
+    health: undefined,
+  });
   const agent = federation.agent('unknown');
   await until(() => agent.output.includes('wire/identity'), 'the agent to be turned away');
   assert.equal(agent.ended, false);
@@ -186,7 +192,12 @@ test('an agent that does not trust the coordinator’s authority sends it nothin
   await makeAuthority(folder);
   writeFileSync(federation.path('wrong-ca.crt'), readFileSync(join(folder, 'ca.crt')));
   const config = JSON.parse(readFileSync(federation.path('B.yaml'), 'utf8')) as { tls: object };
-  federation.write('wary.yaml', { ...config, tls: { ...config.tls, ca: 'wrong-ca.crt' }, log: 'log/wary' });
+  federation.write('wary.yaml', {
+    ...config,
+    tls: { ...config.tls, ca: 'wrong-ca.crt' },
+    log: 'log/wary',
+    state: 'state/wary',
+  });
   const agent = federation.agent('wary');
   await until(() => agent.output.includes('network/intercepted'), 'the agent to say so');
   assert.equal(await agent.kill('SIGTERM'), 0);

@@ -87,8 +87,8 @@ export function falseAlarmsDocument({ decisions, differencing }: FalseAlarms): s
   return `# False alarms
 
 What the shipped thresholds refuse of honest two-stage analyses of published data, each asked alone: those whose results are
-compared with R's, and an unadjusted and an adjusted analysis of every outcome. \`node test/reference/false-alarms.ts\` writes
-this page; the reference suite holds it equal to what the rules decide. A large trial has at least 100 participants and, where
+compared with R's, and an unadjusted and an adjusted analysis of the main outcomes. The data are those published with a row for each participant;
+of groups or of study results there is nothing for these rules to decide. \`node test/reference/false-alarms.ts\` writes this page; the reference suite holds it equal to what the rules decide. A large trial has at least 100 participants and, where
 the outcome has events, 20 (of the rarer outcome; of an ordinal one, 20 outside the commonest level).
 
 **${refused(big).length} of ${big.length} analyses of large trials are refused, and ${refused(small).length} of ${small.length} of smaller ones.** Every refusal of a large trial

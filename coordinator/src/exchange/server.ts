@@ -225,8 +225,8 @@ async function exchange(
   const waiting = new Set(request.waiting.map(toHex));
   options.waiting(study, waiting);
   const tasks = await options.desk.collect(study, HOLD_MILLISECONDS, gone.signal, waiting);
-  // While the call was held, the site may have been revoked.
-  admitted();
+  // While the call was held, the site may have been revoked; of one that is gone nothing is known, and nobody is told.
+  if (!gone.signal.aborted) admitted();
   return encode(ExchangeResponse, { protocol, ...ranges, tasks: withinFrame(tasks) }, 'an answer');
 }
 

@@ -45,7 +45,7 @@ test('a one-stage analysis shows coefficients, variation, tests, fit, prediction
     'converged in 8 rounds, log-likelihood −1234.57',
     '52.0 kB (4.00 kB a site)',
     'Predicted study effects (13 studies)',
-    'Fewer than 20 participants in the analysis set. Use a wider population. Only the custodian',
+    'Fewer than 20 participants in the analysis set. A wider population may reach it. Only the custodian',
     'one mixed-effects logistic regression of tuberculosis (event: 1) on treatment',
     'Each study has an intercept of its own, a fixed parameter.',
     'The study’s treatment effect is random',

@@ -1,10 +1,11 @@
+import { RULE_REMEDIES } from '@concordat/shared/wire/words.ts';
 import type { DiagnosisCode } from '@concordat/shared/models/types.ts';
 import type { AnalysisResult, Reason, StudyResult } from '@concordat/shared/plan/result-types.ts';
 
 const NO_CORRECTION =
   'Nothing is added to the cells. A one-stage model could use this study; here it stays out of the pooled estimate.';
 const CHECK_FILE = 'Ask the site to check its data file against its own log.';
-const CUSTODIAN = 'Only the custodian can loosen the threshold, in the site’s own policy.';
+const CUSTODIAN = 'Only the custodian can change the threshold, in the site’s own agreement.';
 
 const DIAGNOSIS_REMEDIES: Readonly<Record<DiagnosisCode, string>> = {
   'no-participants':
@@ -23,28 +24,31 @@ const DIAGNOSIS_REMEDIES: Readonly<Record<DiagnosisCode, string>> = {
   'short-follow-up': 'Choose a time of restriction to which every study was followed.',
 };
 
+/** Rules whose threshold, or permission, is the custodian's to change. */
+const THRESHOLDS = [
+  'participants',
+  'participants-per-arm',
+  'parameters-per-participant',
+  'events-per-parameter',
+  'smallest-cell',
+  'budget',
+  'evaluations',
+  'per-trial-estimates',
+  'shared-baseline',
+];
+
 /** Disclosure rules, problems with the records, and the exchange. */
 const OTHER_REMEDIES: Readonly<Record<string, string>> = {
-  participants: `${CUSTODIAN} A wider population may reach it.`,
-  'participants-per-arm': CUSTODIAN,
-  'parameters-per-participant': `Use fewer covariates. ${CUSTODIAN}`,
-  'events-per-parameter': `Use fewer covariates. ${CUSTODIAN}`,
-  'smallest-cell': `Merge sparse levels of a factor, or leave the factor or its interaction out; take a population that leaves out nobody there or more. ${CUSTODIAN}`,
-  leverage: 'Check the covariates at this site for outlying values.',
-  dominance: 'Check the outcome and the time observed at this site for an outlying value.',
-  differencing:
-    'Write participants: common in the plan, so that its analyses use the same participants; or take a population that differs from those asked about before by more people.',
-  budget: `Use fewer one-stage analyses of the same records. ${CUSTODIAN}`,
-  rank: 'Leave out covariates that nearly determine each other.',
-  'factor-levels': 'Declare the factor’s levels in the plan.',
+  ...RULE_REMEDIES,
+  ...Object.fromEntries(
+    THRESHOLDS.map((code) => [
+      code,
+      [RULE_REMEDIES[code], CUSTODIAN].filter((part) => part !== undefined).join(' '),
+    ]),
+  ),
   'not-estimable': 'Check the treatment and the effect modifier at this site.',
   'honest-question':
     'Run the same version on both sides. If it happens again, compare the message logs of both sides, and report it.',
-  evaluations: `Use fewer covariates, or fewer analyses. ${CUSTODIAN}`,
-  'per-trial-estimates':
-    'The site’s part of a one-stage fit may still be possible. Only the custodian can let per-trial estimates leave, in the site’s own policy.',
-  'shared-baseline':
-    'Use baseline: stratified, or a piecewise-exponential or Royston–Parmar model. Only the custodian can allow a shared baseline, in the site’s own policy.',
   agreement: 'Ask the custodian what the site agreed to, and have this plan approved.',
   'data/missing-column': 'Ask the site to map the variable in its harmonisation map.',
   'data/not-numeric': 'Write factor(x) in the plan, or ask the site to map the codes to numbers.',

@@ -83,7 +83,7 @@ test('estimates, interval, heterogeneity, missing studies and the run are there'
     '92.1%',
     '163.16 (12)',
     'outcome missing 12',
-    'Fewer than 20 participants in the analysis set. Use a wider population. Only the custodian',
+    'Fewer than 20 participants in the analysis set. A wider population may reach it. Only the custodian',
     'Rows left out: 2',
     'No answer. Check that the site’s agent runs',
   ]) {

@@ -261,6 +261,8 @@ test('refused: the coordinator is told the objection and not the note; under way
   assert.deepEqual(kinds(await running.send(question(1, 3))), ['RULE_CUSTODIAN']);
   running.restart();
   assert.deepEqual(kinds(await running.send(question(1, 4))), ['RULE_CUSTODIAN']);
+  // The approval is taken back: another run of the plan is asked about.
+  assert.deepEqual(await running.send(offer(2)), []);
 });
 
 const faults: Readonly<Record<string, (hospital: Site) => Promise<unknown>>> = {

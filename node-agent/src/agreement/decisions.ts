@@ -35,7 +35,7 @@ export class Decisions {
   readonly #state: string;
   readonly #study: string;
   readonly #taken = new Set<string>();
-  readonly #approvals: Approval[] = [];
+  #approvals: Approval[] = [];
   /** By run. */
   readonly #refusals = new Map<string, RefuseStatement & { readonly custodian: string }>();
   /** By task. */
@@ -116,6 +116,8 @@ export class Decisions {
         return;
       case 'refuse':
         this.#refusals.set(statement.run, statement);
+        // What was approved before is not allowed again under another run without being asked.
+        this.#approvals = this.#approvals.filter(({ plan }) => plan !== statement.plan);
         return;
       case 'release':
       case 'withhold':

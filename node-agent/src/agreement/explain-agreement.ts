@@ -65,7 +65,7 @@ function whoAsks({ statisticians }: Agreement): string {
 function howApproved({ approval, templates, custodians }: Agreement): string {
   switch (approval) {
     case 'each-plan':
-      return 'each plan waits until one of them approves it; what it then asks is answered without asking again';
+      return 'each plan waits until one of them approves it; what it then asks is answered without asking again, also when the same plan is run again by the same sites or more';
     case 'each-release':
       return 'each plan waits until one of them approves it, and then each answer waits until one of them has seen and released it';
     case 'matching-template':

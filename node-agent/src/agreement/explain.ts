@@ -40,7 +40,7 @@ export interface PlanExplanation {
   readonly analyses: readonly AnalysisExplanation[];
   /** Why the agreement does not allow it; empty where it does. */
   readonly faults: readonly string[];
-  /** Against the plan of the same id that was offered before; empty where there was none, or nothing changed. */
+  /** Against the plan of the same id, or with some of the same questions, that was offered before; empty where there was none, or nothing changed. */
   readonly differences: readonly string[];
 }
 

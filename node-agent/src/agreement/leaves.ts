@@ -72,7 +72,7 @@ function twoStageLeaves(plan: ExpandedPlan, analysis: Analysis, policy: Threshol
     `once: ${estimates(p)}, of the terms above`,
     ...(means === 0 ? [] : [`the mean of the effect modifier over this trial (${numbers(means)})`]),
     counts.text,
-    `the log-likelihood with and without the model’s terms and the residual variance (${numbers(OF_THE_FIT)})`,
+    `the log-likelihood with and without the model’s terms, and the residual variance, 0 where there is none (${numbers(OF_THE_FIT)})`,
     `at most ${numbers(total)} in all; besides, which terms could be estimated or had to be rescaled, and how many steps the fit took`,
     'where the model cannot be fitted: a code for the reason, the terms concerned and the counts',
   ];

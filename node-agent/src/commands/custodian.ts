@@ -15,7 +15,7 @@ import { openDesk } from '../custodian/open-desk.ts';
 import { taken } from '../custodian/taken.ts';
 import { payloadLines } from '../custodian/page/tables.ts';
 import { WorkerPool } from '../fit/pool.ts';
-import { passphraseFor } from './passphrase.ts';
+import { newPassphrase, passphraseFor } from './passphrase.ts';
 
 export interface Common {
   readonly config: string;
@@ -90,6 +90,24 @@ export async function releases({ config: file }: Common): Promise<void> {
   });
 }
 
+/** Messages that are shown at once. */
+const SHOWN = 20;
+
+export async function left({ config: file, from = '1' }: Common & { readonly from?: string }): Promise<void> {
+  await atDesk(file, (desk) => {
+    const start = Math.max(1, Number.parseInt(from, 10) || 1);
+    const { messages, total } = desk.left(start - 1, SHOWN);
+    console.log(`${total} messages left this site, the newest first.`);
+    messages.forEach(({ n, time, analysis, round, payload, terms }, i) => {
+      console.log(
+        `\n${start + i}. ${time}  ${analysis === '' ? 'the plan' : analysis}, round ${round}  (entry ${n} of the log)`,
+      );
+      for (const line of payloadLines(payload, terms)) console.log(`  ${line}`);
+    });
+    if (start - 1 + messages.length < total) console.log(`\nOlder ones: --from ${start + messages.length}`);
+  });
+}
+
 export const release = (task: string, options: Signing): Promise<void> => letGo('release', task, options);
 export const withhold = (task: string, options: Signing): Promise<void> => letGo('withhold', task, options);
 
@@ -110,7 +128,7 @@ export async function custodian(
 ): Promise<void> {
   const config = readAgentConfig(file);
   const text = readFileSync(config.agreement, 'utf8');
-  const passphrase = await passphraseFor(`${name}, to be chosen now`, passphraseFile);
+  const passphrase = await newPassphrase(name, passphraseFile);
   const { publicKey } = await makeCustodianKey(config.state, name, passphrase);
   writeFileSync(`${config.agreement}.part`, addCustodian(text, { name, key: publicKey }));
   renameSync(`${config.agreement}.part`, config.agreement);
@@ -192,7 +210,10 @@ function chosen(desk: CustodianDesk, prefix: string, fits: (plan: OfferedPlan) =
 
 function only<T>(found: readonly T[], prefix: string): T {
   const [first, second] = found;
-  if (prefix.length >= 4 && first !== undefined && second === undefined) return first;
+  if (prefix.length < 4) {
+    throw new ConcordatError('usage/invalid', 'a digest is named by four digits or more', { place: prefix });
+  }
+  if (first !== undefined && second === undefined) return first;
   throw new ConcordatError(
     'approval/unknown',
     second === undefined ? 'nothing of that digest waits here' : 'several digests begin so',

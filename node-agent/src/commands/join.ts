@@ -59,8 +59,19 @@ export async function join(line: string, options: JoinArguments): Promise<void> 
       `  public signing key of this site:      ${toHex(identity.publicKey)}`,
       `  certificate until ${ends}; the agent renews it while it serves`,
       '',
-      `next: fill in ${at(FILES.agreement)}${options.data === undefined ? `, and name the records in ${at(FILES.config)}` : ''}`,
-      `then: concordat agent --config ${at(FILES.config)}`,
+      ...(options.data === undefined
+        ? [`first: name the records as \`data\` in ${at(FILES.config)}`]
+        : fs.existsSync(options.data)
+          ? []
+          : [
+              `warning: there is no file ${resolve(options.data)} yet; correct \`data\` in ${at(FILES.config)}`,
+            ]),
+      `next, from the folder of the program, each with --config ${at(FILES.config)}:`,
+      '  npx concordat agent custodian NAME       your key, with which you sign what you decide',
+      `  fill in ${at(FILES.agreement)}`,
+      '  npx concordat agent agreement check      then: agreement explain',
+      '  npx concordat agent doctor',
+      '  npx concordat agent                      serves until stopped',
       '',
     ].join('\n'),
   );
@@ -190,10 +201,11 @@ log: ${FILES.log}
 # proxy:
 #   url: http://proxy.example.org:3128
 #   ca: proxy-ca.crt
-#   no_proxy: [10.0.0.0/8]
+#   credentials_file: proxy-credentials
+#   no_proxy: 10.0.0.0/8, .example.org
 
 # The custodian's page.
 # page:
-#   listen: 127.0.0.1:8081
+#   listen: 127.0.0.1:8480
 `;
 }

@@ -33,3 +33,14 @@ export async function passphraseFor(what: string, file: string | undefined): Pro
     process.stderr.write('\n');
   }
 }
+
+/** A passphrase that is chosen now: typed twice, since nobody could recover one that was mistyped. */
+export async function newPassphrase(name: string, file: string | undefined): Promise<string> {
+  const passphrase = await passphraseFor(`${name}, to be chosen now`, file);
+  if (file === undefined && (await passphraseFor(`${name}, once more`, file)) !== passphrase) {
+    throw new ConcordatError('approval/passphrase', 'the two passphrases are not the same', {
+      remedy: 'give the command again; nothing was made',
+    });
+  }
+  return passphrase;
+}

@@ -13,6 +13,7 @@ import { decode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 
+import { askedBy } from '../agreement/asked.ts';
 import { statementIn } from '../agreement/decisions.ts';
 import type { Agreement } from '../agreement/document.ts';
 import { explainPlan } from '../agreement/explain.ts';
@@ -76,10 +77,15 @@ export class LogDesk implements CustodianDesk {
     return offers
       .map((offer, i): OfferedPlan => {
         const digest = toHex(offer.header.planDigest);
-        const { id } = parsePlan(offer.plan, 'the plan');
-        const earlier = offers
-          .slice(0, i)
-          .findLast(({ plan }) => plan !== offer.plan && parsePlan(plan, 'the plan').id === id);
+        const written = parsePlan(offer.plan, 'the plan');
+        const asked = askedBy(written);
+        // Of the same name, or of another with some of the same questions.
+        const before = offers.slice(0, i).filter(({ plan }) => plan !== offer.plan);
+        const earlier =
+          before.findLast(({ plan }) => parsePlan(plan, 'the plan').id === written.id) ??
+          before.findLast(({ plan }) =>
+            askedBy(parsePlan(plan, 'the plan')).some((question) => asked.includes(question)),
+          );
         const { sites, minimum, signer } = offer;
         return {
           run: toHex(offer.header.run),

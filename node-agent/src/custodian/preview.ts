@@ -5,6 +5,7 @@ import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts'
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { refusal } from '@concordat/shared/wire/refusals.ts';
+import { REFUSALS, RULE_REMEDIES } from '@concordat/shared/wire/words.ts';
 
 import type { Agreement } from '../agreement/document.ts';
 import type { Gate, Task } from '../egress/gate.ts';
@@ -59,8 +60,8 @@ export async function previewPlan(
       terms,
       ...over,
     });
-    const remarks = refusals.map(
-      ({ rule, threshold, observed }) => `${rule}: the threshold is ${threshold}, observed ${observed}`,
+    const remarks = refusals.map(({ rule, code, threshold, observed, of }) =>
+      `${rule}${of === undefined ? '' : `, ${of}`}: the threshold is ${threshold}, observed ${observed}. ${RULE_REMEDIES[REFUSALS[Rule[code]][0]] ?? ''}`.trimEnd(),
     );
     const analysis = over.analysis?.id ?? '';
     return { analysis, terms: termsIn(plan, analysis), payload, remarks };

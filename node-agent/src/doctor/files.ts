@@ -1,7 +1,7 @@
 /** What the doctor checks on this machine: files, keys, records, agreement, folders, addresses. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
@@ -10,7 +10,7 @@ import { toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { parseAgreement } from '../agreement/document.ts';
-import type { AgentConfig } from '../config.ts';
+import { RECORDS_PLACEHOLDER, type AgentConfig } from '../config.ts';
 import { pageAddress } from '../custodian/page/address.ts';
 import { withSource } from '../data/read.ts';
 import { openKey, readPassphrase } from '../identity/keys.ts';
@@ -33,7 +33,13 @@ export async function checkFiles(config: AgentConfig, machine: Machine): Promise
       return ok('signing key', `public key ${toHex(publicKey)}`);
     })),
     ...(await attempt('certificate', () => checkCertificate(config, machine.now()))),
-    ...[config.signing_key, config.tls.key, config.proxy?.credentials_file].flatMap(checkPermissions),
+    ...[
+      config.signing_key,
+      config.tls.key,
+      config.key_passphrase_file,
+      config.proxy?.credentials_file,
+      config.page?.key,
+    ].flatMap(checkPermissions),
     ...(await attempt('records', () => checkRecords(config))),
     ...(await attempt('agreement', () => checkAgreement(config, machine.now()))),
     checkFolder('log folder', config.log, machine),
@@ -52,7 +58,8 @@ function checkCertificate(config: AgentConfig, now: Date): Finding {
   const { tls, study } = config;
   const certificate = readPem(tls.certificate, 'a certificate', (pem) => new X509Certificate(pem));
   const key = readPem(tls.key, 'a private key', () => createPrivateKey(readKey(config, tls.key)));
-  const authority = readPem(tls.ca, 'a certificate', (pem) => new X509Certificate(pem));
+  const authorities = readPem(tls.ca, 'certificates', certificatesIn);
+  const chain = readPem(tls.certificate, 'certificates', certificatesIn);
   const until = certificate.validToDate;
   const days = Math.floor((until.getTime() - now.getTime()) / DAY);
   const found = `for study ${study}, valid ${day(certificate.validFromDate)} to ${day(until)}`;
@@ -64,7 +71,7 @@ function checkCertificate(config: AgentConfig, now: Date): Finding {
       'name the key that the certificate was made for as tls.key',
     );
   }
-  if (!certificate.checkIssued(authority) || !certificate.verify(authority.publicKey)) {
+  if (!isIssued(certificate, authorities, chain.slice(1))) {
     return fail(
       'certificate',
       'enrolment/wrong-authority: the certificate is not of the authority in tls.ca',
@@ -103,6 +110,27 @@ function checkCertificate(config: AgentConfig, now: Date): Finding {
 }
 
 /** Who else may read a key. */
+const certificatesIn = (pem: string): X509Certificate[] =>
+  [...pem.matchAll(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g)].map(
+    ([one]) => new X509Certificate(one),
+  );
+
+/** By an authority that is trusted, directly or through intermediates that the certificate's file holds. */
+function isIssued(
+  certificate: X509Certificate,
+  authorities: readonly X509Certificate[],
+  intermediates: readonly X509Certificate[],
+): boolean {
+  const issues = (issuer: X509Certificate): boolean =>
+    certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  return (
+    authorities.some(issues) ||
+    intermediates.some(
+      (issuer, i) => issues(issuer) && isIssued(issuer, authorities, intermediates.toSpliced(i, 1)),
+    )
+  );
+}
+
 function checkPermissions(file: string | undefined): readonly Finding[] {
   if (file === undefined || !existsSync(file)) return [];
   const mode = statSync(file).mode & 0o777;
@@ -116,6 +144,8 @@ function checkPermissions(file: string | undefined): readonly Finding[] {
 }
 
 async function checkRecords({ data, map }: AgentConfig): Promise<Finding> {
+  if (basename(data) === RECORDS_PLACEHOLDER)
+    return fail('records', 'no records are named yet', 'write their path as `data` in agent.yaml');
   const columns = await withSource(data, {}, (source) => Promise.resolve(source.columns.length));
   if (map !== undefined) parseMap(readText(map), map);
   const harmonised = map === undefined ? '' : ', with a harmonisation map';

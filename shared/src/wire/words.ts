@@ -54,6 +54,32 @@ export const REFUSALS: Readonly<Record<Rule, readonly [string, string]>> = {
   [Rule.RULE_CUSTODIAN]: ['custodian', "the site's custodian refused"],
 };
 
+/** What in the plan, or in the records, would make acceptable what a rule refused; by the refusal's code. */
+export const RULE_REMEDIES: Readonly<Record<string, string>> = {
+  participants: 'A wider population may reach it.',
+  'parameters-per-participant': 'Use fewer covariates.',
+  'events-per-parameter': 'Use fewer covariates.',
+  'smallest-cell':
+    'Merge sparse levels of a factor, or leave the factor or its interaction out; take a population that leaves out nobody there or more.',
+  leverage: 'Check the covariates at this site for outlying values.',
+  dominance: 'Check the outcome and the time observed at this site for an outlying value.',
+  differencing:
+    'Write participants: common in the plan, so that its analyses use the same participants; or take a population that differs from those asked about before by more people.',
+  budget: 'Use fewer one-stage analyses of the same records.',
+  rank: 'Leave out covariates that nearly determine each other.',
+  'factor-levels': 'Declare the factor’s levels in the plan.',
+  evaluations: 'Use fewer covariates, or fewer analyses.',
+  'per-trial-estimates': 'The site’s part of a one-stage fit may still be possible.',
+  'shared-baseline': 'Use baseline: stratified, or a piecewise-exponential or Royston–Parmar model.',
+  asker: 'Have the plan signed by a statistician whom the site names: concordat plan sign.',
+  expired: 'Ask the custodian whether the agreement is renewed.',
+  variable: 'Leave the variable out of the plan, or ask the custodian whether the agreement can name it.',
+  outcome: 'Choose an outcome that the agreement names, or ask the custodian whether it can name this one.',
+  family: 'Choose a model that the agreement names, or ask the custodian whether it can name this one.',
+  roster: 'Run the plan with all the sites that it was approved for, or have it approved as it is.',
+  custodian: 'Ask the custodian what would make the plan acceptable.',
+};
+
 /** What a custodian objected to; empty where nothing is said. */
 export const OBJECTIONS: Readonly<Record<Objection, string>> = {
   [Objection.OBJECTION_UNSPECIFIED]: '',
