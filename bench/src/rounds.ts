@@ -203,7 +203,7 @@ function siteOf(
       case 'planOffer':
         return { $case: 'planAccepted', value: { policyDigest: sha256('policy'), openPolicy: false } };
       case 'entryQuestion':
-        opened = openAnalysis(source, plan, analysis, tableOf(i));
+        opened = openAnalysis(source, plan, analysis, { table: tableOf(i), snapshot: null });
         return draftEntry(plan, opened, true).payload;
       case 'objectiveQuestion': {
         const { spec, set } = opened!;

@@ -22,6 +22,7 @@ import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
 import type { Ledger } from './egress/ledger.ts';
+import { askBeside } from './fit/beside.ts';
 import type { Draft, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
@@ -370,17 +371,16 @@ export class Agent {
 
   /** All analyses that are asked together are answered from one reading of the records. */
   async #answerStageOne(group: readonly Question[]): Promise<readonly Released[]> {
-    const { workers, source } = this.#options;
+    const { workers, source, ledger } = this.#options;
     const first = group[0];
     if (first === undefined) return [];
     const { plan, terms } = first.task;
     if (plan === null) return group.flatMap((question) => this.#deliver(DRAFT_DISAGREED, question));
-    const { drafts, problems } = await workers.ask({
-      kind: 'stage-one',
+    const { drafts, problems } = await askBeside(workers, ledger, {
       source,
       plan,
       analyses: group.map(({ task }) => task.header.analysis),
-      ownEstimates: terms.policy.per_trial_estimates,
+      policy: terms.policy,
     });
     if (this.#stopped) return [];
     this.#tell(problems);
