@@ -1,4 +1,4 @@
-/** What an analysis crosses with its outcome, in words that outlast the plan: the ledger keeps them. */
+/** Of which columns an analysis tells cross-products, in words that outlast the plan: the ledger keeps them. */
 import type { Bitmap } from '@concordat/shared/disclosure/combinations.ts';
 import type { Analysis, Basis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
@@ -13,6 +13,8 @@ export type Factor =
 
 export interface Crossed {
   readonly outcome: readonly string[];
+  /** The variable of the arms. */
+  readonly treatment: string | null;
   /** A product each; the empty one is the analysis set itself. */
   readonly columns: readonly (readonly Factor[])[];
   /** Times at which the analysis parts the follow-up. */
@@ -27,7 +29,7 @@ export interface CrossedSet {
   readonly rows: Bitmap;
 }
 
-/** What was answered about an outcome, as sets of rows of one state of the file. */
+/** Earlier answers, as sets of rows of one state of the file. */
 export interface Answered {
   /** The file's content, by its rows' keys; null: nothing was answered. */
   readonly snapshot: string | null;
@@ -57,6 +59,7 @@ export function crossedBy(plan: Pick<ExpandedPlan, 'treatment' | 'outcome'>, ana
   ];
   return {
     outcome: outcomeVariables(plan.outcome),
+    treatment: plan.treatment?.variable ?? null,
     columns: [...new Map(columns.map((column) => [JSON.stringify(column), column])).values()],
     times: [...new Set(times)].toSorted((a, b) => a - b),
   };
@@ -86,18 +89,17 @@ function factorOf(
   }
 }
 
-const columnVariables = ({ columns }: Crossed): string[] => columns.flat().map(({ variable }) => variable);
-
 export const variablesCrossed = (crossed: Crossed): string[] => [
-  ...new Set([...crossed.outcome, ...columnVariables(crossed)]),
+  ...new Set([...crossed.outcome, ...crossed.columns.flat().map(({ variable }) => variable)]),
 ];
 
-/** Whether both tell sums of one variable: as the outcome of both, or of one and a covariate of the other. */
+/**
+ * Whether both tell sums of one variable: the outcome's by the columns, or a covariate's by those beside it. That of the arms alone, which
+ * nearly all analyses have, does not link them.
+ */
 export function linked(a: Crossed, b: Crossed): boolean {
-  const meets = (outcome: readonly string[], { outcome: other, columns }: Crossed): boolean =>
-    outcome.some(
-      (name) =>
-        other.includes(name) || columns.some((column) => column.some(({ variable }) => variable === name)),
-    );
-  return meets(a.outcome, b) || meets(b.outcome, a);
+  const of = (crossed: Crossed): string[] =>
+    variablesCrossed(crossed).filter((variable) => variable !== crossed.treatment);
+  const known = new Set(of(a));
+  return of(b).some((variable) => known.has(variable));
 }

@@ -1,8 +1,8 @@
 /**
- * What answers about one outcome tell together. Each tells sums over its analysis set of its columns times the outcome, so that several
- * are one design of all their columns, each 0 outside its own set: the difference of two models, or of one model in two sets,
- * is what a participant with a leverage near 1 in that design can be read off. And cuts of time that differ from one analysis to
- * the next divide the participants by all of them.
+ * What several answers tell together. Each tells sums over its analysis set of its columns times the outcome, and times each other, so
+ * that several are one design of all their columns, each 0 outside its own set: by subtracting models, or one model of two sets, a
+ * participant with a leverage near 1 in that design can be read off. And cuts of time that differ from one analysis to the next
+ * divide the participants by all of them.
  */
 import { createHash } from 'node:crypto';
 

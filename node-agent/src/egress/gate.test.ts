@@ -304,7 +304,12 @@ const membersOf = (rows: number): Members => ({
     return bits === 32 ? 0xffffffff : 2 ** bits - 1;
   }),
 });
-const CROSSED: Crossed = { outcome: ['y'], columns: [[]], times: [] };
+const CROSSED: Crossed = {
+  outcome: ['y'],
+  treatment: 'arm',
+  columns: [[], [{ variable: 'arm', code: 1 }]],
+  times: [],
+};
 /** @param against names of what it was held against */
 const aboutRows = (rows: number | null, against: readonly string[] = []): Draft => ({
   ...draftOf(),
@@ -323,16 +328,16 @@ test('a set that differs by a few from one that was answered is refused, also by
   const first = withLedger();
   assert.equal(payloadOf(first.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
   for (const gate of [first, withLedger()]) {
-    assert.equal(ruleOf(gate.release(aboutRows(99), newTask())), Rule.RULE_DIFFERENCING);
-    assert.equal(payloadOf(gate.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
     const all = crossedId(CROSSED, membersOf(100));
+    assert.equal(ruleOf(gate.release(aboutRows(99, [all]), newTask())), Rule.RULE_DIFFERENCING);
+    assert.equal(payloadOf(gate.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
     assert.equal(payloadOf(gate.release(aboutRows(60, [all]), newTask())).$case, 'stageOneEstimate');
     // What says nothing of its rows cannot be held against anything.
     assert.equal(ruleOf(gate.release(aboutRows(null), newTask())), Rule.RULE_AGREEMENT);
   }
 });
 
-test('what was not held against an earlier answer about its outcome does not leave; of another outcome it may', () => {
+test('what was not held against an earlier answer about its variables does not leave; of others it may', () => {
   const gate = gateOf(openLog(newFolder()), DEFAULT_POLICY, new Ledger(newFolder()));
   assert.equal(payloadOf(gate.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
   assert.equal(ruleOf(gate.release(aboutRows(60), newTask())), Rule.RULE_AGREEMENT);

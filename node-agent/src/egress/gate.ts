@@ -205,7 +205,7 @@ export class Gate {
     const { policy, tellCounts } = terms;
     const question = decision.payload.$case === 'objectiveValue' ? questionOf(task) : null;
     const crossing = evidence.kind === 'analysis-set' ? (evidence.crossing ?? null) : null;
-    // What was not held against everything that was answered about its outcome has no evidence.
+    // What was not held against every answer that is linked with it has no evidence.
     if (evidence.kind === 'analysis-set' && (crossing === null || !ledger.coversAnswered(members, crossing)))
       return refuse([agreementRefusal], false);
     const refusals = [

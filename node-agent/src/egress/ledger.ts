@@ -71,7 +71,7 @@ export class Ledger {
   readonly #sets: AnsweredSet[] = [];
   /** Files that an entry names. */
   readonly #listed = new Set<string>();
-  /** What analyses crossed with their outcomes, each once. */
+  /** What analyses crossed, each once. */
   readonly #crossed = new Map<string, { readonly crossed: Crossed; readonly set: AnsweredSet }>();
   /** The file's state that was answered about last. */
   #latest: string | null = null;
@@ -117,7 +117,7 @@ export class Ledger {
   }
 
   /**
-   * What was answered about the same outcomes, as rows of the file that these members are of; without members, of the one that was
+   * Answers that are linked with analyses, as rows of the file that these members are of; without members, of the one that was
    * answered about last.
    */
   answered(crossed: readonly Crossed[], members: Members | null): Answered {
@@ -134,7 +134,7 @@ export class Ledger {
     return { snapshot: sets.length === 0 ? null : snapshot, sets };
   }
 
-  /** Whether an analysis was held against all that was answered about its outcome, or is among it. */
+  /** Whether an analysis was held against every answer that is linked with it, or is among them. */
   coversAnswered(
     members: Members,
     { crossed, against }: { crossed: Crossed; against: readonly string[] },

@@ -4,7 +4,7 @@ import type { StudyAnswer, StudyQuestion } from './draft.ts';
 import type { WorkerPool } from './pool.ts';
 
 /**
- * Asks for a plan's first answers with all that was answered about its outcomes. Which rows those were is known for the file as it was
+ * Asks for a plan's first answers beside the earlier ones that are linked with them. Which rows those were is known for the file as it was
  * last; where the worker finds another, it is told again for that one.
  */
 export async function askBeside(

@@ -20,7 +20,7 @@ export interface AnalysisSetEvidence {
   readonly set: string;
   /** Absent or null: no ledger is kept. */
   readonly members?: Members | null;
-  /** What the analysis crosses with its outcome, and the names of what the facts hold it against. Absent: no ledger is kept. */
+  /** Its columns, and the names of the answers that the facts hold it against. Absent: no ledger is kept. */
   readonly crossing?: { readonly crossed: Crossed; readonly against: readonly string[] };
 }
 
@@ -79,7 +79,7 @@ export type StudyQuestion =
       readonly analyses: readonly string[];
       /** Under which the answers are released: what it refuses is no part of what others are held against. */
       readonly policy: Policy;
-      /** About the same outcomes. */
+      /** Earlier answers that are linked with these. */
       readonly answered: Answered;
     }
   | {

@@ -41,7 +41,7 @@ export function membersOfSet(
   return secret === null || snapshot === null ? null : membersOf(snapshot, secret, plan, table, within, rows);
 }
 
-/** Evidence about an analysis set, beside what was answered about its outcome. */
+/** Evidence about an analysis set, beside the earlier answers that are linked with it. */
 export function evidenceOf(
   source: StudySource,
   plan: ExpandedPlan,

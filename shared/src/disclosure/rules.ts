@@ -226,7 +226,7 @@ export function checkTogether(
   { leverage: threshold }: Policy,
 ): Refusal[] {
   if (threshold === null || observed === undefined || observed < threshold) return [];
-  const of = 'the columns of this and of other analyses of the outcome';
+  const of = 'the columns of this and of other analyses that were answered';
   return [{ rule: 'leverage', code: 'RULE_LEVERAGE', threshold, observed, of }];
 }
 
