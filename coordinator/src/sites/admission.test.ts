@@ -150,6 +150,7 @@ test('the authority of the listed sites speaks for no site that enrols; that of 
     listed: new Map(certificates.map(({ raw }) => [toHex(sha256(raw)), 'B'])),
   });
   assert.equal(refusal(readPresented([theirs], both), 1, naming()), 'enrolment/wrong-authority');
+  assert.equal(refusal(readPresented([theirs], both), 1, registered()), 'wire/identity');
   assert.deepEqual(admit(readPresented([ours], both), START + DAY, naming()), { study: 'A' });
   for (const x509 of [ours, theirs])
     assert.deepEqual(admit(readPresented([x509], both), START + DAY, naming(ours, theirs)), { study: 'B' });

@@ -114,13 +114,14 @@ export function admit(presented: Presented | null, now: number, registered: Regi
   const listed = registered.listed.get(toHex(presented.fingerprint));
   const study = listed ?? presented.study;
   const refuse = (refused: AdmissionCode): Admission => ({ refused, of: study });
-  const chains = presented.chains.filter(({ enrolled }) => enrolled || listed !== undefined);
-  if (chains.length === 0) return refuse('enrolment/wrong-authority');
+  if (presented.chains.length === 0) return refuse('enrolment/wrong-authority');
   if (listed === undefined && !presented.client) return refuse('enrolment/wrong-authority');
   if (study === null) return refuse('wire/identity');
+  const chains = presented.chains.filter(({ enrolled }) => enrolled || listed !== undefined);
   if (listed === undefined) {
     const site = registered.site(study);
     if (site === null) return refuse('wire/identity');
+    if (chains.length === 0) return refuse('enrolment/wrong-authority');
     const issued = registered.certificate(presented.fingerprint);
     if (site.revoked !== null || isEarlier(presented, site, issued)) return refuse('enrolment/revoked');
   }
