@@ -14,7 +14,7 @@ import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { intervalCell, type CellSource } from './cells.ts';
 import type { CrossedSet, Factor } from './crossed.ts';
 import { distinctLevels } from './response.ts';
-import { columnOf, matchCodes, numericValues, type Table } from './table.ts';
+import { matchCodes, type Table } from './table.ts';
 
 /** Facts about an analysis beside others that are linked with it; none where they add nothing. */
 export interface Together {
@@ -83,26 +83,29 @@ function largestLeverage(
 ): number {
   const sets = [...others, own];
   const rows = rowsOf(sets, table.rows);
-  const at = new Int32Array(table.rows).fill(-1);
-  rows.forEach((row, i) => (at[row] = i));
   const people = new Float64Array(rows.length).fill(1);
-  if (weights !== null) ownRows.forEach((row, i) => (people[at[row]!] = weights[i]!));
+  if (weights !== null) {
+    const at = new Int32Array(table.rows);
+    rows.forEach((row, i) => (at[row] = i));
+    ownRows.forEach((row, i) => (people[at[row]!] = weights[i]!));
+  }
   const span = new Span(people);
   const done = new Set<string>();
   for (const { crossed, rows: members } of sets) {
     const set = createHash('sha256').update(members).digest('hex');
+    const within = Uint8Array.from(rows, (row) => (holds(members, row) ? 1 : 0));
     for (const column of crossed.columns) {
       const key = JSON.stringify([column, set]);
       if (done.has(key)) continue;
       done.add(key);
-      const values = valuesOf(column, table);
-      if (values !== null) span.add(spread(values, members, rows));
+      const values = valuesOf(column, table, rows);
+      if (values !== null) span.add(deviations(values, within));
     }
   }
   const { outcome } = plan;
-  const owner =
-    outcome.kind === 'repeated' ? distinctLevels(outcome.subject, table, rows, Infinity)!.index : null;
-  return span.largest(owner);
+  return span.largest(
+    outcome.kind === 'repeated' ? distinctLevels(outcome.subject, table, rows, Infinity)!.index : null,
+  );
 }
 
 function rowsOf(sets: readonly CrossedSet[], count: number): Int32Array {
@@ -116,45 +119,50 @@ function rowsOf(sets: readonly CrossedSet[], count: number): Int32Array {
 const holds = (members: Bitmap, row: number): boolean =>
   ((members[row >>> 5] ?? 0) & (1 << (row & 31))) !== 0;
 
-/** A product over all rows of the table, NaN where a variable is missing; null where the records have no such column. */
-function valuesOf(column: readonly Factor[], table: Table): Float64Array | null {
-  const out = new Float64Array(table.rows).fill(1);
+/** A product at each row, NaN where a variable is missing; null where the records have no such column. */
+function valuesOf(column: readonly Factor[], table: Table, rows: Int32Array): Float64Array | null {
+  const out = new Float64Array(rows.length).fill(1);
   for (const factor of column) {
-    if (!table.columns.has(factor.variable)) return null;
-    const values = factorValues(factor, table);
-    if (values === null) return null;
-    for (let i = 0; i < out.length; i++) out[i]! *= values[i]!;
+    const found = table.columns.get(factor.variable);
+    if (found === undefined) return null;
+    if ('code' in factor) {
+      // −1: missing, −2: another code.
+      const match = matchCodes(found, [factor.code]);
+      for (let i = 0; i < out.length; i++) {
+        const k = match[rows[i]!]!;
+        out[i]! *= k === 0 ? 1 : k === -2 ? 0 : NaN;
+      }
+      continue;
+    }
+    // Of text no number was ever told.
+    if (found.kind === 'text') return null;
+    const { values } = found;
+    const spline = 'knots' in factor ? factor : null;
+    for (let i = 0; i < out.length; i++) {
+      const x = values[rows[i]!]!;
+      out[i]! *= spline === null ? x : rcsBasis(x, spline.knots, spline.index);
+    }
   }
   return out;
 }
 
-function factorValues(factor: Factor, table: Table): ArrayLike<number> | null {
-  const column = columnOf(table, factor.variable);
-  // −1: missing, −2: another code.
-  if ('code' in factor)
-    return Float64Array.from(matchCodes(column, [factor.code]), (k) => (k === -1 ? NaN : k === 0 ? 1 : 0));
-  // Of text no number was ever told.
-  if (column.kind === 'text') return null;
-  const values = numericValues(table, factor.variable);
-  return 'knots' in factor ? values.map((x) => rcsBasis(x, factor.knots, factor.index)) : values;
-}
-
-/** Deviations from the set's mean at its rows, or ones where all are the same; 0 at the others. */
-function spread(values: Float64Array, members: Bitmap, rows: Int32Array): Float64Array {
+/** Turns values into deviations from the set's mean, or leaves them where all are the same; 0 outside it and where missing. */
+function deviations(values: Float64Array, within: Uint8Array): Float64Array {
   let [sum, n, low, high] = [0, 0, Infinity, -Infinity];
-  for (const row of rows) {
-    const x = values[row]!;
-    if (!holds(members, row) || Number.isNaN(x)) continue;
+  for (let i = 0; i < values.length; i++) {
+    const x = values[i]!;
+    if (within[i] === 0 || Number.isNaN(x)) continue;
     sum += x;
     n++;
     if (x < low) low = x;
     if (x > high) high = x;
   }
   const centre = low < high ? sum / n : 0;
-  return Float64Array.from(rows, (row) => {
-    const x = values[row]!;
-    return holds(members, row) && !Number.isNaN(x) ? x - centre : 0;
-  });
+  for (let i = 0; i < values.length; i++) {
+    const x = values[i]!;
+    values[i] = within[i] === 0 || Number.isNaN(x) ? 0 : x - centre;
+  }
+  return values;
 }
 
 /** Share of a column that others leave of it below which it is their combination: sums are told to 16 digits. */
@@ -176,8 +184,9 @@ class Span {
     this.#root = people.map(Math.sqrt);
   }
 
-  add(column: Float64Array): void {
-    const v = column.map((value, i) => value * this.#root[i]!);
+  /** Takes the column over. */
+  add(v: Float64Array): void {
+    for (let i = 0; i < v.length; i++) v[i]! *= this.#root[i]!;
     const whole = norm(v);
     if (whole === 0) return;
     this.#beyondDoubles ||= !Number.isFinite(whole);
@@ -199,8 +208,12 @@ class Span {
     if (this.#beyondDoubles) return 1;
     const n = this.#root.length;
     const shares = new Float64Array(n);
-    for (const q of this.#basis)
-      for (let i = 0; i < n; i++) shares[owner === null ? i : owner[i]!]! += (q[i]! / this.#root[i]!) ** 2;
+    for (const q of this.#basis) {
+      for (let i = 0; i < n; i++) {
+        const u = q[i]! / this.#root[i]!;
+        shares[owner === null ? i : owner[i]!]! += u * u;
+      }
+    }
     return Math.min(
       1,
       shares.reduce((a, b) => Math.max(a, b), 0),
