@@ -13,7 +13,7 @@ import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { planOffer, signPlan } from '@concordat/shared/wire/offers.ts';
 import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { Agent } from '../agent.ts';
-import type { CustodianKey } from '../custodian/desk.ts';
+import type { CustodianKey, ObjectionName } from '../custodian/desk.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import type { Draft, Payload, StudyAnswer, StudyQuestion } from '../fit/draft.ts';
 import { AGREEMENT, newFolder, openLog, PLAN, site, situation, STUDY, taskOf } from '../testing.ts';
@@ -239,14 +239,16 @@ test('killed after the offer, or after the statement was logged: nothing is aske
   );
 });
 
+const refusal = (run: number, objection: ObjectionName = 'data-not-ready'): StatementBody => ({
+  kind: 'refuse',
+  run: toHex(RUN(run)),
+  plan: planDigest,
+  objection,
+  note: 'ask the board',
+});
+
 test('refused: the coordinator is told the objection and not the note; under way, the custodian takes the site out', async () => {
-  const no = {
-    kind: 'refuse',
-    run: toHex(RUN(1)),
-    plan: planDigest,
-    objection: 'purpose',
-    note: 'ask the board',
-  } as const;
+  const no = refusal(1, 'purpose');
   const hospital = new Site();
   await hospital.send(offer(1));
   const [told] = await hospital.say(no);
@@ -263,6 +265,35 @@ test('refused: the coordinator is told the objection and not the note; under way
   assert.deepEqual(kinds(await running.send(question(1, 4))), ['RULE_CUSTODIAN']);
   // The approval is taken back: another run of the plan is asked about.
   assert.deepEqual(await running.send(offer(2)), []);
+});
+
+test('an approval after a refusal replaces it: a run that the site left goes on without it, the next is answered', async () => {
+  const hospital = new Site();
+  await hospital.send(offer(1));
+  await hospital.say(refusal(1));
+  hospital.restart();
+  assert.deepEqual(await hospital.say(hospital.approval()), []);
+  assert.deepEqual(hospital.faults(), []);
+  assert.deepEqual(kinds(await hospital.send(offer(1), offer(2))), ['RULE_CUSTODIAN', 'planAccepted']);
+
+  const running = new Site();
+  await running.send(offer(1));
+  await running.say(running.approval());
+  await running.say(refusal(1));
+  await running.say(running.approval({ note: 'after all' }));
+  assert.deepEqual(kinds(await running.send(question(1))), ['stageOneEstimate']);
+  await running.say(running.approval({ note: 'once more' }));
+  assert.deepEqual(running.faults(), ['not-waiting']);
+});
+
+test('an approval is taken back after its run is over too: the next run of the plan is asked about', async () => {
+  const hospital = new Site();
+  await hospital.send(offer(1));
+  await hospital.say(hospital.approval());
+  await hospital.send(taskOf({ $case: 'runClosed', value: {} }, { run: RUN(1) }));
+  await hospital.say(refusal(1));
+  assert.deepEqual(hospital.faults(), []);
+  assert.deepEqual(await hospital.send(offer(2)), []);
 });
 
 const faults: Readonly<Record<string, (hospital: Site) => Promise<unknown>>> = {

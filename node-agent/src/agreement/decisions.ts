@@ -1,12 +1,12 @@
 /** What the custodians decided, as the log holds it. */
 import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
 
+import { approvalsAfter, type Approval } from './approvals.ts';
 import {
   dropStatement,
   readStatement,
   statementDigest,
   waitingStatements,
-  type ApproveStatement,
   type RefuseStatement,
   type ReleaseStatement,
   type SignedStatement,
@@ -24,18 +24,12 @@ export type StatementFault =
   | 'agreement-changed'
   | 'payload-differs';
 
-export interface Approval extends ApproveStatement {
-  readonly digest: string;
-  readonly custodian: string;
-  readonly key: string;
-}
-
 export class Decisions {
   readonly #log: MessageLog;
   readonly #state: string;
   readonly #study: string;
   readonly #taken = new Set<string>();
-  #approvals: Approval[] = [];
+  #approvals: readonly Approval[] = [];
   /** By run. */
   readonly #refusals = new Map<string, RefuseStatement & { readonly custodian: string }>();
   /** By task. */
@@ -107,17 +101,14 @@ export class Decisions {
   }
 
   #keep(signed: SignedStatement, statement: Statement): void {
-    const digest = statementDigest(signed);
-    this.#taken.add(digest);
+    this.#taken.add(statementDigest(signed));
+    this.#approvals = approvalsAfter(this.#approvals, signed, statement);
     switch (statement.kind) {
       case 'approve':
-        this.#approvals.push({ ...statement, digest });
         this.#refusals.delete(statement.run);
         return;
       case 'refuse':
         this.#refusals.set(statement.run, statement);
-        // What was approved before is not allowed again under another run without being asked.
-        this.#approvals = this.#approvals.filter(({ plan }) => plan !== statement.plan);
         return;
       case 'release':
       case 'withhold':

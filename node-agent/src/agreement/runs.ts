@@ -13,7 +13,7 @@ import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
-import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { isPlanSigned } from '@concordat/shared/wire/offers.ts';
 import { refusal } from '@concordat/shared/wire/refusals.ts';
 import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
@@ -21,8 +21,9 @@ import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
 import type { Terms } from '../egress/gate.ts';
 import type { Draft } from '../fit/draft.ts';
 import { faultOf } from './agreement.ts';
+import { approvalFor, isCustodian, isSmaller, sameRoster, type Approval, type Roster } from './approvals.ts';
 import { askedBy } from './asked.ts';
-import { Decisions, type Approval, type StatementFault } from './decisions.ts';
+import { Decisions, type StatementFault } from './decisions.ts';
 import type { Agreement } from './document.ts';
 import type { AgreementSource } from './in-force.ts';
 import { faultsOfPlan, isExpired } from './permits.ts';
@@ -56,11 +57,6 @@ export interface AcceptedRun {
   readonly data: string;
   /** In force when the run was accepted. */
   readonly agreement: Agreement;
-}
-
-interface Roster {
-  readonly sites: readonly string[];
-  readonly minimum: number;
 }
 
 /** What was accepted under a run once, also one that is over. */
@@ -104,8 +100,8 @@ export class Runs {
   /** Runs that are over: nothing is answered, and nothing accepted, under them again. */
   readonly #closed = new Set<string>();
   readonly #earlier: Earlier[] = [];
-  /** Offers that wait for a custodian, by run. */
-  readonly #waiting = new Map<string, Roster & { readonly plan: string }>();
+  /** Runs whose offer waits for a custodian. */
+  readonly #waiting = new Set<string>();
 
   constructor(options: RunsOptions) {
     this.#options = options;
@@ -162,14 +158,17 @@ export class Runs {
     const [signer, signed] = signerOf(offer);
     if (!signed) return this.#refuse(run, 'plan-signature', refusalDraft(Rule.RULE_ASKER));
     const no = this.#objection(run) ?? this.#notAllowed(run, plan, agreement, signer, now());
-    if (no !== null) return no;
+    if (no !== null) {
+      this.#waiting.delete(run);
+      return no;
+    }
 
     const planDigest = toHex(header.planDigest);
     const roster = rosterOf(offer);
     const data = await this.#options.snapshot();
     const leave = this.#leaveFor(run, plan, planDigest, roster, agreement, data);
     if (leave === null) {
-      this.#waiting.set(run, { ...roster, plan: planDigest });
+      this.#waiting.add(run);
       return null;
     }
     // Without a custodian there is nobody who could allow it.
@@ -238,14 +237,7 @@ export class Runs {
     | 'roster-shrunk'
     | 'no-template-matches'
     | null {
-    const approval = this.#decisions.approvals.findLast(
-      (given) =>
-        given.plan === digest &&
-        given.data === data &&
-        given.agreement === agreement.digest &&
-        isCustodian(agreement, given) &&
-        (given.run === run ? sameRoster(given, roster) : !isSmaller(roster, given)),
-    );
+    const approval = approvalFor(this.#decisions.approvals, { run, plan: digest, roster, data, agreement });
     if (approval !== undefined) return { mode: 'custodian', approval };
     const asked = askedBy(plan);
     const shrunk = this.#earlier.some(
@@ -311,18 +303,16 @@ export class Runs {
         if (payload === null) return 'not-waiting';
         return payload === statement.payload ? null : 'payload-differs';
       }
-      case 'refuse': {
-        // Also of a run under way: the custodian takes the site out of it.
-        const running = this.#accepted.get(statement.run);
-        const plan =
-          this.#waiting.get(statement.run)?.plan ??
-          (running === undefined ? null : toHex(running.planDigest));
-        return plan === statement.plan ? null : 'not-waiting';
-      }
+      case 'refuse':
+        // Also of a run under way, which the site leaves so, and of one that is over, whose approval would hold for the next.
+        return this.#offerOfRun(statement.run)?.plan === statement.plan ? null : 'not-waiting';
       case 'approve': {
-        const waiting = this.#waiting.get(statement.run);
-        if (waiting?.plan !== statement.plan) return 'not-waiting';
-        if (!sameRoster(statement, waiting)) return 'roster-differs';
+        const { run } = statement;
+        const offered = this.#offerOfRun(run);
+        // After a refusal too, which it replaces.
+        const open = this.#waiting.has(run) || this.#decisions.refusalOf(run) !== null;
+        if (!open || offered?.plan !== statement.plan) return 'not-waiting';
+        if (!sameRoster(statement, offered)) return 'roster-differs';
         if (statement.agreement !== agreement.digest) return 'agreement-changed';
         return statement.data !== '' && statement.data === (await snapshot()) ? null : 'data-changed';
       }
@@ -340,6 +330,15 @@ export class Runs {
     const entry = log.entries.find((logged) => logged.kind === 'approved' && logged.run === run);
     const offer = entry?.task === undefined ? null : this.#offerOf(entry.task);
     return offer === null ? null : signerOf(offer.offer)[0];
+  }
+
+  /** What a run's last offer was about; null where none was logged. */
+  #offerOfRun(run: string): (Roster & { readonly plan: string }) | null {
+    const entry = this.#options.log.entries.findLast(
+      (logged) => logged.kind === 'received' && logged.type === 'planOffer' && logged.run === run,
+    );
+    const found = entry?.task === undefined ? null : this.#offerOf(entry.task);
+    return found === null ? null : { ...rosterOf(found.offer), plan: toHex(found.header.planDigest) };
   }
 
   /** The logged offer of a task (hex), if the pinned coordinator signed it. */
@@ -380,7 +379,7 @@ export class Runs {
       const found = this.#offerOf(task);
       const run = found === null ? '' : toHex(found.header.run);
       if (found === null || this.#closed.has(run) || this.#accepted.has(run)) continue;
-      this.#waiting.set(run, { ...rosterOf(found.offer), plan: toHex(found.header.planDigest) });
+      this.#waiting.add(run);
     }
   }
 }
@@ -394,20 +393,4 @@ export function signerOf(offer: PlanOffer): readonly [signer: string | null, sou
 
 function rosterOf({ roster }: PlanOffer): Roster {
   return { sites: (roster?.sites ?? []).map(({ study }) => study), minimum: roster?.minimumStudies ?? 0 };
-}
-
-/** Whether the roster lacks a site of the other's, or lets fewer do. */
-function isSmaller(roster: Roster, other: Roster): boolean {
-  return roster.minimum < other.minimum || other.sites.some((site) => !roster.sites.includes(site));
-}
-
-const sameRoster = (a: Roster, b: Roster): boolean => !isSmaller(a, b) && !isSmaller(b, a);
-
-function isCustodian(
-  agreement: Agreement,
-  { custodian, key }: { readonly custodian: string; readonly key: string },
-): boolean {
-  return agreement.custodians.some(
-    (party) => party.name === custodian && sameBytes(fromHex(party.key), fromHex(key)),
-  );
 }

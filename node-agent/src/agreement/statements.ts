@@ -46,7 +46,7 @@ export interface ReleaseStatement {
 
 export type StatementBody = ApproveStatement | RefuseStatement | ReleaseStatement;
 
-interface Signer {
+export interface Signer {
   readonly statement: 1;
   readonly study: string;
   readonly custodian: string;
