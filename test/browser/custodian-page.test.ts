@@ -125,7 +125,7 @@ async function makeDesk(): Promise<MemoryDesk> {
           faults: ['the variable `income` is none that the agreement names'],
         },
       }),
-      offeredPlan({ digest: '98'.repeat(32), status: 'closed', decidedBy: 'template' }),
+      offeredPlan({ digest: '98'.repeat(32), decision: 'approved', decidedBy: 'template', open: false }),
     ],
     releases: [
       {

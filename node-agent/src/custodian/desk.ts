@@ -15,13 +15,31 @@ export interface OfferedPlan {
   readonly digest: string;
   /** RFC 3339, from the log. */
   readonly received: string;
-  readonly status: 'waiting' | 'approved' | 'refused' | 'closed';
-  /** Of a decision: the custodian's name, or `template`, `automatic`. */
+  /** The last word about it here; null while there is none. */
+  readonly decision: 'approved' | 'refused' | null;
+  /** Of a decision: the custodian's name, or `template`, `automatic`, `agreement`. */
   readonly decidedBy: string | null;
+  /** Whether its run goes on with this site, or may. */
+  readonly open: boolean;
   readonly explanation: PlanExplanation;
   /** The plan file as it was offered. */
   readonly text: string;
 }
+
+/** How a plan stands under one of its runs. */
+export type Standing = Pick<OfferedPlan, 'decision' | 'decidedBy' | 'open'>;
+
+export const isWaiting = ({ decision, open }: Standing): boolean => decision === null && open;
+
+/** What the agreement itself refused is no custodian's to approve. */
+export const isApprovable = (plan: Standing): boolean =>
+  isWaiting(plan) || (plan.decision === 'refused' && plan.decidedBy !== 'agreement');
+
+/** A custodian's approval holds for later runs of the plan, so that it can be taken back when its run is over. */
+export const isRefusable = (plan: Standing): boolean =>
+  isWaiting(plan) ||
+  (plan.decision === 'approved' &&
+    (plan.open || (plan.decidedBy !== 'template' && plan.decidedBy !== 'automatic')));
 
 /** An answer that is computed and waits for the custodian (`approval: each-release`). */
 export interface WaitingRelease {
@@ -85,8 +103,19 @@ export interface CustodianDesk {
   left(from: number, count: number): { readonly messages: readonly LeftMessage[]; readonly total: number };
   /** What stage one would send for this plan, computed now from the records; nothing is sent or logged as sent. */
   preview(digest: string): Promise<readonly PreviewedRelease[]>;
+  /**
+   * The custodian's approval under which the plan may run with these sites, these records and this agreement without being asked
+   * about, also where the agent has not taken it yet; null where there is none.
+   */
+  standingApproval(plan: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null>;
   /** Signs with the custodian's key and hands the statement to the agent; its SHA-256 (hex). Throws `approval/*`. */
   decide(decision: Decision, custodian: CustodianKey): Promise<string>;
+}
+
+export interface StandingApproval {
+  readonly custodian: string;
+  /** RFC 3339. */
+  readonly time: string;
 }
 
 export interface PreviewedRelease {

@@ -13,6 +13,7 @@ import { decode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 
+import { approvalFor, approvalsAfter, type Approval } from '../agreement/approvals.ts';
 import { askedBy } from '../agreement/asked.ts';
 import { statementIn } from '../agreement/decisions.ts';
 import type { Agreement } from '../agreement/document.ts';
@@ -23,17 +24,21 @@ import {
   readStatement,
   signStatement,
   statementDigest,
+  waitingStatements,
   type StatementBody,
 } from '../agreement/statements.ts';
 import type { HeldAnswers } from '../egress/held.ts';
-import type {
-  CustodianDesk,
-  CustodianKey,
-  Decision,
-  LeftMessage,
-  OfferedPlan,
-  PreviewedRelease,
-  WaitingRelease,
+import {
+  isApprovable,
+  type CustodianDesk,
+  type CustodianKey,
+  type Decision,
+  type LeftMessage,
+  type OfferedPlan,
+  type PreviewedRelease,
+  type Standing,
+  type StandingApproval,
+  type WaitingRelease,
 } from './desk.ts';
 import type { LogView } from './log-view.ts';
 
@@ -74,6 +79,7 @@ export class LogDesk implements CustodianDesk {
   plans(): readonly OfferedPlan[] {
     const agreement = this.#options.agreement();
     const offers = this.#offers();
+    const closed = this.#closed();
     return offers
       .map((offer, i): OfferedPlan => {
         const digest = toHex(offer.header.planDigest);
@@ -91,7 +97,7 @@ export class LogDesk implements CustodianDesk {
           run: toHex(offer.header.run),
           digest,
           received: offer.entry.time,
-          ...this.#standing(offer),
+          ...this.#standing(offer, closed),
           explanation: explainPlan(offer.plan, {
             sites,
             minimum,
@@ -156,6 +162,23 @@ export class LogDesk implements CustodianDesk {
     return this.#options.preview(offer.plan, this.#options.agreement());
   }
 
+  async standingApproval({
+    run,
+    digest,
+  }: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null> {
+    const { sites, minimum } = this.#offerOf(run, digest);
+    const signed = [
+      ...this.#options.log.entries().map(statementIn),
+      ...waitingStatements(this.#options.state).map((waiting) => waiting.signed),
+    ];
+    const approvals = signed.reduce<readonly Approval[]>((before, word) => {
+      const statement = word === null ? null : readStatement(word);
+      return word === null || statement === null ? before : approvalsAfter(before, word, statement);
+    }, []);
+    const asked = { run, plan: digest, roster: { sites, minimum }, agreement: this.#options.agreement() };
+    return approvalFor(approvals, { ...asked, data: await this.#options.snapshot() }) ?? null;
+  }
+
   async decide(decision: Decision, custodian: CustodianKey): Promise<string> {
     const { study, state, now } = this.#options;
     const agreement = this.#options.agreement();
@@ -182,12 +205,9 @@ export class LogDesk implements CustodianDesk {
       if (payload === null) throw unknown(decision.task);
       return { ...decision, payload };
     }
-    const offer = this.#offers().findLast(
-      ({ header }) => toHex(header.run) === decision.run && toHex(header.planDigest) === decision.plan,
-    );
-    if (offer === undefined) throw unknown(decision.plan);
+    const offer = this.#offerOf(decision.run, decision.plan);
     if (decision.kind === 'refuse') return decision;
-    if (this.#standing(offer).status !== 'waiting') throw unknown(decision.plan);
+    if (!isApprovable(this.#standing(offer, this.#closed()))) throw unknown(decision.plan);
     const data = await this.#options.snapshot();
     if (data === '') {
       throw new ConcordatError(
@@ -200,6 +220,14 @@ export class LogDesk implements CustodianDesk {
     }
     const { sites, minimum } = offer;
     return { ...decision, sites, minimum, data, agreement: agreement.digest };
+  }
+
+  #offerOf(run: string, plan: string): Offer {
+    const offer = this.#offers().findLast(
+      ({ header }) => toHex(header.run) === run && toHex(header.planDigest) === plan,
+    );
+    if (offer === undefined) throw unknown(plan);
+    return offer;
   }
 
   /** Every offer that was taken in, in the log's order; of a run the last one. */
@@ -222,25 +250,27 @@ export class LogDesk implements CustodianDesk {
     return [...new Map(found.map((offer) => [toHex(offer.header.run), offer])).values()];
   }
 
-  #standing({ entry, header }: Offer): Pick<OfferedPlan, 'status' | 'decidedBy'> {
+  #standing({ entry, header }: Offer, closed: ReadonlySet<string>): Standing {
     const run = toHex(header.run);
     const ofRun = this.#options.log.entries().filter((logged) => logged.run === run);
-    const approved = ofRun.find(({ kind }) => kind === 'approved');
-    const by =
-      approved === undefined ? null : `${approved.detail?.['custodian'] ?? approved.detail?.['mode']}`;
-    const word = ofRun
-      .flatMap((logged) => {
-        const signed = statementIn(logged);
-        return signed === null ? [] : (readStatement(signed) ?? []);
-      })
-      .at(-1);
-    if (word?.kind === 'refuse') return { status: 'refused', decidedBy: word.custodian };
-    if (this.#closed().has(run)) return { status: 'closed', decidedBy: by };
-    if (approved !== undefined) return { status: 'approved', decidedBy: by };
-    const refused = ofRun.some(
+    const accepted = ofRun.find(({ kind }) => kind === 'approved');
+    // The coordinator goes on without a site that refuses its offer, and tells it no more of the run.
+    const refusal = ofRun.find(
       ({ kind, type, task }) => kind === 'sent' && type === 'refusal' && task === entry.task,
     );
-    return { status: refused ? 'refused' : 'waiting', decidedBy: refused ? 'agreement' : null };
+    const open = !closed.has(run) && refusal === undefined;
+    const said = ofRun.findLast((logged) => statementIn(logged) !== null);
+    const signed = said === undefined ? null : statementIn(said);
+    const word = signed === null ? null : readStatement(signed);
+    if (word?.kind === 'refuse') return { decision: 'refused', decidedBy: word.custodian, open };
+    if (accepted !== undefined) {
+      const { custodian, mode } = accepted.detail ?? {};
+      return { decision: 'approved', decidedBy: word?.custodian ?? `${custodian ?? mode}`, open };
+    }
+    if (refusal === undefined) return { decision: null, decidedBy: null, open };
+    return word !== null && said!.n > refusal.n
+      ? { decision: 'approved', decidedBy: word.custodian, open }
+      : { decision: 'refused', decidedBy: 'agreement', open };
   }
 
   #closed(): ReadonlySet<string> {

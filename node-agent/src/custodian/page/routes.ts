@@ -117,7 +117,12 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     find: (request: FastifyRequest) => T | undefined,
     again: (found: T, session: Session, fault: FormFault) => PageContent,
     decisionOf: (found: T, body: Body) => Decision | FormFault,
-    done: { readonly notice: string; readonly path: (found: T) => string },
+    done: {
+      readonly notice: string;
+      readonly path: (found: T) => string;
+      /** What is to be told where nothing is left to be signed. */
+      readonly already?: (found: T) => Promise<string | null>;
+    },
   ): void => {
     app.post(path, async (request, reply) => {
       const session = context.session(request);
@@ -130,15 +135,17 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       if (!isToken(session.csrf, body['token'])) return refuse(STALE, 403);
       const decision = decisionOf(found, body);
       if ('message' in decision) return refuse(decision, 422);
-      let fault: string | null;
+      let fault: string | null = null;
+      let already: string | null;
       try {
-        fault = await taken(await desk.decide(decision, session.key));
+        already = (await done.already?.(found)) ?? null;
+        if (already === null) fault = await taken(await desk.decide(decision, session.key));
       } catch (error) {
         if (!(error instanceof ConcordatError)) throw error;
         return refuse(faultOf(error), 409);
       }
       if (fault !== null && fault !== NOT_YET) return refuse(notTaken(fault), 409);
-      session.notice = fault === null ? done.notice : SIGNED;
+      session.notice = fault === null ? (already ?? done.notice) : SIGNED;
       return reply.redirect(done.path(found), 303);
     });
   };
@@ -154,7 +161,16 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       if (body['read'] !== 'yes') return NOT_READ;
       return noted(body, (note) => ({ kind: 'approve', plan, run, note }));
     },
-    { notice: 'Approved', path: planPath },
+    {
+      notice: 'Approved',
+      path: planPath,
+      already: async (plan) => {
+        const standing = await desk.standingApproval(plan);
+        return standing === null
+          ? null
+          : `${standing.custodian} approved this plan on the same terms before; nothing more was signed`;
+      },
+    },
   );
   form(
     '/plans/:run/:plan/refuse',

@@ -1,5 +1,13 @@
 /** Plans that were offered: the list, one in full, and what stage one would send for it. */
-import { OBJECTIONS, type ObjectionName, type OfferedPlan, type PreviewedRelease } from '../../desk.ts';
+import {
+  isApprovable,
+  isRefusable,
+  isWaiting,
+  OBJECTIONS,
+  type ObjectionName,
+  type OfferedPlan,
+  type PreviewedRelease,
+} from '../../desk.ts';
 import type { AnalysisExplanation } from '../../../agreement/explain.ts';
 import { html, type Html } from '../html.ts';
 import { numbersIn, payloadReading } from '../tables.ts';
@@ -28,18 +36,15 @@ const OBJECTION_WORDS: Readonly<Record<ObjectionName, string>> = {
   other: 'another reason',
 };
 
-const STATUS_WORDS: Readonly<Record<OfferedPlan['status'], string>> = {
-  waiting: 'waits for a custodian',
-  approved: 'approved',
-  refused: 'refused',
-  closed: 'closed by the coordinator',
-};
-
-const GROUPS: readonly (readonly [OfferedPlan['status'], string, string])[] = [
-  ['waiting', 'Waiting for a custodian', 'No plan waits.'],
-  ['approved', 'Approved', 'No plan is approved.'],
-  ['refused', 'Refused', 'No plan was refused.'],
-  ['closed', 'Closed', 'No plan is closed.'],
+const GROUPS: readonly (readonly [(plan: OfferedPlan) => boolean, string, string])[] = [
+  [isWaiting, 'Waiting for a custodian', 'No plan waits.'],
+  [({ decision }) => decision === 'approved', 'Approved', 'No plan is approved.'],
+  [({ decision }) => decision === 'refused', 'Refused', 'No plan was refused.'],
+  [
+    ({ decision, open }) => decision === null && !open,
+    'Closed before it was decided',
+    'No plan was closed so.',
+  ],
 ];
 
 export function planPath({ run, digest: plan }: Pick<OfferedPlan, 'run' | 'digest'>): string {
@@ -54,23 +59,24 @@ export function plansPage(plans: readonly OfferedPlan[]): PageContent {
   return {
     title: 'Plans',
     at: '/plans',
-    body: GROUPS.map(([status, heading, none]) => {
-      const those = plans.filter((plan) => plan.status === status);
+    body: GROUPS.map(([belongs, heading, none], i) => {
+      const those = plans.filter(belongs);
       return html`<section>
         <h2>${heading}</h2>
         ${
           those.length === 0
             ? html`<p>${none}</p>`
             : table({
-                id: `plans-${status}`,
+                id: `plans-${i}`,
                 caption: `${heading}: ${count(those.length, 'plan')}`,
-                columns: ['Plan', 'Asked by', 'Received', 'Analyses', 'Decided by'],
+                columns: ['Plan', 'Asked by', 'Received', 'Analyses', 'Decided by', 'Run'],
                 rows: those.map((plan) => [
                   planLink(plan),
                   plan.explanation.asker,
                   moment(plan.received),
                   plan.explanation.analyses.length,
                   decider(plan),
+                  plan.open ? 'open' : 'closed',
                 ]),
               })
         }
@@ -78,6 +84,9 @@ export function plansPage(plans: readonly OfferedPlan[]): PageContent {
     }),
   };
 }
+
+const standing = (plan: OfferedPlan): string =>
+  isWaiting(plan) ? 'waits for a custodian' : (plan.decision ?? 'not decided');
 
 function decider({ decidedBy }: OfferedPlan): string {
   switch (decidedBy) {
@@ -102,7 +111,8 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
     at: '/plans',
     fault,
     body: html`${facts([
-        ['Status', html`<strong>${STATUS_WORDS[plan.status]}</strong>`],
+        ['Status', html`<strong>${standing(plan)}</strong>`],
+        ['Its run', plan.open ? 'open' : 'closed, or goes on without this site'],
         ...(plan.decidedBy === null ? [] : [['Decided by', decider(plan)] as const]),
         ['Asked by', asked.asker],
         ['Plan', asked.id],
@@ -182,18 +192,27 @@ function analysisView({ id, model, terms, leaves }: AnalysisExplanation): Html {
   </article>`;
 }
 
-/** An approval may be taken back while the run is open: a refusal after it. */
+/** The last word counts: an approval is taken back by a refusal after it, and replaces one before it. */
 function decisionForms(plan: OfferedPlan, token: string): Html | null {
-  if (plan.status !== 'waiting' && plan.status !== 'approved') return null;
+  const [approvable, refusable] = [isApprovable(plan), isRefusable(plan)];
+  if (!approvable && !refusable) return null;
   return html`<section class="decision">
-    <h2>${plan.status === 'waiting' ? 'Your decision' : 'Taking the approval back'}</h2>
+    <h2>
+      ${isWaiting(plan) ? 'Your decision' : refusable ? 'Taking the approval back' : 'Approving after all'}
+    </h2>
     <p>
       What you decide is signed with your key, written into this site’s log and bound to the plan file below.
       A note stays at this
-      site.${plan.status === 'waiting' ? null : ' What has left already cannot be called back.'}
+      site.${
+        isWaiting(plan)
+          ? null
+          : refusable
+            ? ' What has left already cannot be called back.'
+            : ' It replaces the refusal; a run that went on without this site stays without it.'
+      }
     </p>
     <div class="forms">
-      ${plan.status === 'waiting' ? approveForm(plan, token) : null} ${refuseForm(plan, token)}
+      ${approvable ? approveForm(plan, token) : null} ${refusable ? refuseForm(plan, token) : null}
     </div>
   </section>`;
 }
