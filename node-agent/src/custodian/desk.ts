@@ -98,6 +98,8 @@ export type ObjectionName = (typeof OBJECTIONS)[number];
 
 export interface CustodianDesk {
   plans(): readonly OfferedPlan[];
+  /** The plan of that digest that a run was last offered; null where it was not. */
+  plan(run: string, digest: string): OfferedPlan | null;
   releases(): readonly WaitingRelease[];
   /** Newest first. */
   left(from: number, count: number): { readonly messages: readonly LeftMessage[]; readonly total: number };

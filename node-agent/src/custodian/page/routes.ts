@@ -215,8 +215,7 @@ function parameter(request: FastifyRequest, name: string): string {
 }
 
 function planOf(desk: CustodianDesk, request: FastifyRequest): OfferedPlan | undefined {
-  const [run, digest] = [parameter(request, 'run'), parameter(request, 'plan')];
-  return desk.plans().find((plan) => plan.run === run && plan.digest === digest);
+  return desk.plan(parameter(request, 'run'), parameter(request, 'plan')) ?? undefined;
 }
 
 function pageOf(request: FastifyRequest): number {

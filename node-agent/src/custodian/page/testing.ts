@@ -153,6 +153,10 @@ export class MemoryDesk implements CustodianDesk {
     return this.#plans;
   }
 
+  plan(run: string, digest: string): OfferedPlan | null {
+    return this.#plans.find((plan) => plan.run === run && plan.digest === digest) ?? null;
+  }
+
   releases(): readonly WaitingRelease[] {
     return this.#releases;
   }
@@ -169,7 +173,7 @@ export class MemoryDesk implements CustodianDesk {
     run,
     digest,
   }: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null> {
-    const found = this.#plans.find((plan) => plan.run === run && plan.digest === digest);
+    const found = this.plan(run, digest);
     return found?.decision === 'approved' ? { custodian: `${found.decidedBy}`, time: found.received } : null;
   }
 
