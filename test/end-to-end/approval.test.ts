@@ -61,6 +61,7 @@ test('a plan waits for the custodian, who sees what it asks and what would leave
   assert.ok(!entriesOf(federation.log('A')).some(({ type }) => type === 'stageOneEstimate'));
 
   const said = await agent(federation, 'approve', digest, ...signed(federation), '--note', 'as discussed');
+  assert.match(said, /sites: 3 sites \(A, B and C\)[^]*agreement: DSA 2026-014, SHA-256 [0-9a-f]{12}…/);
   assert.match(said, /Signed as Vera Oak, and taken by the agent/);
   // No passphrase is asked for: nothing is signed.
   assert.match(
@@ -152,7 +153,7 @@ test('each-release: every answer is shown before it leaves; a wrong passphrase s
     federation.path('wrong'),
   ]);
   assert.equal(await wrong.exit, 2);
-  assert.match(wrong.output, /^approval\/passphrase/);
+  assert.match(wrong.output, /^approval\/passphrase/m);
   await agent(federation, 'approve', digest, ...signed(federation));
   // The levels of `centre`, then the two analyses: what is asked next may be held before the last is seen to have left.
   for (const answers of [1, 2]) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { makeCustodianKey, openCustodianKey } from '../agreement/custodian-keys.ts';
-import { planExplanationLines } from '../agreement/explain.ts';
+import { planExplanationLines, sitesLine } from '../agreement/explain.ts';
 import { addCustodian } from '../agreement/template.ts';
 import { readAgentConfig, readSigningKey } from '../app.ts';
 import type { AgentConfig } from '../config.ts';
@@ -18,6 +18,7 @@ import {
   type Decision,
   type ObjectionName,
   type OfferedPlan,
+  type WaitingRelease,
 } from '../custodian/desk.ts';
 import { openLogView } from '../custodian/log-view.ts';
 import { openDesk } from '../custodian/open-desk.ts';
@@ -116,8 +117,14 @@ export async function approve(digest: string, options: Signing): Promise<void> {
       return;
     }
     if (!isApprovable(plan)) throw settled(plan);
-    const { digest: of, run, open } = plan;
-    await decide({ kind: 'approve', plan: of, run, note: options.note ?? '' }, desk, config, options);
+    const { digest: of, run, open, offer, agreement, explanation } = plan;
+    const shown = { offer, agreement: agreement.digest, data: await desk.records() };
+    console.log(`${explanation.title} (${explanation.id})`);
+    console.log(`  asked by: ${explanation.asker}`);
+    console.log(sitesLine(explanation));
+    console.log(`  agreement: ${agreement.name}, SHA-256 ${agreement.digest.slice(0, SHORT)}…`);
+    const note = options.note ?? '';
+    await decide({ kind: 'approve', plan: of, run, shown, note }, desk, config, options);
     if (plan.decision === 'refused')
       console.log(
         `This replaces the refusal of ${plan.decidedBy}: ${
@@ -150,12 +157,14 @@ export async function releases({ config: file }: Common): Promise<void> {
   await atDesk(file, (desk) => {
     const waiting = desk.releases();
     if (waiting.length === 0) console.log('No answer waits for you.');
-    for (const { task, analysis, round, asked, payload, terms } of waiting) {
-      console.log(`${task.slice(0, SHORT)}  ${analysis}, round ${round}: ${asked}`);
-      for (const line of payloadLines(payload, terms)) console.log(`  ${line}`);
-      console.log('');
-    }
+    waiting.forEach(showAnswer);
   });
+}
+
+function showAnswer({ task, analysis, round, asked, payload, terms }: WaitingRelease): void {
+  console.log(`${task.slice(0, SHORT)}  ${analysis}, round ${round}: ${asked}`);
+  for (const line of payloadLines(payload, terms)) console.log(`  ${line}`);
+  console.log('');
 }
 
 /** Messages that are shown at once. */
@@ -181,11 +190,13 @@ export const withhold = (task: string, options: Signing): Promise<void> => letGo
 
 async function letGo(kind: 'release' | 'withhold', prefix: string, options: Signing): Promise<void> {
   await atDesk(options.config, async (desk, config) => {
-    const { task } = only(
+    const answer = only(
       desk.releases().filter((waiting) => waiting.task.startsWith(prefix)),
       prefix,
     );
-    await decide({ kind, task, note: options.note ?? '' }, desk, config, options);
+    showAnswer(answer);
+    const { task, held: payload } = answer;
+    await decide({ kind, task, payload, note: options.note ?? '' }, desk, config, options);
   });
 }
 

@@ -13,6 +13,10 @@ export interface OfferedPlan {
   readonly run: string;
   /** SHA-256 of the plan file, hex: what is decided upon. */
   readonly digest: string;
+  /** SHA-256 of the offer, hex: who asks, under which run, with which sites. */
+  readonly offer: string;
+  /** The agreement under which it is explained, with its SHA-256 (hex). */
+  readonly agreement: { readonly name: string; readonly digest: string };
   /** RFC 3339, from the log. */
   readonly received: string;
   /** The last word about it here; null while there is none. */
@@ -55,6 +59,8 @@ export interface WaitingRelease {
   readonly terms: readonly string[];
   /** Exactly what would leave. */
   readonly payload: Payload;
+  /** Its SHA-256, hex. */
+  readonly held: string;
 }
 
 /** Something that left, from the log. */
@@ -71,9 +77,25 @@ export interface LeftMessage {
   readonly payload: Payload;
 }
 
+/** What a custodian was shown of a plan; an approval is signed of nothing else. All hex. */
+export interface Shown {
+  /** SHA-256 of the offer. */
+  readonly offer: string;
+  /** SHA-256 of the agreement. */
+  readonly agreement: string;
+  /** Seal of the records. */
+  readonly data: string;
+}
+
 /** A statement of a custodian, before it is signed. */
 export type Decision =
-  | { readonly kind: 'approve'; readonly plan: string; readonly run: string; readonly note: string }
+  | {
+      readonly kind: 'approve';
+      readonly plan: string;
+      readonly run: string;
+      readonly shown: Shown;
+      readonly note: string;
+    }
   | {
       readonly kind: 'refuse';
       readonly plan: string;
@@ -81,8 +103,13 @@ export type Decision =
       readonly objection: ObjectionName;
       readonly note: string;
     }
-  | { readonly kind: 'release'; readonly task: string; readonly note: string }
-  | { readonly kind: 'withhold'; readonly task: string; readonly note: string };
+  | {
+      readonly kind: 'release' | 'withhold';
+      readonly task: string;
+      /** SHA-256 of the answer that the custodian was shown, hex. */
+      readonly payload: string;
+      readonly note: string;
+    };
 
 export const OBJECTIONS = [
   'purpose',
@@ -110,7 +137,12 @@ export interface CustodianDesk {
    * about, also where the agent has not taken it yet; null where there is none.
    */
   standingApproval(plan: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null>;
-  /** Signs with the custodian's key and hands the statement to the agent; its SHA-256 (hex). Throws `approval/*`. */
+  /** Seal of the records as they are now; empty where they cannot be read. */
+  records(): Promise<string>;
+  /**
+   * Signs with the custodian's key and hands the statement to the agent; its SHA-256 (hex). Throws `approval/*`: `approval/changed`
+   * where what would be signed is not what the custodian was shown.
+   */
   decide(decision: Decision, custodian: CustodianKey): Promise<string>;
 }
 

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeldAnswers } from '../egress/held.ts';
-import { offer, planDigest, question, RUN, Site } from '../agreement/hospital.ts';
+import { kinds, offer, planDigest, question, RUN, Site, vera } from '../agreement/hospital.ts';
 import { PLAN, STUDY } from '../testing.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import type { Decision } from './desk.ts';
 import { LogDesk } from './log-desk.ts';
 
 /** The desk beside a running agent, and how often a body was read from the disk. */
@@ -87,4 +89,52 @@ test('another plan that is offered under an accepted run does not take its place
     desk.plans().map(({ digest, decision }) => [digest, decision]),
     [[planDigest, 'approved']],
   );
+});
+
+/** Approves the newest plan as it is shown now. */
+async function approvalOf(desk: LogDesk): Promise<Decision> {
+  const { digest, run, offer: task, agreement } = desk.plans()[0]!;
+  const shown = { offer: task, agreement: agreement.digest, data: await desk.records() };
+  return { kind: 'approve', plan: digest, run, shown, note: '' };
+}
+
+const isChanged = (what: RegExp) => (error: unknown) =>
+  error instanceof ConcordatError && error.code === 'approval/changed' && what.test(error.message);
+
+const changes: Readonly<Record<string, readonly [(hospital: Site) => unknown, RegExp]>> = {
+  'the roster': [(hospital) => hospital.send(offer(1)), /the sites/],
+  'the agreement': [
+    (hospital) => (hospital.agreement = { ...hospital.agreement!, digest: '7'.repeat(64) }),
+    /the agreement/,
+  ],
+  'the records': [(hospital) => (hospital.data = toHex(sha256('other records'))), /the records/],
+};
+for (const [what, [change, told]] of Object.entries(changes)) {
+  test(`an approval is signed of what was shown, and of nothing else: ${what} changed since`, async () => {
+    const hospital = new Site();
+    await hospital.send(offer(1, { sites: [STUDY, 'B', 'C'], minimum: 3 }));
+    const { desk } = deskOf(hospital);
+    const decision = await approvalOf(desk);
+    await change(hospital);
+    await assert.rejects(desk.decide(decision, vera), isChanged(told));
+    assert.deepEqual(await hospital.afterStatements(), []);
+    await desk.decide(await approvalOf(desk), vera);
+    assert.deepEqual(kinds(await hospital.afterStatements()), ['planAccepted']);
+  });
+}
+
+test('an answer is released as it was shown, and as nothing else', async () => {
+  const hospital = new Site({ approval: 'each-release' });
+  await hospital.send(offer(1));
+  await hospital.say(hospital.approval());
+  await hospital.send(question(1));
+  const { desk } = deskOf(hospital);
+  const { task, held } = desk.releases()[0]!;
+  const payload = toHex(sha256('another answer'));
+  await assert.rejects(
+    desk.decide({ kind: 'release', task, payload, note: '' }, vera),
+    isChanged(/the answer/),
+  );
+  await desk.decide({ kind: 'release', task, payload: held, note: '' }, vera);
+  assert.deepEqual(kinds(await hospital.afterStatements()), ['stageOneEstimate']);
 });

@@ -1,4 +1,6 @@
 /** The custodian's desk over a site's log and state. */
+import { isDeepStrictEqual } from 'node:util';
+
 import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
@@ -33,7 +35,7 @@ import {
   type StandingApproval,
   type WaitingRelease,
 } from './desk.ts';
-import { LogIndex, type Offer } from './log-index.ts';
+import { contentOf, LogIndex, type Offer } from './log-index.ts';
 import type { LogView } from './log-view.ts';
 
 export interface DeskOptions {
@@ -78,9 +80,17 @@ export class LogDesk implements CustodianDesk {
   }
 
   #told(offer: Offer, agreement: Agreement): OfferedPlan {
-    const { run, digest, time, plan } = offer;
-    const explanation = this.#explanation(offer, agreement);
-    return { run, digest, received: time, ...this.#standing(offer), explanation, text: plan };
+    const { run, digest, task, time, plan } = offer;
+    return {
+      run,
+      digest,
+      offer: task,
+      agreement: { name: agreement.name, digest: agreement.digest },
+      received: time,
+      ...this.#standing(offer),
+      explanation: this.#explanation(offer, agreement),
+      text: plan,
+    };
   }
 
   #explanation(offer: Offer, agreement: Agreement): PlanExplanation {
@@ -96,8 +106,10 @@ export class LogDesk implements CustodianDesk {
     return this.#index.update().held.flatMap((entry): WaitingRelease[] => {
       const { task = '', run = '', analysis = '', round = 0 } = entry;
       const payload = this.#options.held.get(task);
+      const held = this.#options.held.digest(task);
       const question = this.#index.message(task);
-      if (payload === null || question?.header === undefined || this.#index.run(run).closed) return [];
+      if (payload === null || held === null || question?.header === undefined || this.#index.run(run).closed)
+        return [];
       return [
         {
           task,
@@ -108,6 +120,7 @@ export class LogDesk implements CustodianDesk {
           asked: askedFor(question),
           terms: this.#termsOf(task),
           payload,
+          held,
         },
       ];
     });
@@ -135,6 +148,10 @@ export class LogDesk implements CustodianDesk {
     return this.#options.preview(offer.plan, this.#options.agreement());
   }
 
+  records(): Promise<string> {
+    return this.#options.snapshot();
+  }
+
   async standingApproval({
     run,
     digest,
@@ -146,7 +163,7 @@ export class LogDesk implements CustodianDesk {
       this.#index.approvals,
     );
     const asked = { run, plan: digest, roster: { sites, minimum }, agreement: this.#options.agreement() };
-    return approvalFor(approvals, { ...asked, data: await this.#options.snapshot() }) ?? null;
+    return approvalFor(approvals, { ...asked, data: await this.records() }) ?? null;
   }
 
   async decide(decision: Decision, custodian: CustodianKey): Promise<string> {
@@ -170,15 +187,16 @@ export class LogDesk implements CustodianDesk {
   }
 
   async #body(decision: Decision, agreement: Agreement): Promise<StatementBody> {
-    if (decision.kind === 'release' || decision.kind === 'withhold') {
-      const payload = this.#options.held.digest(decision.task);
-      if (payload === null) throw unknown(decision.task);
-      return { ...decision, payload };
+    if ('task' in decision) {
+      const held = this.#options.held.digest(decision.task);
+      if (held === null) throw unknown(decision.task);
+      if (held !== decision.payload) throw changed(decision.task, ['the answer, which was computed again']);
+      return decision;
     }
     const offer = this.#offerOf(decision.run, decision.plan);
     if (decision.kind === 'refuse') return decision;
     if (!isApprovable(this.#standing(offer))) throw unknown(decision.plan);
-    const data = await this.#options.snapshot();
+    const data = await this.records();
     if (data === '') {
       throw new ConcordatError(
         'data/unreadable',
@@ -188,8 +206,25 @@ export class LogDesk implements CustodianDesk {
         },
       );
     }
+    const { shown, ...said } = decision;
     const { sites, minimum } = offer;
-    return { ...decision, sites, minimum, data, agreement: agreement.digest };
+    const other = [
+      ...(shown.offer === offer.task ? [] : [this.#differenceFrom(shown.offer, offer)]),
+      ...(shown.agreement === agreement.digest ? [] : ['the agreement']),
+      ...(shown.data === data ? [] : ['the records']),
+    ];
+    if (other.length > 0) throw changed(decision.plan, other);
+    return { ...said, sites, minimum, data, agreement: agreement.digest };
+  }
+
+  /** In what an offer is not the one that was shown. */
+  #differenceFrom(shown: string, offer: Offer): string {
+    const payload = this.#index.message(shown)?.payload;
+    if (payload?.$case !== 'planOffer') return 'the offer';
+    const { sites, minimum, signer } = contentOf(payload.value);
+    if (minimum !== offer.minimum || !isDeepStrictEqual(sites, offer.sites))
+      return 'the sites, or how many of them must take part';
+    return signer === offer.signer ? 'the offer, which was made again' : 'who asks';
   }
 
   #offerOf(run: string, plan: string): Offer {
@@ -249,6 +284,13 @@ function askedFor({ payload }: CoordinatorMessage): string {
     default:
       return 'a message of the run';
   }
+}
+
+function changed(what: string, other: readonly string[]): ConcordatError {
+  return new ConcordatError('approval/changed', `changed since it was shown: ${other.join('; ')}`, {
+    place: what,
+    remedy: 'look at it as it is now, and decide again',
+  });
 }
 
 function unknown(what: string): ConcordatError {

@@ -2,7 +2,7 @@
  * What the custodian's desk needs of a site's log, in memory: each entry is looked at once, as the log grows, so that what is shown
  * costs the same after many offers as after few.
  */
-import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { CoordinatorMessage, type PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
@@ -166,7 +166,7 @@ export class LogIndex {
   #takeOffer({ n, time, task }: LogEntry): void {
     const { header, payload } = (task === undefined ? null : this.message(task)) ?? {};
     if (task === undefined || header === undefined || payload?.$case !== 'planOffer') return;
-    const { plan, roster } = payload.value;
+    const { plan, ...content } = contentOf(payload.value);
     let written: WrittenPlan;
     let asked: readonly string[];
     try {
@@ -179,15 +179,19 @@ export class LogIndex {
     const [run, digest] = [toHex(header.run), toHex(header.planDigest)];
     // Another plan under a run that was accepted is not taken by the agent.
     if (this.#state(run).accepted !== null && this.#offers.get(run)?.digest !== digest) return;
-    const [signer] = signerOf(payload.value);
-    const sites = (roster?.sites ?? []).map(({ study }) => study);
-    const minimum = roster?.minimumStudies ?? 0;
     const earlier = this.#named.before([written.id], plan) ?? this.#asking.before(asked, plan);
     this.#named.note([written.id], plan, n);
     this.#asking.note(asked, plan, n);
-    const offer = { n, time, task, run, digest, plan, written, asked, signer, sites, minimum, earlier };
-    this.#offers.set(run, offer);
+    this.#offers.set(run, { n, time, task, run, digest, plan, ...content, written, asked, earlier });
   }
+}
+
+/** What an offer says, and by whose signature. */
+export function contentOf(offer: PlanOffer): Pick<Offer, 'plan' | 'signer' | 'sites' | 'minimum'> {
+  const { plan, roster } = offer;
+  const [signer] = signerOf(offer);
+  const sites = (roster?.sites ?? []).map(({ study }) => study);
+  return { plan, signer, sites, minimum: roster?.minimumStudies ?? 0 };
 }
 
 /** Of plans by key, the last one that is not a given one. */

@@ -2,15 +2,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { ConcordatError } from '@concordat/shared/errors.ts';
+
 import {
   CUSTODIAN,
   DIGEST,
   ESTIMATE,
   EXPLANATION,
+  HELD,
+  hiddenIn,
   MemoryDesk,
   message,
+  OFFER,
   offeredPlan,
   PLAN,
+  RECORDS,
   RUN,
   start,
   STATUS,
@@ -36,7 +42,13 @@ test('a plan is approved once it was said to be read; the statement is signed wi
     desk.decisions.map(({ decision, by }) => ({ decision, by })),
     [
       {
-        decision: { kind: 'approve', plan: DIGEST, run: RUN, note: 'as the board decided' },
+        decision: {
+          kind: 'approve',
+          plan: DIGEST,
+          run: RUN,
+          shown: { offer: OFFER, agreement: '12'.repeat(32), data: RECORDS },
+          note: 'as the board decided',
+        },
         by: CUSTODIAN,
       },
     ],
@@ -207,8 +219,8 @@ test('an answer is released or withheld, with its exact numbers above the form',
   assert.deepEqual(
     [...desk.decisions, ...again.desk.decisions].map(({ decision }) => decision),
     [
-      { kind: 'release', task: TASK, note: '' },
-      { kind: 'withhold', task: TASK, note: 'not yet' },
+      { kind: 'release', task: TASK, payload: HELD, note: '' },
+      { kind: 'withhold', task: TASK, payload: HELD, note: 'not yet' },
     ],
   );
 });
@@ -298,4 +310,24 @@ test('an agreement that cannot be used, or is over, is said so', async (t) => {
       assert.doesNotMatch(body, /NaN|Invalid/);
     }
   }
+});
+
+test('what changed since the form was shown is told with the plan as it is now, and nothing is signed', async (t) => {
+  const { visitor, desk } = await start(t, waiting());
+  await visitor.signIn();
+  const action = `${PLAN}/approve`;
+  desk.decide = async () => {
+    throw new ConcordatError('approval/changed', 'changed since it was shown: the agreement', {
+      remedy: 'look at it as it is now, and decide again',
+    });
+  };
+  const form = hiddenIn((await visitor.get(PLAN)).body, action);
+  desk.records = async () => '67'.repeat(32);
+  const answer = await visitor.post(action, { ...form, read: 'yes' });
+  assert.equal(answer.statusCode, 409);
+  assert.match(answer.body, /<title>Not done/);
+  assert.match(answer.body, /changed since it was shown: the agreement/);
+  const { data, offer } = hiddenIn(answer.body, action);
+  assert.deepEqual([data, offer], ['67'.repeat(32), form['offer']]);
+  assert.deepEqual(desk.decisions, []);
 });

@@ -42,6 +42,10 @@ export const HEADER: Header = {
 export const RUN = 'ab'.repeat(16);
 export const DIGEST = 'cd'.repeat(32);
 export const TASK = 'ef'.repeat(32);
+export const OFFER = '01'.repeat(32);
+/** Seal of the records. */
+export const RECORDS = '23'.repeat(32);
+export const HELD = '45'.repeat(32);
 export const PASSPHRASE = 'correct horse battery staple';
 export const CUSTODIAN = 'Ada Byron';
 
@@ -105,6 +109,8 @@ export function offeredPlan(over: Partial<OfferedPlan> = {}): OfferedPlan {
   return {
     run: RUN,
     digest: DIGEST,
+    offer: OFFER,
+    agreement: { name: 'ALDER data-sharing agreement', digest: '12'.repeat(32) },
     received: '2026-11-20T08:30:00.000Z',
     decision: null,
     decidedBy: null,
@@ -124,6 +130,7 @@ export const RELEASE: WaitingRelease = {
   terms: ['treatment'],
   asked: 'Fit the analysis to your own records',
   payload: ESTIMATE,
+  held: HELD,
 };
 
 export interface DeskContent {
@@ -175,6 +182,10 @@ export class MemoryDesk implements CustodianDesk {
   }: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null> {
     const found = this.plan(run, digest);
     return found?.decision === 'approved' ? { custodian: `${found.decidedBy}`, time: found.received } : null;
+  }
+
+  async records(): Promise<string> {
+    return RECORDS;
   }
 
   async decide(decision: Decision, custodian: CustodianKey): Promise<string> {
@@ -332,7 +343,7 @@ export class Visitor {
     headers: Record<string, string> = {},
   ): Promise<LightMyRequestResponse> {
     const { body } = await this.get(at);
-    return this.post(action, { token: tokenIn(body, action), ...fields }, headers);
+    return this.post(action, { ...hiddenIn(body, action), ...fields }, headers);
   }
 
   async signIn(): Promise<void> {
@@ -354,12 +365,15 @@ export class Visitor {
   }
 }
 
-export function tokenIn(page: string, action: string): string {
+/** The hidden fields of the form that posts to `action`, which a browser sends with it. */
+export function hiddenIn(page: string, action: string): Record<string, string> {
   const form = page.split('<form').find((part) => part.includes(`action="${action}"`));
-  const token = form === undefined ? null : /name="token" value="([^"]+)"/.exec(form);
-  assert.ok(token, `no form to ${action}`);
-  return token[1]!;
+  assert.ok(form !== undefined, `no form to ${action}`);
+  const fields = form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g);
+  return Object.fromEntries([...fields].map(([, name, value]) => [name!, value!]));
 }
+
+export const tokenIn = (page: string, action: string): string => hiddenIn(page, action)['token']!;
 
 /** A page over a desk, without a port, and someone who visits it. */
 export async function start(t: TestContext, desk = new MemoryDesk({}), over: Partial<PageParts> = {}) {

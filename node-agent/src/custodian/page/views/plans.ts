@@ -19,6 +19,7 @@ import {
   list,
   moment,
   prose,
+  hiddenField,
   tokenField,
   type FormFault,
   type PageContent,
@@ -104,7 +105,13 @@ function decider({ decidedBy }: OfferedPlan): string {
   }
 }
 
-export function planPage(plan: OfferedPlan, token: string, fault: FormFault | null = null): PageContent {
+/** `records`: seal of the records as they are now. */
+export function planPage(
+  plan: OfferedPlan,
+  records: string,
+  token: string,
+  fault: FormFault | null = null,
+): PageContent {
   const { explanation: asked } = plan;
   return {
     title: asked.title,
@@ -124,6 +131,7 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
           'Sites',
           html`${asked.sites.join(', ')}; nothing is published with fewer than ${asked.minimumSites}`,
         ],
+        ['Under the agreement', plan.agreement.name],
         ['Plan file, SHA-256', digest(plan.digest)],
         ['Run', digest(plan.run)],
       ])}
@@ -165,7 +173,7 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
           <button class="plain">Preview what would leave</button>
         </form>
       </section>
-      ${decisionForms(plan, token)}
+      ${decisionForms(plan, records, token)}
       <section>
         <h2>The plan file</h2>
         <p>The file as it was offered. Your decision is about exactly these bytes.</p>
@@ -193,7 +201,7 @@ function analysisView({ id, model, terms, leaves }: AnalysisExplanation): Html {
 }
 
 /** The last word counts: an approval is taken back by a refusal after it, and replaces one before it. */
-function decisionForms(plan: OfferedPlan, token: string): Html | null {
+function decisionForms(plan: OfferedPlan, records: string, token: string): Html | null {
   const [approvable, refusable] = [isApprovable(plan), isRefusable(plan)];
   if (!approvable && !refusable) return null;
   return html`<section class="decision">
@@ -201,8 +209,8 @@ function decisionForms(plan: OfferedPlan, token: string): Html | null {
       ${isWaiting(plan) ? 'Your decision' : refusable ? 'Taking the approval back' : 'Approving after all'}
     </h2>
     <p>
-      What you decide is signed with your key, written into this site’s log and bound to the plan file below.
-      A note stays at this
+      What you decide is signed with your key, written into this site’s log and bound to the plan file below,
+      an approval also to the sites above, the agreement and the records as they are now. A note stays at this
       site.${
         isWaiting(plan)
           ? null
@@ -212,12 +220,12 @@ function decisionForms(plan: OfferedPlan, token: string): Html | null {
       }
     </p>
     <div class="forms">
-      ${approvable ? approveForm(plan, token) : null} ${refusable ? refuseForm(plan, token) : null}
+      ${approvable ? approveForm(plan, records, token) : null} ${refusable ? refuseForm(plan, token) : null}
     </div>
   </section>`;
 }
 
-function approveForm(plan: OfferedPlan, token: string): Html {
+function approveForm(plan: OfferedPlan, records: string, token: string): Html {
   if (plan.explanation.faults.length > 0) {
     return html`<div>
       <h3>Approve</h3>
@@ -226,7 +234,8 @@ function approveForm(plan: OfferedPlan, token: string): Html {
   }
   return html`<form method="post" action="${planPath(plan)}/approve">
     <h3>Approve</h3>
-    ${tokenField(token)}
+    ${tokenField(token)} ${hiddenField('offer', plan.offer)}
+    ${hiddenField('agreement', plan.agreement.digest)} ${hiddenField('data', records)}
     <p class="check">
       <input type="checkbox" id="read" name="read" value="yes" required />
       <label for="read">I have read what would leave, and approve this plan.</label>
