@@ -17,12 +17,19 @@ import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
 import type { Fits } from './agreement/fits.ts';
-import { DRAFT_DISAGREED, refusalDraft, Runs, type AcceptedRun, type RunsOptions } from './agreement/runs.ts';
+import {
+  DRAFT_CHANGED,
+  DRAFT_DISAGREED,
+  refusalDraft,
+  Runs,
+  type AcceptedRun,
+  type RunsOptions,
+} from './agreement/runs.ts';
 import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
 import type { Ledger } from './egress/ledger.ts';
-import type { Draft, StudySource } from './fit/draft.ts';
+import type { Draft, StudyQuestion, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -357,25 +364,23 @@ export class Agent {
   }
 
   async #answerLevels(question: Question): Promise<readonly Released[]> {
-    const { workers, source } = this.#options;
+    const { source } = this.#options;
     const { plan, askedVariables: variables } = question.task;
     // What the plan does not leave open is not looked for: that there is no such column would be told.
     if (plan === null || !variables.every((variable) => plan.undeclared.includes(variable)))
       return this.#deliver(DRAFT_DISAGREED, question);
-    const { drafts, problems } = await workers.ask({ kind: 'levels', source, plan, variables });
-    if (this.#stopped) return [];
-    this.#tell(problems);
-    return this.#deliver(drafts[0] ?? DRAFT_DISAGREED, question);
+    const [draft] = await this.#compute(question, { kind: 'levels', source, plan, variables });
+    return this.#stopped ? [] : this.#deliver(draft ?? DRAFT_DISAGREED, question);
   }
 
   /** All analyses that are asked together are answered from one reading of the records. */
   async #answerStageOne(group: readonly Question[]): Promise<readonly Released[]> {
-    const { workers, source } = this.#options;
+    const { source } = this.#options;
     const first = group[0];
     if (first === undefined) return [];
     const { plan, terms } = first.task;
     if (plan === null) return group.flatMap((question) => this.#deliver(DRAFT_DISAGREED, question));
-    const { drafts, problems } = await workers.ask({
+    const drafts = await this.#compute(first, {
       kind: 'stage-one',
       source,
       plan,
@@ -383,7 +388,6 @@ export class Agent {
       ownEstimates: terms.policy.per_trial_estimates,
     });
     if (this.#stopped) return [];
-    this.#tell(problems);
     const oneStage = ({ task }: Question): boolean => task.analysis?.approach === 'one-stage';
     const fits = group.some(oneStage) ? await this.#oneStageFits() : null;
     return group.flatMap((question, i) => {
@@ -395,7 +399,7 @@ export class Agent {
 
   /** A question about parameters: answered where this site's own replay of the fit asks it next. */
   async #answerObjective(received: Question): Promise<readonly Released[]> {
-    const { workers, source } = this.#options;
+    const { source } = this.#options;
     const { message, task } = received;
     const { plan, analysis, terms } = task;
     if (message.payload?.$case !== 'objectiveQuestion' || plan === null || analysis === null)
@@ -419,7 +423,7 @@ export class Agent {
       return this.#deliver(DRAFT_DISHONEST, received);
     }
     const { ask, scaling } = honest;
-    const { drafts, problems } = await workers.ask({
+    const [draft = DRAFT_DISAGREED] = await this.#compute(received, {
       kind: 'objective',
       source,
       plan,
@@ -428,9 +432,15 @@ export class Agent {
       ask,
     });
     if (this.#stopped) return [];
+    return this.#deliver(fits.sameSet(task, draft), { ...received, task: { ...task, ask } });
+  }
+
+  /** Answers from the records; where they were changed while they were read, that is said in place of each. */
+  async #compute({ task }: Question, question: StudyQuestion): Promise<readonly Draft[]> {
+    const { drafts, problems } = await this.#options.workers.ask(question);
+    if (this.#stopped) return [];
     this.#tell(problems);
-    const draft = fits.sameSet(task, drafts[0] ?? DRAFT_DISAGREED);
-    return this.#deliver(draft, { ...received, task: { ...task, ask } });
+    return (await this.#runs.isChanged(toHex(task.header.run))) ? drafts.map(() => DRAFT_CHANGED) : drafts;
   }
 
   /** Loaded where a fit is asked about: an agent that waits stays smaller. */

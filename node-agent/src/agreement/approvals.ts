@@ -20,6 +20,13 @@ export interface Roster {
   readonly minimum: number;
 }
 
+/** What was accepted under a run once, also one that is over. */
+export interface Earlier extends Roster {
+  readonly run: string;
+  /** Digests of its analyses. */
+  readonly asked: readonly string[];
+}
+
 /** The approvals that stand once a further statement counts. */
 export function approvalsAfter(
   approvals: readonly Approval[],
@@ -45,24 +52,35 @@ export function approvalFor(
     readonly run: string;
     readonly plan: string;
     readonly roster: Roster;
+    /** Some of its questions were answered with more sites, or a greater minimum: it needs an approval of its own. */
+    readonly shrunk: boolean;
     /** Seal of the records as they are now. */
     readonly data: string;
     readonly agreement: Agreement;
   },
 ): Approval | undefined {
-  const { run, plan, roster, data, agreement } = asked;
+  const { run, plan, roster, shrunk, data, agreement } = asked;
   return approvals.findLast(
     (given) =>
       given.plan === plan &&
       given.data === data &&
       given.agreement === agreement.digest &&
       isCustodian(agreement, given) &&
-      (given.run === run ? sameRoster(given, roster) : !isSmaller(roster, given)),
+      (given.run === run ? sameRoster(given, roster) : !shrunk && !isSmaller(roster, given)),
   );
 }
 
+/** Whether some of the questions of a run were accepted with more sites, or a greater minimum, under another. */
+export const isShrunk = (asked: Earlier, earlier: readonly Earlier[]): boolean =>
+  earlier.some(
+    (other) =>
+      other.run !== asked.run &&
+      isSmaller(asked, other) &&
+      other.asked.some((question) => asked.asked.includes(question)),
+  );
+
 /** Whether the roster lacks a site of the other's, or lets fewer do. */
-export function isSmaller(roster: Roster, other: Roster): boolean {
+function isSmaller(roster: Roster, other: Roster): boolean {
   return roster.minimum < other.minimum || other.sites.some((site) => !roster.sites.includes(site));
 }
 

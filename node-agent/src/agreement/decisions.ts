@@ -33,6 +33,8 @@ export class Decisions {
   readonly #study: string;
   readonly #taken = new Set<string>();
   #approvals: readonly Approval[] = [];
+  /** Of every approval that was ever taken, by its digest. */
+  readonly #approvers = new Map<string, Signer>();
   /** By run. */
   readonly #refusals = new Map<string, RefuseStatement & Signer>();
   /** By plan: of those that no custodian has approved since. */
@@ -58,6 +60,16 @@ export class Decisions {
   /** The custodian's no to a run, if the last word about it is one. */
   refusalOf(run: string): RefuseStatement | null {
     return this.#refusals.get(run) ?? null;
+  }
+
+  /** The plans that a custodian refused and none has approved since. */
+  get refusedPlans(): readonly RefuseStatement[] {
+    return [...this.#refusedPlans.values()];
+  }
+
+  /** Who signed an approval (SHA-256, hex), also one that was taken back; null where it is none. */
+  signerOf(approval: string): Signer | null {
+    return this.#approvers.get(approval) ?? null;
   }
 
   releaseOf(task: string): (ReleaseStatement & Signer) | null {
@@ -123,10 +135,12 @@ export class Decisions {
   }
 
   #keep(signed: SignedStatement, statement: Statement): void {
-    this.#taken.add(statementDigest(signed));
+    const digest = statementDigest(signed);
+    this.#taken.add(digest);
     this.#approvals = approvalsAfter(this.#approvals, signed, statement);
     switch (statement.kind) {
       case 'approve':
+        this.#approvers.set(digest, statement);
         this.#refusals.delete(statement.run);
         this.#refusedPlans.delete(statement.plan);
         return;

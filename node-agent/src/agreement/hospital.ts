@@ -79,6 +79,8 @@ export class Site {
   now = new Date('2026-01-01T00:00:00Z');
   template = PLAN;
   draft = sound;
+  /** What happens while an answer is computed. */
+  meanwhile = (): void => undefined;
   agent: Agent;
   readonly #known = new Map<string, Agreement>();
 
@@ -98,7 +100,10 @@ export class Site {
         of: (digest) => this.#known.get(digest) ?? null,
       },
       snapshot: () => Promise.resolve(this.data),
-      template: () => parsePlan(this.template, 'template'),
+      template: () => ({
+        plan: parsePlan(this.template, 'template'),
+        digest: toHex(sha256(this.template)),
+      }),
       state: this.state,
       now: () => this.now,
       client: {
@@ -108,11 +113,13 @@ export class Site {
       },
       log: this.log,
       workers: {
-        ask: (asked: StudyQuestion): Promise<StudyAnswer> =>
-          Promise.resolve({
+        ask: async (asked: StudyQuestion): Promise<StudyAnswer> => {
+          this.meanwhile();
+          return {
             drafts: (asked.kind === 'stage-one' ? asked.analyses : ['']).map(() => this.draft),
             problems: [],
-          }),
+          };
+        },
       },
     });
   }
@@ -164,12 +171,13 @@ interface Offered {
   readonly plan?: string;
   readonly sites?: readonly string[];
   readonly minimum?: number;
+  readonly attempt?: number;
   readonly signedBy?: ReturnType<typeof signingIdentity>;
 }
 
 export function offer(
   run: number,
-  { plan = PLAN, sites = [STUDY], minimum = 1, signedBy }: Offered = {},
+  { plan = PLAN, sites = [STUDY], minimum = 1, attempt = 0, signedBy }: Offered = {},
 ): SignedMessage {
   const roster: Roster = {
     sites: sites.map((study) => ({ study, key: study === STUDY ? site.publicKey : new Uint8Array(32) })),
@@ -181,7 +189,12 @@ export function offer(
       $case: 'planOffer',
       value: planOffer(plan, roster, signedBy === undefined ? null : signPlan(plan, signedBy)),
     },
-    { run: RUN(run), planDigest: sha256(plan), rosterDigest: sha256(Roster.encode(roster).finish()) },
+    {
+      run: RUN(run),
+      attempt,
+      planDigest: sha256(plan),
+      rosterDigest: sha256(Roster.encode(roster).finish()),
+    },
   );
 }
 

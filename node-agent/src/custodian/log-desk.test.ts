@@ -138,3 +138,18 @@ test('an answer is released as it was shown, and as nothing else', async () => {
   await desk.decide({ kind: 'release', task, payload: held, note: '' }, vera);
   assert.deepEqual(kinds(await hospital.afterStatements()), ['stageOneEstimate']);
 });
+
+test('a smaller roster than one that was answered needs an approval of its own, and can be given one', async () => {
+  const two = { sites: [STUDY, 'B'], minimum: 2 };
+  const hospital = new Site();
+  const { desk } = deskOf(hospital);
+  await hospital.send(offer(1, two));
+  await hospital.say(hospital.approval(two));
+  const again = { run: toHex(RUN(2)), digest: planDigest };
+  await hospital.send(offer(2, two));
+  assert.equal((await desk.standingApproval(again))?.custodian, 'Vera');
+  await hospital.send(offer(3, { sites: [STUDY, 'B', 'C'], minimum: 2 }), offer(4, two));
+  assert.equal(await desk.standingApproval({ run: toHex(RUN(4)), digest: planDigest }), null);
+  await desk.decide(await approvalOf(desk), vera);
+  assert.deepEqual(kinds(await hospital.afterStatements()), ['planAccepted']);
+});

@@ -12,7 +12,7 @@ import { decode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 
-import { approvalFor, approvalsAfter } from '../agreement/approvals.ts';
+import { approvalFor, approvalsAfter, isShrunk } from '../agreement/approvals.ts';
 import type { Agreement } from '../agreement/document.ts';
 import { explainPlan, type PlanExplanation } from '../agreement/explain.ts';
 import {
@@ -156,13 +156,14 @@ export class LogDesk implements CustodianDesk {
     run,
     digest,
   }: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null> {
-    const { sites, minimum } = this.#offerOf(run, digest);
+    const offer = this.#offerOf(run, digest);
     const approvals = waitingStatements(this.#options.state).reduce(
       (before, { signed, statement }) =>
         signed === null || statement === null ? before : approvalsAfter(before, signed, statement),
       this.#index.approvals,
     );
-    const asked = { run, plan: digest, roster: { sites, minimum }, agreement: this.#options.agreement() };
+    const shrunk = isShrunk(offer, this.#index.accepted);
+    const asked = { run, plan: digest, roster: offer, shrunk, agreement: this.#options.agreement() };
     return approvalFor(approvals, { ...asked, data: await this.records() }) ?? null;
   }
 

@@ -13,7 +13,7 @@ import { toHex } from '@concordat/shared/wire/digest.ts';
 import { approvalsAfter, type Approval } from '../agreement/approvals.ts';
 import { askedBy } from '../agreement/asked.ts';
 import { statementIn } from '../agreement/decisions.ts';
-import { signerOf } from '../agreement/runs.ts';
+import { rosterOf, signerOf } from '../agreement/offers.ts';
 import { readStatement, type Statement } from '../agreement/statements.ts';
 import type { LogView } from './log-view.ts';
 
@@ -68,6 +68,8 @@ export class LogIndex {
   readonly #named = new LastOther();
   readonly #asking = new LastOther();
   #approvals: readonly Approval[] = [];
+  /** What runs were accepted with. */
+  readonly #accepted: Offer[] = [];
 
   constructor(log: LogView) {
     this.#log = log;
@@ -108,6 +110,11 @@ export class LogIndex {
     return this.#approvals;
   }
 
+  /** The offers that were accepted, also of runs that are over. */
+  get accepted(): readonly Offer[] {
+    return this.#accepted;
+  }
+
   /** What the coordinator sent as a task (hex); null where none is logged. */
   message(task: string): CoordinatorMessage | null {
     const known = this.#messages.get(task);
@@ -136,7 +143,7 @@ export class LogIndex {
           this.#state(run).refusals.set(task, entry);
         return;
       case 'approved':
-        this.#state(run).accepted ??= entry;
+        this.#takeAcceptance(entry);
         return;
       case 'decision':
         if (entry.detail?.['held'] !== undefined && task !== undefined) this.#held.set(task, entry);
@@ -153,6 +160,13 @@ export class LogIndex {
     const fresh: RunState = { closed: false, accepted: null, refusals: new Map(), word: null };
     this.#runs.set(run, fresh);
     return fresh;
+  }
+
+  #takeAcceptance(entry: LogEntry): void {
+    const state = this.#state(entry.run);
+    const offer = this.#offers.get(entry.run ?? '');
+    if (state.accepted === null && offer !== undefined) this.#accepted.push(offer);
+    state.accepted ??= entry;
   }
 
   #takeStatement(entry: LogEntry): void {
@@ -188,10 +202,8 @@ export class LogIndex {
 
 /** What an offer says, and by whose signature. */
 export function contentOf(offer: PlanOffer): Pick<Offer, 'plan' | 'signer' | 'sites' | 'minimum'> {
-  const { plan, roster } = offer;
   const [signer] = signerOf(offer);
-  const sites = (roster?.sites ?? []).map(({ study }) => study);
-  return { plan, signer, sites, minimum: roster?.minimumStudies ?? 0 };
+  return { plan: offer.plan, signer, ...rosterOf(offer) };
 }
 
 /** Of plans by key, the last one that is not a given one. */
