@@ -65,6 +65,9 @@ const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: 
 const DRAFT_DISHONEST: Draft = refusalDraft(Rule.RULE_HONEST_QUESTION);
 const DRAFT_WITHHELD: Draft = refusalDraft(Rule.RULE_CUSTODIAN);
 
+/** Tasks that wait are named with every exchange. Of more than these the coordinator asks again. */
+const MOST_WAITING = 256;
+
 /**
  * Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 30 s. An outage of hours then
  * costs four tries a minute, and is over for the agent within half a minute of its end.
@@ -79,7 +82,7 @@ export class Agent {
   readonly #runs: Runs;
   #fits: Promise<Fits> | null = null;
   /** Tasks that wait for the custodian, by digest (hex). */
-  readonly #waiting = new Map<string, SignedMessage>();
+  readonly #waiting = new Map<string, { readonly signed: SignedMessage; readonly run: string }>();
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
   #connection: Connection = { connected: false, since: null, failure: null };
   #stopped = false;
@@ -90,7 +93,7 @@ export class Agent {
     this.#options = options;
     const held = new HeldAnswers(options.state);
     this.#gate = new Gate({ ...options, held });
-    this.#runs = new Runs({ ...options, held: (task) => held.digest(task) });
+    this.#runs = new Runs({ ...options, held: (task) => this.#gate.held(task) });
   }
 
   get connected(): boolean {
@@ -172,7 +175,7 @@ export class Agent {
   /** Answers what waited, once a custodian has decided something. */
   async answerDecided(): Promise<readonly Released[]> {
     if (!(await this.#runs.takeStatements())) return [];
-    return this.answerAll([...this.#waiting.values()]);
+    return this.answerAll([...this.#waiting.values()].map(({ signed }) => signed));
   }
 
   #lost(code: ExchangeFailure): void {
@@ -220,36 +223,43 @@ export class Agent {
 
   /** The question with the terms that it is answered under, or what is released in its place: nothing, where it waits. */
   async #underTerms(received: Received): Promise<Question | { readonly released: readonly Released[] }> {
-    const { task } = received;
-    const digest = toHex(task.digest);
-    const terms = await this.#runs.termsOf(toHex(task.header.run));
+    const terms = await this.#runs.termsOf(toHex(received.task.header.run));
     if (terms === null) return { released: this.#wait(received) };
     if ('payload' in terms) return { released: this.#deliver(terms, received) };
-    if (!terms.hold || !this.#gate.holds(task)) return { ...received, task: { ...task, terms } };
-    switch (this.#runs.releaseOf(digest)) {
-      case 'release':
-        return { released: [this.#gate.releaseHeld(task) ?? []].flat() };
-      case 'withhold':
-        return { released: this.#deliver(DRAFT_WITHHELD, received) };
-      case null:
-        return { released: this.#wait(received) };
-    }
+    const question = { ...received, task: { ...received.task, terms } };
+    return terms.hold && this.#gate.holds(question.task)
+      ? { released: this.#deliverHeld(question) }
+      : question;
   }
 
-  /** Through the gate; nothing where there is no draft yet, or the gate holds it for the custodian. */
+  /** Through the gate; nothing where there is no draft yet, or the gate holds it and no custodian has let it go. */
   #deliver(draft: Draft | null, received: Received): readonly Released[] {
-    const released = draft === null ? null : this.#gate.release(draft, received.task);
-    return released === null ? this.#wait(received) : [released];
+    if (draft === null) return this.#wait(received);
+    const released = this.#gate.release(draft, received.task);
+    return released === null ? this.#deliverHeld(received) : [released];
+  }
+
+  /** What a custodian has decided about the answer that is held. */
+  #deliverHeld(received: Received): readonly Released[] {
+    const digest = toHex(received.task.digest);
+    switch (this.#runs.releaseOf(digest, this.#gate.held(digest))) {
+      case 'release':
+        return [this.#gate.releaseHeld(received.task) ?? []].flat();
+      case 'withhold':
+        return this.#deliver(DRAFT_WITHHELD, received);
+      case null:
+        return this.#wait(received);
+    }
   }
 
   #wait({ signed, task }: Received): readonly [] {
     const digest = toHex(task.digest);
+    const run = toHex(task.header.run);
     if (!this.#waiting.has(digest)) {
       const { study, logger } = this.#options;
-      const run = toHex(task.header.run);
       logger.info({ event: 'waits for the custodian', study, run, analysis: task.header.analysis });
     }
-    this.#waiting.set(digest, signed);
+    if (this.#waiting.size < MOST_WAITING) this.#waiting.set(digest, { signed, run });
     return [];
   }
 
@@ -356,11 +366,17 @@ export class Agent {
       case 'planOffer':
         return this.#runs.consider(message.payload.value, task.header, toHex(task.digest));
       case 'runClosed':
-        this.#runs.close(toHex(task.header.run));
+        this.#close(toHex(task.header.run));
         return DRAFT_LEFT;
       default:
         return DRAFT_DISAGREED;
     }
+  }
+
+  /** What waited under the run is not named to the coordinator any more, nor answered after a decision. */
+  #close(run: string): void {
+    this.#runs.close(run);
+    for (const [digest, waiting] of this.#waiting) if (waiting.run === run) this.#waiting.delete(digest);
   }
 
   async #answerLevels(question: Question): Promise<readonly Released[]> {

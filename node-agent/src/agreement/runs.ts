@@ -141,9 +141,15 @@ export class Runs {
     return this.#decisions.take((statement) => this.#faultOf(statement));
   }
 
-  /** The custodian's word on an answer that is held: `release`, `withhold`, or null while there is none. */
-  releaseOf(task: string): 'release' | 'withhold' | null {
-    return this.#decisions.releaseOf(task)?.kind ?? null;
+  /**
+   * The custodian's word on the answer (SHA-256, hex) that is held for a task (hex); null while there is none. A release is of that
+   * answer alone, and from who may still give it.
+   */
+  releaseOf(task: string, payload: string | null): 'release' | 'withhold' | null {
+    const said = this.#decisions.releaseOf(task);
+    if (said?.kind !== 'release') return said?.kind ?? null;
+    const agreement = this.#options.agreement.current();
+    return said.payload === payload && agreement !== null && isCustodian(agreement, said) ? 'release' : null;
   }
 
   /** Whether this site takes part: the answer to the offer, or null where a custodian has to decide first. */

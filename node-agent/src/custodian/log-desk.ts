@@ -105,11 +105,10 @@ export class LogDesk implements CustodianDesk {
   releases(): readonly WaitingRelease[] {
     return this.#index.update().held.flatMap((entry): WaitingRelease[] => {
       const { task = '', run = '', analysis = '', round = 0 } = entry;
-      const payload = this.#options.held.get(task);
-      const held = this.#options.held.digest(task);
+      const held = `${entry.detail?.['held']}`;
+      const payload = this.#options.held.get(task, held);
       const question = this.#index.message(task);
-      if (payload === null || held === null || question?.header === undefined || this.#index.run(run).closed)
-        return [];
+      if (payload === null || question?.header === undefined || this.#index.run(run).closed) return [];
       return [
         {
           task,
