@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Desk } from '@concordat/coordinator/exchange/desk.ts';
 import { RunEngine, type Progress } from '@concordat/coordinator/runs/engine.ts';
 import { Journal } from '@concordat/coordinator/store/journal.ts';
+import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
 import { draftEntry, openAnalysis } from '@concordat/node-agent/fit/one-stage.ts';
 import type { Column, Table } from '@concordat/node-agent/data/table.ts';
 import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
@@ -143,7 +144,8 @@ async function play(
       rounds.push({ wall: now.wall - from.wall, sites: now.sites - from.sites, disk: now.disk - from.disk });
     from = event.name === 'one stage' ? now : null;
   };
-  const engine = new RunEngine({ journal, log, identity, keys, desk, progress }, run);
+  const refused = new RefusedReplies(log);
+  const engine = new RunEngine({ journal, log, refused, identity, keys, desk, progress }, run);
   const gone = new AbortController();
   let up = 0;
   const serve = async (study: string, i: number): Promise<void> => {
@@ -203,7 +205,7 @@ function siteOf(
       case 'planOffer':
         return { $case: 'planAccepted', value: { policyDigest: sha256('policy'), openPolicy: false } };
       case 'entryQuestion':
-        opened = openAnalysis(source, plan, analysis, tableOf(i));
+        opened = openAnalysis(source, plan, analysis, { table: tableOf(i), snapshot: null });
         return draftEntry(plan, opened, true).payload;
       case 'objectiveQuestion': {
         const { spec, set } = opened!;

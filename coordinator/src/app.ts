@@ -74,7 +74,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
   const plan = parsePlan(planText, planPlace);
   if (options.config.enrolment === null) checkListed(options.config, plan.studies ?? 'all', planPlace);
   const service = new Service(options);
-  const { journal, log, identity, desk } = service;
+  const { journal, log, refused, identity, desk } = service;
   let runId: string | undefined;
   try {
     const run = unfinishedRun(service, planText, planPlace) ?? (await newRun(service, plan, options));
@@ -85,7 +85,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
       detail: { software, plan: planDigest(Buffer.from(planText)), roster: toHex(sha256(run.roster)) },
     });
     const keys = new Map(Roster.decode(run.roster).sites.map(({ study, key }) => [study, key]));
-    const engine = new RunEngine({ journal, log, identity, keys, desk, progress }, run);
+    const engine = new RunEngine({ journal, log, refused, identity, keys, desk, progress }, run);
     // Before an agent can call, where nothing was waited for: the open round of a resumed run is at the desk.
     const outcomeOfRun = engine.run();
     outcomeOfRun.catch(() => undefined);

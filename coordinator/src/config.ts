@@ -101,8 +101,8 @@ export interface CoordinatorConfig {
   readonly address: string | null;
   readonly health?: string;
   readonly tls: {
-    /** Files with the authorities of the sites' certificates. */
-    readonly ca: readonly string[];
+    /** File with the authority of the listed sites' certificates; null where it is that of the enrolled sites, or there are none. */
+    readonly ca: string | null;
     readonly certificate: string;
     readonly key: string;
   };
@@ -184,7 +184,7 @@ export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorC
     file,
     address: dialled ?? null,
     tls: {
-      ca: [tls.ca, authority?.ca].filter((path) => path !== undefined).map(at),
+      ca: tls.ca === undefined ? null : at(tls.ca),
       certificate: at(tls.certificate),
       key: at(tls.key),
     },

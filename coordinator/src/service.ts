@@ -25,6 +25,7 @@ import type { Authority } from './sites/authority.ts';
 import { SiteRegistry } from './sites/registry.ts';
 import { readAuthority, serverTls } from './sites/server-certificate.ts';
 import { Journal } from './store/journal.ts';
+import { RefusedReplies } from './store/refused-replies.ts';
 
 export interface ServiceOptions {
   readonly config: CoordinatorConfig;
@@ -58,6 +59,7 @@ export class Service {
   readonly #contacts = new Map<string, string>();
   readonly journal: Journal;
   readonly log: MessageLog;
+  readonly refused: RefusedReplies;
   readonly identity: SigningIdentity;
   readonly desk = new Desk();
   #server: RunningServer | null = null;
@@ -67,8 +69,9 @@ export class Service {
   #tls = '';
   /** Revocations that are in the log. */
   #noted: Set<string> | null = null;
-  /** What takes the sites' replies: the run, once there is one. */
-  #accept: Accept = (study, reply) => this.#refuse(study, reply);
+  /** What takes the sites' replies: the run. Until there is one, no reply was asked for. */
+  #accept: Accept = async (study, reply) =>
+    this.refused.keep(study, encode(SignedMessage, reply, 'a reply'), 'late');
   #waiting: Waiting = () => undefined;
 
   constructor(options: ServiceOptions) {
@@ -86,6 +89,7 @@ export class Service {
       now,
       randomBytes: (n) => randomBytes(n),
     });
+    this.refused = new RefusedReplies(this.log);
     this.#registry = config.enrolment === null ? null : new SiteRegistry(config.enrolment.registry);
   }
 
@@ -153,6 +157,7 @@ export class Service {
     this.#noteRevocations();
     await this.#server?.stop();
     await this.#health?.close();
+    this.refused.close();
     this.log.append({ kind: 'stop', ...(run === undefined ? {} : { run }) });
     this.log.close();
     this.#registry?.close();
@@ -224,14 +229,6 @@ export class Service {
       this.#noted.add(what);
       this.log.append({ kind: 'decision', peer: study, detail: { decision: 'revoked', revoked } });
     }
-  }
-
-  /** A reply that no run asked for. */
-  async #refuse(study: string, reply: SignedMessage): Promise<void> {
-    this.log.append(
-      { kind: 'refused', peer: study, detail: { code: 'late' } },
-      encode(SignedMessage, reply, 'a reply'),
-    );
   }
 }
 

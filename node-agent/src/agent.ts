@@ -29,7 +29,8 @@ import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
 import type { Ledger } from './egress/ledger.ts';
-import type { Draft, StudyQuestion, StudySource } from './fit/draft.ts';
+import { askBeside } from './fit/beside.ts';
+import type { Draft, StudyAnswer, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -380,29 +381,30 @@ export class Agent {
   }
 
   async #answerLevels(question: Question): Promise<readonly Released[]> {
-    const { source } = this.#options;
+    const { workers, source } = this.#options;
     const { plan, askedVariables: variables } = question.task;
     // What the plan does not leave open is not looked for: that there is no such column would be told.
     if (plan === null || !variables.every((variable) => plan.undeclared.includes(variable)))
       return this.#deliver(DRAFT_DISAGREED, question);
-    const [draft] = await this.#compute(question, { kind: 'levels', source, plan, variables });
+    const answer = workers.ask({ kind: 'levels', source, plan, variables });
+    const [draft] = await this.#drafts(question, answer);
     return this.#stopped ? [] : this.#deliver(draft ?? DRAFT_DISAGREED, question);
   }
 
   /** All analyses that are asked together are answered from one reading of the records. */
   async #answerStageOne(group: readonly Question[]): Promise<readonly Released[]> {
-    const { source } = this.#options;
+    const { workers, source, ledger } = this.#options;
     const first = group[0];
     if (first === undefined) return [];
     const { plan, terms } = first.task;
     if (plan === null) return group.flatMap((question) => this.#deliver(DRAFT_DISAGREED, question));
-    const drafts = await this.#compute(first, {
-      kind: 'stage-one',
+    const answer = askBeside(workers, ledger, {
       source,
       plan,
       analyses: group.map(({ task }) => task.header.analysis),
-      ownEstimates: terms.policy.per_trial_estimates,
+      policy: terms.policy,
     });
+    const drafts = await this.#drafts(first, answer);
     if (this.#stopped) return [];
     const oneStage = ({ task }: Question): boolean => task.analysis?.approach === 'one-stage';
     const fits = group.some(oneStage) ? await this.#oneStageFits() : null;
@@ -415,7 +417,7 @@ export class Agent {
 
   /** A question about parameters: answered where this site's own replay of the fit asks it next. */
   async #answerObjective(received: Question): Promise<readonly Released[]> {
-    const { source } = this.#options;
+    const { workers, source } = this.#options;
     const { message, task } = received;
     const { plan, analysis, terms } = task;
     if (message.payload?.$case !== 'objectiveQuestion' || plan === null || analysis === null)
@@ -439,7 +441,7 @@ export class Agent {
       return this.#deliver(DRAFT_DISHONEST, received);
     }
     const { ask, scaling } = honest;
-    const [draft = DRAFT_DISAGREED] = await this.#compute(received, {
+    const answer = workers.ask({
       kind: 'objective',
       source,
       plan,
@@ -447,13 +449,14 @@ export class Agent {
       scaling,
       ask,
     });
+    const [draft = DRAFT_DISAGREED] = await this.#drafts(received, answer);
     if (this.#stopped) return [];
     return this.#deliver(fits.sameSet(task, draft), { ...received, task: { ...task, ask } });
   }
 
   /** Answers from the records; where they were changed while they were read, that is said in place of each. */
-  async #compute({ task }: Question, question: StudyQuestion): Promise<readonly Draft[]> {
-    const { drafts, problems } = await this.#options.workers.ask(question);
+  async #drafts({ task }: Question, answer: Promise<StudyAnswer>): Promise<readonly Draft[]> {
+    const { drafts, problems } = await answer;
     if (this.#stopped) return [];
     this.#tell(problems);
     return (await this.#runs.isChanged(toHex(task.header.run))) ? drafts.map(() => DRAFT_CHANGED) : drafts;

@@ -30,7 +30,7 @@ import { dialer } from './egress/dial.ts';
 import { Ledger } from './egress/ledger.ts';
 import { routeTo } from './egress/proxy.ts';
 import type { WorkerPool } from './fit/pool.ts';
-import { certificateStudy } from './identity/certificates.ts';
+import { certificateFingerprint, certificateStudy } from './identity/certificates.ts';
 import { readConfigured, readTls, type TlsPair } from './identity/files.ts';
 import { openKey, readPassphrase } from './identity/keys.ts';
 import { keepCertificate, type RenewalCapabilities } from './identity/renewal.ts';
@@ -93,7 +93,8 @@ export function buildAgent(
     now: () => new Date(),
     randomBytes: (n) => randomBytes(n),
   });
-  log.append({ kind: 'start' });
+  // Also where it was replaced while no agent served, or by one that was killed before it could log that.
+  log.append({ kind: 'start', detail: { certificate: certificateFingerprint(pair.certificate) } });
   const inForce = new AgreementInForce(config.agreement, { local }, log, ({ code, place = '', message }) =>
     logger.error({ event: 'agreement not usable: nothing is answered', study, code, place, detail: message }),
   );

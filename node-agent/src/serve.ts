@@ -1,4 +1,4 @@
-import { mkdirSync, watch } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
@@ -11,7 +11,8 @@ import type { AgentConfig, PageConfig } from './config.ts';
 import type { pageParts } from './custodian/page-parts.ts';
 import { WorkerPool } from './fit/pool.ts';
 import { lockFolder } from './lock.ts';
-import { makeLogger } from './logger.ts';
+import { makeLogger, type Logger } from './logger.ts';
+import { watchFolder } from './watch.ts';
 
 /** Serves one agent a configuration until the process is told to stop. */
 export async function serveAgents(files: readonly string[], { local }: LocalLeave): Promise<void> {
@@ -43,7 +44,7 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
     const built = configs.map((config) => ({ config, ...buildAgent(config, { logger, workers, local }) }));
     for (const { config, agent, log } of built) {
       agents.set(config.study, agent);
-      undo.push(watchDecisions(config, agent));
+      undo.push(watchDecisions(config, agent, logger));
       if (config.health !== undefined) undo.push(await listenForHealth(config.health, agents));
       if (config.page !== undefined)
         undo.push(await startPage(config, config.page, { agent, log, workers, logger }));
@@ -62,12 +63,16 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
   }
 }
 
-/** A custodian's statement is looked at when it comes, not when the exchange that is held ends. */
-function watchDecisions({ state }: AgentConfig, agent: Agent): () => void {
+/** A custodian's statement is looked at when it comes, and not when the exchange that is held ends, as it would be unwatched. */
+function watchDecisions({ state, study }: AgentConfig, agent: Agent, logger: Logger): () => void {
   const folder = decisionsFolder(state);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const watcher = watch(folder, () => agent.decided());
-  return () => watcher.close();
+  return watchFolder(
+    folder,
+    () => agent.decided(),
+    ({ code = '' }) =>
+      logger.warn({ event: 'decisions are taken with the next exchange', study, place: folder, code }),
+  );
 }
 
 // Loaded where they are asked for: an agent without them stays smaller.

@@ -2,10 +2,11 @@
  * **Subtraction.** A linear model's estimates are sums over its participants (plans.ts): X'X, X'y, n. Of two sets that differ by one
  * person the sums' difference is that person's row: n − n' = 1, and Σ arm, Σ age, Σ y give arm, age and outcome.
  * The sets may differ by the population's words, by a value that is missing for one model only, by an update of the records, or by
- * a partition that leaves somebody out: all − women − men is whoever has no sex recorded.
+ * a partition that leaves somebody out: all − women − men is whoever has no sex recorded. Of sets that differ by ten, X'y of ten known
+ * columns is ten equations in ten outcomes.
  */
 import type { StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
-import { matches, none, normal, random, type Attack, type Recovered } from './attack.ts';
+import { leastSquares, matches, none, normal, random, type Attack, type Recovered } from './attack.ts';
 import { ARM, linearSums, planOf, two } from './plans.ts';
 import { csvOf, estimatesOf, policyWith, Site, type Loosened, type Records } from './site.ts';
 
@@ -121,35 +122,76 @@ async function missing(loosened: Loosened): Promise<Recovered> {
   return left([found.get('a'), found.get('b')], rowOf(records));
 }
 
+const TEN = 10;
+
+/** Their columns are the attacker's to know: the intercept and nine covariates. */
+async function ten(loosened: Loosened, by: 'population' | 'update'): Promise<Recovered> {
+  const next = random(37);
+  const pid = Array.from({ length: 200 }, (_, i) => i + 1);
+  const names = Array.from({ length: TEN - 1 }, (_, j) => `x${j}`);
+  const covariates = names.map(() => pid.map(() => Number(normal(next).toFixed(2))));
+  const y = pid.map(() => Number((130 + 15 * normal(next)).toFixed(1)));
+  const records = { pid, y, ...Object.fromEntries(names.map((name, j) => [name, covariates[j]!])) };
+  const without = Object.fromEntries(
+    Object.entries(records).map(([name, values]) => [name, values.slice(TEN)]),
+  );
+  const site = new Site(by === 'update' ? without : records, { policy: policyWith(loosened) });
+  const analyses = { a: two(`family: gaussian, adjust: [${names.join(', ')}]`, ', pool: {term: x0}') };
+  const ask = async (population: string) =>
+    (await estimatesOf(site, planOf({ population, outcome: OUTCOME, analyses }), ['a'])).get('a');
+  const fewer = await ask(`pid > ${TEN}`);
+  site.write(csvOf(records));
+  const all = await ask('pid > 0');
+  await site.stop();
+  if (fewer === undefined || all === undefined) return none(TEN);
+  const before = linearSums(fewer).xy;
+  const right = linearSums(all).xy.map((value, j) => value - before[j]!);
+  const columns = [pid.map(() => 1), ...covariates].map((column) => column.slice(0, TEN));
+  const solution = leastSquares(columns, right);
+  return solution === null ? none(TEN) : matches(solution, y.slice(0, TEN), 0.04);
+}
+
 export const attacks: readonly Attack[] = [
   {
     name: 'differencing of two populations',
-    rule: '`differencing`, `smallest_cell` (of populations)',
-    off: () => populations({ differencing: null, smallest_cell: null }),
+    rule: '`differencing`, `leverage` (together), `smallest_cell` (of populations)',
+    off: () => populations({ differencing: null, leverage: null, smallest_cell: null }),
     on: () => populations({}),
   },
   {
     name: 'differencing across an update of the records',
-    rule: '`differencing`',
-    off: () => update({ differencing: null }),
+    rule: '`differencing`, `leverage` (together)',
+    off: () => update({ differencing: null, leverage: null }),
     on: () => update({}),
   },
   {
     name: 'differencing of three: all, and both sexes',
-    rule: '`differencing`',
-    off: () => partition({ differencing: null }, 2),
+    rule: '`differencing`, `leverage` (together)',
+    off: () => partition({ differencing: null, leverage: null }, 2),
     on: () => partition({}, 2),
   },
   {
     name: 'differencing of four: all, and three regions',
-    rule: '`differencing`',
-    off: () => partition({ differencing: null }, 3),
+    rule: '`differencing`, `leverage` (together)',
+    off: () => partition({ differencing: null, leverage: null }, 3),
     on: () => partition({}, 3),
   },
   {
     name: 'a value missing for one, in one model of two',
-    rule: '`differencing`',
-    off: () => missing({ differencing: null }),
+    rule: '`differencing`, `leverage` (together)',
+    off: () => missing({ differencing: null, leverage: null }),
     on: () => missing({}),
+  },
+  {
+    name: 'differencing of ten, by ten columns',
+    rule: '`leverage` (together)',
+    off: () => ten({ leverage: null }, 'population'),
+    on: () => ten({}, 'population'),
+  },
+  {
+    name: 'differencing of ten, by ten columns, across an update of the records',
+    rule: '`leverage` (together)',
+    off: () => ten({ leverage: null }, 'update'),
+    on: () => ten({}, 'update'),
   },
 ];

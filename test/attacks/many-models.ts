@@ -4,7 +4,7 @@
  * outcomes, and a plan may hold a hundred models. The attacker knows X: here splines of a serial number, each with other knots. Together
  * the columns span every function of it, and [X₁ X₂ …]'y is solved for y.
  *
- * What stops it is a limit on all columns that were ever crossed with one outcome on the same participants, and not on each model's.
+ * What stops it is the leverage in all columns that were ever crossed with one outcome, and not in each model's.
  */
 import { rcsBasis } from '@concordat/shared/models/rcs.ts';
 import { leastSquares, matches, none, normal, random, type Attack, type Recovered } from './attack.ts';
@@ -54,8 +54,8 @@ async function recover(loosened: Loosened): Promise<Recovered> {
 export const attacks: readonly Attack[] = [
   {
     name: 'many small models of the same participants',
-    rule: 'parameters of all models together',
-    off: () => recover({}),
+    rule: '`leverage` (together)',
+    off: () => recover({ leverage: null }),
     on: () => recover({}),
   },
 ];

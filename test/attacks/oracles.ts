@@ -69,8 +69,8 @@ async function refusals(loosened: Loosened): Promise<Recovered> {
 export const attacks: readonly Attack[] = [
   {
     name: 'counts of who was left out',
-    rule: '`differencing`, `smallest_cell` (of populations)',
-    off: () => leftOut({ differencing: null, smallest_cell: null }),
+    rule: '`differencing`, `leverage` (together), `smallest_cell` (of populations)',
+    off: () => leftOut({ differencing: null, leverage: null, smallest_cell: null }),
     on: () => leftOut({}),
   },
   {

@@ -129,8 +129,8 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: 'adjacent times: a cut that moves from model to model',
-    rule: 'cells between all cuts asked about',
-    off: () => sweep({}),
+    rule: '`smallest_cell` (of intervals between all cuts)',
+    off: () => sweep({ smallest_cell: null }),
     on: () => sweep({}),
   },
 ];

@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
+import { NOTHING_ANSWERED } from '@concordat/node-agent/data/crossed.ts';
+import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import axe from 'axe-core';
 import { servePage } from '@concordat/node-agent/custodian/page/serve.ts';
 import {
@@ -72,7 +74,14 @@ async function makeDesk(): Promise<MemoryDesk> {
   const plan = expandPlan(parsePlan(text, 'plan.yaml'), { sex: [0, 1] });
   const source = { data, map: null };
   const asked = plan.analyses.map(({ id }) => id);
-  const fits = await answer({ kind: 'stage-one', source, plan, analyses: asked, ownEstimates: true });
+  const fits = await answer({
+    kind: 'stage-one',
+    source,
+    plan,
+    analyses: asked,
+    policy: DEFAULT_POLICY,
+    answered: NOTHING_ANSWERED,
+  });
   const levels = await answer({ kind: 'levels', source, plan, variables: ['sex'] });
   const explained = plan.analyses.map((analysis) => ({
     id: analysis.id,

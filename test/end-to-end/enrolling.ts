@@ -50,7 +50,7 @@ export class Consortium {
     this.#server = await startExchangeServer({
       listen: '127.0.0.1:0',
       tls: {
-        ca: authority.pair.certificate,
+        ca: { enrolled: authority.pair.certificate, listed: null },
         certificate: await issueServer(authority, ['127.0.0.1'], key, 365, this.now()),
         key,
       },

@@ -5,7 +5,7 @@ import { createPublicKey, KeyObject, webcrypto, X509Certificate } from 'node:cry
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, mock, test } from 'node:test';
 import { issue, newAuthority } from '@concordat/coordinator/sites/certificates.ts';
 import { dialer } from '@concordat/node-agent/egress/dial.ts';
 import { requestCertificate } from '@concordat/node-agent/egress/enrol.ts';
@@ -56,6 +56,41 @@ test('used again: by the same keys it gives the same certificate, by others noth
   assert.equal(second.certificate, first.certificate);
   assert.equal(consortium.decisions.filter((decision) => decision === 'TWICE enrolled').length, 1);
   assert.equal(await codeOf(consortium.join(invitation, newFolder())), 'enrolment/used');
+});
+
+test('used again after the invitation’s expiry: the same certificate as long as it is good, and never another', async () => {
+  const invitation = consortium.invite('AGAIN');
+  const dir = newFolder();
+  const first = await consortium.join(invitation, dir);
+  const joinAgain = (): ReturnType<Consortium['join']> => {
+    for (const name of ['agent.yaml', 'site.crt'])
+      if (existsSync(join(dir, name))) renameSync(join(dir, name), join(dir, `${name}.lost`));
+    writeFileSync(join(dir, 'join.pending'), '');
+    return consortium.join(invitation, dir);
+  };
+  consortium.clock = 8 * DAY;
+  assert.equal((await joinAgain()).certificate, first.certificate);
+  consortium.clock = 31 * DAY;
+  assert.equal(await codeOf(joinAgain()), 'enrolment/expired');
+  consortium.clock = 0;
+});
+
+test('a site that is revoked while its certificate is made gets none, also when it is invited again', async () => {
+  const { registry } = consortium;
+  const [first, second] = [newFolder(), newFolder()];
+  const claim = registry.claim.bind(registry);
+  const claimed = mock.method(registry, 'claim', (...args: Parameters<typeof claim>) => {
+    const site = claim(...args);
+    registry.revoke('RACES', consortium.now().getTime());
+    return site;
+  });
+  const invitation = consortium.invite('RACES');
+  assert.equal(await codeOf(consortium.join(invitation, first)), 'enrolment/revoked');
+  claimed.mock.restore();
+  await consortium.join(consortium.invite('RACES'), second);
+  assert.equal(await consortium.exchange(pairIn(second)), 'ok');
+  assert.equal(await codeOf(consortium.join(invitation, first)), 'enrolment/revoked');
+  assert.equal(consortium.decisions.filter((decision) => decision === 'RACES enrolled').length, 1);
 });
 
 test('an invitation that is expired, unknown, of another study, or of a site that is listed', async () => {
@@ -308,6 +343,14 @@ test('whoever fails again and again is not heard for a while; what is too long i
   other.clock = 6_000;
   assert.equal(await codeOf(other.join(invitation, dir)), 'ok');
   const session = connectHttp2(`https://${other.address}`, { ca: other.authority.pair.certificate });
+  // All at once: what is under way counts as what has failed.
+  for (const clock of [3_600_000, 3_600_000 + 6_000]) {
+    other.clock = clock;
+    const guesses = Array.from({ length: 25 }, () => call(session, frame(new Uint8Array(8)), ENROL_PATH));
+    const statuses = (await Promise.all(guesses)).map(({ status }) => status);
+    assert.equal(statuses.filter((status) => status !== 8).length, clock === 3_600_000 ? 10 : 1);
+  }
+  other.clock = 7_200_000;
   const long = await call(session, frame(new Uint8Array(17 * 1024)), ENROL_PATH);
   assert.equal(long.status, 8);
   session.close();

@@ -1,11 +1,13 @@
 /** What comes from outside the agreement: strangers, garbage, forgeries, other versions. Nothing is taken, nothing is told. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeAuthority } from '@concordat/cli/local/keys.ts';
 import { ExchangeResponse } from '@concordat/proto/concordat/v1/exchange.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { FRAME_LIMIT } from '@concordat/shared/wire/protocol.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
 import fc from 'fast-check';
@@ -181,10 +183,13 @@ test('an agent whose certificate is not enrolled is told so by its own log, and 
   await until(() => agent.output.includes('wire/identity'), 'the agent to be turned away');
   assert.equal(agent.ended, false);
   assert.equal(await agent.kill('SIGTERM'), 0);
+  const log = entriesOf(federation.log('unknown'));
   assert.deepEqual(
-    entriesOf(federation.log('unknown')).map(({ kind }) => kind),
+    log.map(({ kind }) => kind),
     ['start', 'decision', 'stop'],
   );
+  const { raw } = new X509Certificate(readFileSync(federation.path('stranger.crt')));
+  assert.equal(log[0]?.detail?.['certificate'], toHex(sha256(raw)));
 });
 
 test('an agent that does not trust the coordinator’s authority sends it nothing', async () => {

@@ -10,6 +10,7 @@ import { Desk } from '@concordat/coordinator/exchange/desk.ts';
 import { RunEngine } from '@concordat/coordinator/runs/engine.ts';
 import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
+import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';
 import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
 import { filesDigest } from '@concordat/node-agent/data/files-digest.ts';
@@ -129,7 +130,15 @@ export class InProcess {
         const keys = new Map(this.studies.map((study) => [study, this.#identities.get(study)!.publicKey]));
         const identity = this.#identities.get(COORDINATOR)!;
         const engine = new RunEngine(
-          { journal: life.journal(this.#journal), log, identity, keys, desk, progress: () => undefined },
+          {
+            journal: life.journal(this.#journal),
+            log,
+            refused: new RefusedReplies(log),
+            identity,
+            keys,
+            desk,
+            progress: () => undefined,
+          },
           this.run,
         );
         const sites = this.studies.map((study) => this.#serve(study, desk, engine, gone.signal));

@@ -49,7 +49,10 @@ class Site {
       case 'stageOneQuestion':
         return draftStageOne(this.#plan, analysis, this.#table, true).payload;
       case 'entryQuestion': {
-        const open = openAnalysis({ data: this.#study, map: null }, this.#plan, analysis, this.#table);
+        const open = openAnalysis({ data: this.#study, map: null }, this.#plan, analysis, {
+          table: this.#table,
+          snapshot: null,
+        });
         this.#fits.set(id, { open, replay: new Replay(oneStageSpec(this.#plan, analysis)) });
         return draftEntry(this.#plan, open, true).payload;
       }
@@ -211,7 +214,10 @@ function pooledData(text: string, trials: Trials): { readonly data: StudyData; r
   const studyOf = studies.flatMap((study, i) => trials[study]!['arm']!.map(() => i));
   const plan = expandPlan(parsePlan(text, 'the plan'));
   const analysis = plan.analyses[0]!;
-  const { data } = openAnalysis({ data: text, map: null }, plan, analysis, tableOf(merged)).set;
+  const { data } = openAnalysis({ data: text, map: null }, plan, analysis, {
+    table: tableOf(merged),
+    snapshot: null,
+  }).set;
   const indicators = studies
     .slice(1)
     .map((_, i) => Float64Array.from(studyOf, (study) => (study === i + 1 ? 1 : 0)));

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { decide, differenced, large, questions, type Decision } from './honest.ts';
+import { decide, differenced, large, questions, type Decision, type Refused } from './honest.ts';
 
 export const FALSE_ALARMS = join(import.meta.dirname, '../../docs/false-alarms.md');
 
@@ -114,17 +114,21 @@ ${table(HEAD, refused(pooled).map(rowOf))}
 ## Several analyses in one plan
 
 Analyses that use different covariates leave out different people with missing values. Where two sets differ by one to
-nine, the later one is refused; \`participants: common\` in the plan mends all of them.
+nine, the later one is refused, and so it is where one participant has half of the leverage in the columns of all; \`participants: common\` in the plan mends nearly all of them.
 
 ${table(
-  ['plan', 'refused (participants by which sets differ)', 'refused with `participants: common`'],
+  ['plan', 'refused (participants by which sets differ, or leverage)', 'with `participants: common`'],
   differencing.map(({ question, perAnalysis, common }) => [
     question,
-    perAnalysis.map(({ study, analysis, observed }) => `${study} ${analysis} (${observed})`).join(', '),
-    common.length,
+    perAnalysis.map(nameOf).join(', '),
+    common.length === 0 ? 'none' : common.map(nameOf).join(', '),
   ]),
 )}
 `;
+}
+
+function nameOf({ study, analysis, observed }: Refused): string {
+  return `${study} ${analysis} (${Number.isInteger(observed) ? observed : observed.toFixed(2)})`;
 }
 
 if (import.meta.main) writeFileSync(FALSE_ALARMS, falseAlarmsDocument(await measure()));

@@ -6,15 +6,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { crossedBy } from '@concordat/node-agent/data/crossed.ts';
 import { buildAnalysisSet } from '@concordat/node-agent/data/design.ts';
 import { readFolder } from '@concordat/node-agent/data/files.ts';
-import { membersOf } from '@concordat/node-agent/data/members.ts';
 import { snapshotOf } from '@concordat/node-agent/data/snapshot.ts';
 import { Ledger } from '@concordat/node-agent/egress/ledger.ts';
 import { loadTable } from '@concordat/node-agent/data/load.ts';
+import { evidenceOf } from '@concordat/node-agent/fit/records.ts';
 import { splitByStudy } from '@concordat/node-agent/data/split.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
-import { checkRelease, type Refusal } from '@concordat/shared/disclosure/rules.ts';
+import { checkRelease, checkTogether, type Refusal } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
@@ -221,8 +222,8 @@ export async function decide({
 }
 
 /**
- * The analyses of a question that a site refuses for differencing when they come in one plan, in its order: what else a
- * policy refuses is answered about nobody.
+ * The analyses of a question that a site refuses for the others when they come in one plan, in its order: what a policy refuses
+ * alone is answered about nobody.
  */
 export async function differenced(
   question: Question,
@@ -241,18 +242,33 @@ export async function differenced(
     for (const analysis of plan.analyses) {
       const set = buildAnalysisSet(plan, analysis, table);
       if (checkRelease(set.facts, DEFAULT_POLICY).length > 0) continue;
-      const members = membersOf(snapshot, ledger.secret, plan, table, set.within, set.rows);
-      const [refusal] = ledger.checkMembers(members, DEFAULT_POLICY);
-      if (refusal === undefined) ledger.record(members, null);
-      else refused.push({ study, analysis: analysis.id, observed: refusal.observed });
+      const crossed = crossedBy(plan, analysis);
+      const source = { data: file, map: null, secret: ledger.secret };
+      const answered = ledger.answered([crossed], null);
+      const records = { table, snapshot };
+      const { facts, members } = evidenceOf(source, plan, analysis, records, set, answered);
+      const [refusal] = [
+        ...checkRelease(facts, DEFAULT_POLICY),
+        ...ledger.checkMembers(members!, DEFAULT_POLICY),
+        ...checkTogether(facts, DEFAULT_POLICY),
+      ];
+      if (refusal === undefined) ledger.record(members!, null, crossed);
+      else
+        refused.push({
+          study,
+          analysis: analysis.id,
+          participants: facts.participants,
+          observed: refusal.observed,
+        });
     }
   }
   return refused;
 }
 
-interface Refused {
+export interface Refused {
   readonly study: string;
   readonly analysis: string;
+  readonly participants: number;
   readonly observed: number;
 }
 

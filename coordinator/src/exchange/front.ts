@@ -8,12 +8,12 @@ import { createSecureContext, createServer, type Server, type TLSSocket } from '
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 
-import { readPresented, type Presented } from '../sites/admission.ts';
+import { readPresented, type Authorities, type Presented } from '../sites/admission.ts';
 
 /** PEM texts. */
 export interface ServerTls {
-  /** The authorities of the sites' certificates. */
-  readonly ca: string;
+  /** The authorities of the sites' certificates; null where there is none of that kind. */
+  readonly ca: { readonly [kind in keyof Authorities]: string | null };
   /** The server's own, with those behind it. */
   readonly certificate: string;
   readonly key: string;
@@ -45,7 +45,7 @@ const STRANGERS = 64;
 const STRANGERS_OF_ADDRESS = 16;
 
 export async function startFront(options: FrontOptions): Promise<Front> {
-  let authorities = certificatesOf(options.tls.ca);
+  let authorities = authoritiesOf(options.tls);
   const server = createServer({
     ...contextOf(options.tls),
     requestCert: true,
@@ -94,7 +94,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     presented: (peer) => peers.get(peer) ?? null,
     replace: (tls) => {
       server.setSecureContext(contextOf(tls));
-      authorities = certificatesOf(tls.ca);
+      authorities = authoritiesOf(tls);
     },
     close: () => {
       server.close();
@@ -113,7 +113,11 @@ export function certificatesOf(pem: string): readonly X509Certificate[] {
   }
 }
 
-function presentedBy(socket: TLSSocket, authorities: readonly X509Certificate[]): Presented | null {
+function authoritiesOf({ ca }: ServerTls): Authorities {
+  return { enrolled: certificatesOf(ca.enrolled ?? ''), listed: certificatesOf(ca.listed ?? '') };
+}
+
+function presentedBy(socket: TLSSocket, authorities: Authorities): Presented | null {
   const leaf = socket.getPeerX509Certificate();
   if (leaf === undefined) return null;
   const chain: [X509Certificate, ...X509Certificate[]] = [leaf];
@@ -134,13 +138,14 @@ function contextOf({ ca, certificate, key }: ServerTls): {
   secureOptions: number;
 } {
   // A resumed session would not bring the certificates that were presented between a site's and its authority.
-  const context = { ca, cert: certificate, key, secureOptions: constants.SSL_OP_NO_TICKET };
+  const texts = [ca.enrolled, ca.listed].filter((text) => text !== null);
+  const context = { ca: texts.join('\n'), cert: certificate, key, secureOptions: constants.SSL_OP_NO_TICKET };
   try {
     createSecureContext(context);
   } catch (cause) {
     throw unusable(cause);
   }
-  if (certificatesOf(ca).length === 0) throw unusable();
+  if (texts.some((text) => certificatesOf(text).length === 0)) throw unusable();
   return context;
 }
 

@@ -73,7 +73,7 @@ export interface RunningServer {
 
 type Call = ServerUnaryCall<Uint8Array, Uint8Array>;
 
-/** Failed enrolments from one address, or renewals of one site: so many at once, then one in so many milliseconds. */
+/** Enrolments from one address that failed or are under way, or renewals of one site: so many at once, then one in so many milliseconds. */
 const ATTEMPTS = 10;
 const ATTEMPT_INTERVAL = 6_000;
 
@@ -83,7 +83,7 @@ export async function startExchangeServer(options: ExchangeServerOptions): Promi
     admit(front.presented(peer), options.now().getTime(), options.registered);
   const handlers = {
     exchange: handler((call) => exchange(options, () => admission(call.getPeer()), call)),
-    enrol: handler(async (call) => answerEnrolment(options, limit, admission(call.getPeer()), call)),
+    enrol: handler(async (call) => answerEnrolment(options, limit, () => admission(call.getPeer()), call)),
   };
   /** The status of a call that is not to be read; null for one of an admitted site. */
   const turnedAway = (peer: string): ReturnType<typeof statusOf> | null => {
@@ -233,23 +233,23 @@ async function exchange(
 async function answerEnrolment(
   options: ExchangeServerOptions,
   limit: AttemptLimit,
-  admission: Admission,
+  admission: () => Admission,
   call: Call,
 ): Promise<Uint8Array> {
   const now = options.now();
-  const study = 'study' in admission ? admission.study : null;
+  const caller = admission();
+  const study = 'study' in caller ? caller.study : null;
   const peer = call.getPeer();
   const who = study === null ? `address ${peer.slice(0, peer.lastIndexOf(':'))}` : `site ${study}`;
   if (options.enrolment === null) throw new NotServed(status.UNIMPLEMENTED);
-  if (!limit.allows(who, now.getTime())) throw new NotServed(status.RESOURCE_EXHAUSTED);
+  if (!limit.take(who, now.getTime())) throw new NotServed(status.RESOURCE_EXHAUSTED);
   try {
     const request = decode(EnrolRequest, call.request, 'an enrolment');
     const response = await enrol(options.enrolment, request, admission, now);
     // A renewal makes a certificate, also where nothing failed.
-    if (study !== null) limit.failed(who, now.getTime());
+    if (study === null) limit.giveBack(who, now.getTime());
     return encode(EnrolResponse, response, 'a certificate');
   } catch (error) {
-    limit.failed(who, now.getTime());
     options.refused(study, error instanceof ConcordatError ? error.code : 'wire/malformed');
     throw error;
   }

@@ -6,6 +6,7 @@ import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { Desk } from '../exchange/desk.ts';
 import { Journal, type RunRecord } from '../store/journal.ts';
+import { RefusedReplies } from '../store/refused-replies.ts';
 import { RunEngine, type Progress } from './engine.ts';
 import type { RunOutcome } from './program.ts';
 import { coordinator, honest, identities, newFolder, newRun, openLog, replyTo, STUDIES } from './testing.ts';
@@ -34,6 +35,7 @@ export class Federation {
   readonly desk = new Desk();
   readonly events: Progress[] = [];
   readonly log: MessageLog;
+  readonly refused: RefusedReplies;
   /** Replies that the engine has taken. */
   accepted = 0;
   readonly engine: RunEngine;
@@ -44,11 +46,13 @@ export class Federation {
     this.#journal = journal ?? new Journal(join(folder, 'journal.sqlite'));
     if (this.#journal.unfinishedRun() === null) this.#journal.createRun(run);
     this.log = openLog(join(folder, 'log'), files);
+    this.refused = new RefusedReplies(this.log);
     const keys = new Map([...identities].map(([study, { publicKey }]) => [study, publicKey]));
     const progress = (event: Progress): void => void this.events.push(event);
     const options = {
       journal: wrap(this.#journal),
       log: this.log,
+      refused: this.refused,
       identity: coordinator,
       keys,
       desk: this.desk,
@@ -79,6 +83,7 @@ export class Federation {
   }
 
   close(): void {
+    this.refused.close();
     this.log.close();
   }
 }

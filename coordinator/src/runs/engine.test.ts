@@ -128,6 +128,17 @@ const harmless: readonly (readonly [string, readonly string[], Behaviour])[] = [
     spoil((task, genuine) => [genuine, replyTo(task, stageOne(estimate('C', 2)), siteB)]),
   ],
   [
+    'again and again, with other bytes each time',
+    ['conflict', 'not-kept'],
+    spoil((task, genuine) => [
+      genuine,
+      ...Array.from({ length: 50 }, (_, i) =>
+        replyTo(task, stageOne(estimate('C', 2)), siteB, { attempt: i }),
+      ),
+      genuine,
+    ]),
+  ],
+  [
     'to a question that was never asked',
     ['late'],
     spoil((task, genuine) => [
@@ -148,6 +159,23 @@ for (const [what, codes, behaviour] of harmless) {
     assert.equal(analysesOf(outcome), undisturbed);
   });
 }
+
+test('a site that answers a task again and again has the log read once, and one more reply in it', async () => {
+  const federation = new Federation({ folder: newFolder(), run: newRun() });
+  const read = mock.method(federation.log, 'body');
+  const again = spoil((task, genuine) => [
+    genuine,
+    ...Array.from({ length: 50 }, (_, i) =>
+      replyTo(task, stageOne(estimate('C', 2)), siteB, { attempt: i % 25 }),
+    ),
+  ]);
+  await federation.play(again);
+  assert.equal(read.mock.callCount(), 1);
+  const bodies = federation.log.entries.filter(({ kind, body }) => kind === 'refused' && body !== undefined);
+  assert.equal(bodies.length, 1);
+  federation.close();
+  assert.deepEqual(federation.log.entries.at(-1)?.detail, { code: 'not-kept', replies: 48 });
+});
 
 test('a site cannot answer for another', async () => {
   const federation = new Federation({ folder: newFolder(), run: newRun() });

@@ -7,17 +7,18 @@ import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
-import type { EntryKind, LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { EntryKind, LogEntry, LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
-import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { verifyMessageAside, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Desk } from '../exchange/desk.ts';
 import type { Journal, RunRecord, Settlement } from '../store/journal.ts';
+import type { RefusedReplies } from '../store/refused-replies.ts';
 import type { SiteAnswer } from './answers.ts';
 import { checkHeader, PayloadCheck } from './engine-checks.ts';
 import { makeTask, restoreAnswer, restoreTask, taskKey, type OpenTask } from './engine-tasks.ts';
@@ -27,6 +28,7 @@ import type { Round, RoundAnswers } from './rounds.ts';
 export interface EngineOptions {
   readonly journal: Journal;
   readonly log: MessageLog;
+  readonly refused: RefusedReplies;
   readonly identity: SigningIdentity;
   /** Study → public signing key. */
   readonly keys: ReadonlyMap<string, Uint8Array>;
@@ -95,6 +97,8 @@ export class RunEngine {
   readonly #limits: { readonly answer: number; readonly approval: number };
   /** The round's tasks without a reply, by digest (hex). */
   readonly #open = new Map<string, OpenTask>();
+  /** Digests (hex) of a site's replies to a task that the log holds, by study and task, once another came. */
+  readonly #logged = new Map<string, Set<string>>();
   #staged: Staged[] = [];
   #staging: NodeJS.Timeout | undefined;
   #round = 0;
@@ -375,18 +379,37 @@ export class RunEngine {
     });
   }
 
-  /** The same bytes again are harmless; other bytes, or an answer that comes too late, are logged and not used. */
-  #repeated(study: string, digest: string, bytes: Uint8Array): void {
-    const { log } = this.#options;
+  /**
+   * The same bytes again are harmless; other bytes, or an answer that comes too late, are logged and not used. The first such to a
+   * task is evidence enough: more are counted.
+   */
+  #repeated(study: string, task: string, bytes: Uint8Array): void {
+    const { log, refused } = this.#options;
     this.#commit();
-    const earlier = log.entriesOf(digest).filter(({ kind, peer }) => peer === study && kind !== 'sent');
-    if (earlier.some(({ body }) => body !== undefined && sameBytes(log.body(body), bytes))) return;
-    this.#refuse(study, bytes, earlier.some(({ kind }) => kind === 'received') ? 'conflict' : 'late', digest);
+    const earlier = log.entriesOf(task).filter(({ kind, peer }) => peer === study && kind !== 'sent');
+    const digest = toHex(sha256(bytes));
+    const logged = this.#loggedReplies(study, task, earlier);
+    if (logged.has(digest)) return;
+    if (earlier.some(({ detail }) => detail?.['code'] === 'conflict' || detail?.['code'] === 'late'))
+      return refused.count(study);
+    logged.add(digest);
+    this.#refuse(study, bytes, earlier.some(({ kind }) => kind === 'received') ? 'conflict' : 'late', task);
+  }
+
+  /** Read once: a site may repeat itself as often as it likes. */
+  #loggedReplies(study: string, task: string, entries: readonly LogEntry[]): Set<string> {
+    const key = JSON.stringify([study, task]);
+    const bodies = entries.flatMap(({ body }) => body ?? []);
+    const logged =
+      this.#logged.get(key) ?? new Set(bodies.map((body) => toHex(sha256(this.#options.log.body(body)))));
+    // A task that the log does not know may be made up, and there is no end of those.
+    if (entries.length > 0) this.#logged.set(key, logged);
+    return logged;
   }
 
   #refuse(study: string, bytes: Uint8Array, code: string, task?: string): void {
     const of = task === undefined ? {} : { task };
-    this.#options.log.append({ kind: 'refused', peer: study, run: this.#id, ...of, detail: { code } }, bytes);
+    this.#options.refused.keep(study, bytes, code, { run: this.#id, ...of });
   }
 
   #replyEntry({ task, answer }: Staged): LogItem['entry'] {

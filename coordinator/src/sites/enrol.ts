@@ -11,7 +11,7 @@ import { verifyBytes } from '@concordat/shared/wire/signing.ts';
 import type { Admission } from './admission.ts';
 import { issueClient, type Authority } from './authority.ts';
 import { readRequest } from './certificates.ts';
-import type { Applicant, IssuedCertificate, SiteRegistry } from './registry.ts';
+import type { Applicant, IssuedCertificate, Site, SiteRegistry } from './registry.ts';
 
 export interface EnrolmentOptions {
   readonly registry: SiteRegistry;
@@ -33,11 +33,14 @@ export interface IssuedEvent {
   readonly key: string;
 }
 
-/** @throws ConcordatError `enrolment/…`, `wire/…`: why no certificate is issued */
+/**
+ * `admission`: of the caller, asked for when the request has been read.
+ * @throws ConcordatError `enrolment/…`, `wire/…`: why no certificate is issued
+ */
 export async function enrol(
   options: EnrolmentOptions,
   request: EnrolRequest,
-  admission: Admission,
+  admission: () => Admission,
   now: Date,
 ): Promise<EnrolResponse> {
   const own = { oldest: PROTOCOL_OLDEST, newest: PROTOCOL_NEWEST };
@@ -47,11 +50,12 @@ export async function enrol(
   const applicant = await readApplicant(request);
   const renewal = request.invitation.length === 0;
   if (options.listed.has(applicant.study)) throw admissionError('wire/identity', applicant.study);
-  if (renewal) checkRenewal(options.registry, applicant, admission);
-  else options.registry.claim(request.invitation, request.secret, applicant, now.getTime());
+  const site = renewal
+    ? renewing(options.registry, applicant, admission())
+    : options.registry.claim(request.invitation, request.secret, applicant, now.getTime());
   const issued =
     earlier(options.registry, applicant, now) ??
-    (await issueTo(options, applicant, renewal ? 'renewed' : 'enrolled', now));
+    (await issueTo(options, applicant, site, renewal ? 'renewed' : 'enrolled', now));
   return {
     ...ranges,
     chain: [issued.certificate, options.authority.certificate],
@@ -67,11 +71,12 @@ async function readApplicant({ invitation, request, key, signature }: EnrolReque
   return { study, key, tls: publicKey };
 }
 
-function checkRenewal(registry: SiteRegistry, { study, key }: Applicant, admission: Admission): void {
+function renewing(registry: SiteRegistry, { study, key }: Applicant, admission: Admission): Site {
   if ('refused' in admission) throw admissionError(admission.refused);
   if (admission.study !== study) throw admissionError('enrolment/wrong-site', study);
   const site = registry.site(study);
   if (site === null || !sameBytes(site.key, key)) throw admissionError('wire/identity', study);
+  return site;
 }
 
 /** The certificate that was issued for this very key, so that asking again after a crash gives the same bytes. */
@@ -83,23 +88,21 @@ function earlier(registry: SiteRegistry, { study, tls }: Applicant, now: Date): 
 
 async function issueTo(
   { registry, authority, days, issued }: EnrolmentOptions,
-  { study, key, tls }: Applicant,
+  applicant: Applicant,
+  { enrolled }: Site,
   decision: IssuedEvent['decision'],
   now: Date,
 ): Promise<IssuedCertificate> {
+  const { study, key, tls } = applicant;
   const certificate = await issueClient(authority, study, tls, days, now);
-  // While it was made, another call with the same key may have had its own.
-  const first = earlier(registry, { study, key, tls }, now);
-  if (first !== null) return first;
-  const made = {
-    study,
-    fingerprint: sha256(certificate),
-    certificate,
-    notAfter: new X509Certificate(certificate).validToDate.getTime(),
-  };
-  registry.addCertificate(made, tls);
-  issued({ study, decision, certificate: toHex(made.fingerprint), key: toHex(key) });
-  return { ...made, revoked: null };
+  const fingerprint = sha256(certificate);
+  const notAfter = new X509Certificate(certificate).validToDate.getTime();
+  const made = { fingerprint, certificate, notAfter };
+  const kept = registry.addCertificate(made, applicant, enrolled, now.getTime());
+  // Another call with the same key may have had its own while this one was made.
+  if (sameBytes(kept.fingerprint, fingerprint))
+    issued({ study, decision, certificate: toHex(fingerprint), key: toHex(key) });
+  return kept;
 }
 
 function seconds(milliseconds: number): number {

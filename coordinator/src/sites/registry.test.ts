@@ -29,8 +29,8 @@ test('an invitation enrols once; the same keys may use it again, others may not'
   const sites = registry();
   sites.invite(invitation(1));
   assert.deepEqual([...sites.openInvitations(0)], [['A', 1000]]);
-  sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 10);
-  sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 5000);
+  const site = sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 10);
+  assert.deepEqual(sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 999), site);
   for (const other of [
     { ...applicant(7), key: bytes(32, 8) },
     { ...applicant(7), tls: bytes(91, 8) },
@@ -39,6 +39,57 @@ test('an invitation enrols once; the same keys may use it again, others may not'
   assert.deepEqual(sites.site('A')?.key, bytes(32, 7));
   assert.equal(sites.ownerOf(bytes(32, 7)), 'A');
   assert.deepEqual([...sites.openInvitations(0)], []);
+  sites.close();
+});
+
+const made = (fill: number, notAfter = 9000) => ({
+  fingerprint: bytes(32, fill),
+  certificate: Uint8Array.of(1, 2, 3),
+  notAfter,
+});
+
+test('used again by the same keys: as long as their certificate is good; without one, until the invitation expires', () => {
+  const sites = registry();
+  sites.invite(invitation(1));
+  const claim = (now: number) => sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), now);
+  const { enrolled } = claim(10);
+  assert.throws(() => claim(1000), code('enrolment/expired'));
+  sites.addCertificate(made(50), applicant(7), enrolled, 20);
+  assert.equal(claim(8999).enrolled, 10);
+  assert.throws(() => claim(9000), code('enrolment/expired'));
+  sites.close();
+});
+
+test('a certificate that was made while the site was revoked, or enrolled anew, is not kept', () => {
+  const sites = registry();
+  sites.invite(invitation(1));
+  const { enrolled } = sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 0);
+  const keep = (key: number) => () => sites.addCertificate(made(50), applicant(key), enrolled, 30);
+  sites.revoke('A', 20);
+  assert.throws(keep(7), code('enrolment/revoked'));
+  sites.invite(invitation(2));
+  sites.claim(bytes(16, 2), bytes(32, 2), applicant(8), 40);
+  for (const key of [7, 8]) assert.throws(keep(key), code('enrolment/revoked'));
+  assert.throws(() => sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 50), code('enrolment/revoked'));
+  assert.equal(sites.certificate(bytes(32, 50)), null);
+  assert.throws(
+    () => sites.addCertificate(made(50), applicant(7, 'B'), enrolled, 30),
+    code('enrolment/revoked'),
+  );
+  sites.close();
+});
+
+test('of two certificates for one key the first stands until its end', () => {
+  const sites = registry();
+  sites.invite(invitation(1));
+  const { enrolled } = sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 0);
+  const first = sites.addCertificate(made(50), applicant(7), enrolled, 0);
+  assert.deepEqual({ ...sites.addCertificate(made(51, 9999), applicant(7), enrolled, 8999) }, first);
+  assert.deepEqual(
+    sites.addCertificate(made(52, 9999), applicant(7), enrolled, 9000).fingerprint,
+    bytes(32, 52),
+  );
+  assert.equal(sites.certificate(bytes(32, 50)), null);
   sites.close();
 });
 
@@ -71,15 +122,10 @@ test('a new invitation voids the earlier one; an enrolled site is not invited', 
 test('a site that is revoked can be invited again with other keys; its earlier certificates stay revoked', () => {
   const sites = registry();
   sites.invite(invitation(1));
-  sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 0);
-  const issued = {
-    study: 'A',
-    fingerprint: bytes(32, 50),
-    certificate: Uint8Array.of(1, 2, 3),
-    notAfter: 9000,
-  };
-  sites.addCertificate(issued, bytes(91, 7));
-  assert.deepEqual({ ...sites.certificateFor('A', bytes(91, 7)) }, { ...issued, revoked: null });
+  const { enrolled } = sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 0);
+  const issued = sites.addCertificate(made(50), applicant(7), enrolled, 0);
+  assert.deepEqual(issued, { study: 'A', ...made(50), revoked: null });
+  assert.deepEqual({ ...sites.certificateFor('A', bytes(91, 7)) }, issued);
   assert.ok(sites.revoke('A', 20));
   assert.ok(!sites.revoke('A', 30));
   assert.throws(() => sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 0), code('enrolment/revoked'));

@@ -151,28 +151,29 @@ export class SiteRegistry {
   }
 
   /**
-   * Uses an invitation up for these keys, and enrols the site. The same keys may use it again: the site may have died before it
-   * had its certificate.
+   * Uses an invitation up for these keys, and enrols the site. The same keys may use it again, as the answer may have been lost: for
+   * the certificate that they have, or, before its expiry, for one where none was made. Returns the site's admission.
    * @throws ConcordatError `enrolment/…` where it cannot be used
    */
-  claim(id: Uint8Array, secret: Uint8Array, applicant: Applicant, now: number): void {
+  claim(id: Uint8Array, secret: Uint8Array, applicant: Applicant, now: number): Site {
     const { study, key, tls } = applicant;
-    this.#write(() => {
+    return this.#write(() => {
       const row = this.#db.prepare('SELECT * FROM invitations WHERE id = ?').get(id) as unknown as
         | InvitationRow
         | undefined;
       if (row === undefined || !timingSafeEqual(row.secret, sha256(secret)))
         throw admissionError('enrolment/invitation');
       if (row.study !== study) throw admissionError('enrolment/wrong-site', study);
-      if (row.key !== null && row.tls !== null) {
-        if (!sameBytes(row.key, key) || !sameBytes(row.tls, tls)) throw admissionError('enrolment/used');
-        if (this.site(study)?.revoked !== null) throw admissionError('enrolment/revoked');
-        return;
-      }
+      const used = row.key !== null && row.tls !== null;
+      if (used && (!sameBytes(row.key, key) || !sameBytes(row.tls, tls)))
+        throw admissionError('enrolment/used');
       if (row.withdrawn !== 0) throw admissionError('enrolment/revoked');
-      if (row.expires <= now) throw admissionError('enrolment/expired');
+      const issued = used ? this.certificateFor(study, tls) : null;
+      if ((issued?.notAfter ?? row.expires) <= now) throw admissionError('enrolment/expired');
+      const site = this.site(study);
+      if (used && site !== null) return site;
       this.#db.prepare('UPDATE invitations SET key = ?, tls = ? WHERE id = ?').run(key, tls, id);
-      this.#enrol(study, key, now);
+      return this.#enrol(study, key, now);
     });
   }
 
@@ -187,19 +188,37 @@ export class SiteRegistry {
     });
   }
 
-  addCertificate(issued: Omit<IssuedCertificate, 'revoked'>, tls: Uint8Array): void {
-    this.#db
-      .prepare(
-        'INSERT OR REPLACE INTO certificates (fingerprint, study, tls, certificate, not_after) VALUES (?, ?, ?, ?, ?)',
-      )
-      .run(issued.fingerprint, issued.study, tls, issued.certificate, issued.notAfter);
+  /**
+   * Keeps a certificate that was made for the admission that began at `enrolled`, unless the TLS key got one meanwhile: then that
+   * one is returned. The command line may revoke the site, and another call enrol it anew, while a certificate is made.
+   * @throws ConcordatError `enrolment/revoked` where the admission has ended
+   */
+  addCertificate(
+    made: Omit<IssuedCertificate, 'study' | 'revoked'>,
+    { study, key, tls }: Applicant,
+    enrolled: number,
+    now: number,
+  ): IssuedCertificate {
+    return this.#write(() => {
+      const site = this.site(study);
+      if (site?.revoked !== null || site.enrolled !== enrolled || !sameBytes(site.key, key))
+        throw admissionError('enrolment/revoked', study);
+      const first = this.certificateFor(study, tls);
+      if (first !== null && first.notAfter > now) return first;
+      this.#db
+        .prepare(
+          'INSERT OR REPLACE INTO certificates (fingerprint, study, tls, certificate, not_after) VALUES (?, ?, ?, ?, ?)',
+        )
+        .run(made.fingerprint, study, tls, made.certificate, made.notAfter);
+      return { study, ...made, revoked: null };
+    });
   }
 
-  /** Ends the site's admission, every certificate and every open invitation of it. False where there was nothing to end. */
+  /** Ends the site's admission, every certificate and every invitation of it, also those used. False where there was nothing to end. */
   revoke(study: string, now: number): boolean {
     return this.#write(() => {
       const withdrawn = this.#db
-        .prepare('UPDATE invitations SET withdrawn = 1 WHERE study = ? AND key IS NULL AND withdrawn = 0')
+        .prepare('UPDATE invitations SET withdrawn = 1 WHERE study = ? AND withdrawn = 0')
         .run(study);
       this.#db
         .prepare('UPDATE certificates SET revoked = ? WHERE study = ? AND revoked IS NULL')
@@ -230,13 +249,14 @@ export class SiteRegistry {
     });
   }
 
-  #enrol(study: string, key: Uint8Array, now: number): void {
-    this.#db
+  #enrol(study: string, key: Uint8Array, now: number): Site {
+    return this.#db
       .prepare(
         `INSERT INTO sites (study, key, enrolled) VALUES (?, ?, ?)
-         ON CONFLICT (study) DO UPDATE SET key = excluded.key, enrolled = excluded.enrolled, revoked = NULL`,
+         ON CONFLICT (study) DO UPDATE SET key = excluded.key, enrolled = excluded.enrolled, revoked = NULL
+         RETURNING *`,
       )
-      .run(study, key, now);
+      .get(study, key, now) as unknown as Site;
   }
 
   #write<T>(work: () => T): T {

@@ -88,6 +88,15 @@ test('another PKI’s files are read as they are', async () => {
   );
 });
 
+test('the authorities of listed and of enrolled sites are kept apart', async () => {
+  const listed = (await makeAuthority('Theirs', at(0))).pair.certificate;
+  writeFileSync(join(folder, 'listed.crt'), listed);
+  const tls = { ca: 'listed.crt', certificate: 'server.crt', key: 'server.key' };
+  const { ca } = await serverTls(config({ tls }), authority, at(0));
+  assert.deepEqual(ca, { enrolled: authority.pair.certificate, listed });
+  assert.deepEqual((await serverTls(config(), authority, at(0))).ca, { ...ca, listed: null });
+});
+
 test('a server takes another certificate while it listens', async () => {
   const one = await serverTls(config({ address: 'one.example.org:443' }), authority, at(0));
   const two = await serverTls(config({ address: 'two.example.org:443' }), authority, at(0));

@@ -36,7 +36,10 @@ export async function serverTls(
     replacePrivate(tls.certificate, certificate);
   }
   return {
-    ca: tls.ca.map(readConfigured).join('\n'),
+    ca: {
+      enrolled: enrolment === null ? null : readConfigured(enrolment.ca),
+      listed: tls.ca === null ? null : readConfigured(tls.ca),
+    },
     certificate: readConfigured(tls.certificate),
     key: readConfigured(tls.key),
   };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -44,6 +44,14 @@ test('what was written is there after the file is opened again', () => {
   );
   assert.deepEqual(again.tasks(run.id, 1), []);
   again.close();
+});
+
+test('nobody else can read it, nor what SQLite writes beside it', () => {
+  const file = join(newFolder(), 'journal.sqlite');
+  const journal = new Journal(file);
+  journal.createRun(newRun());
+  for (const name of [file, `${file}-wal`]) assert.equal(statSync(name).mode & 0o777, 0o600);
+  journal.close();
 });
 
 test('the first reply or decision stays', () => {

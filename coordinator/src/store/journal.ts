@@ -3,6 +3,7 @@
  * synchronous=FULL). A run is a pure function of its journal, so a coordinator that was killed at any
  * moment replays it and goes on where it stopped. The file is locked until `close` or the end of the process.
  */
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -49,12 +50,16 @@ const SCHEMA = `
 
 const VERSION = 2;
 const SQLITE_BUSY = 5;
+/** SQLite's name for a journal without a file. */
+const IN_MEMORY = ':memory:';
 
 export class Journal {
   readonly #db: DatabaseSync;
 
   constructor(file: string) {
     try {
+      // SQLite would make it readable for others. Only where it is not there: to close it would drop the lock that this process may have.
+      if (file !== IN_MEMORY && !existsSync(file)) closeSync(openSync(file, 'a', 0o600));
       this.#db = new DatabaseSync(file);
       this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       const { user_version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { NOTHING_ANSWERED } from '../data/crossed.ts';
+import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 
@@ -111,7 +113,8 @@ for (const [outcome, model] of [
       source: { data, map: null },
       plan: expandPlan(parsePlan(text, 'plan')),
       analyses: ['a'],
-      ownEstimates,
+      policy: { ...DEFAULT_POLICY, per_trial_estimates: ownEstimates },
+      answered: NOTHING_ANSWERED,
     });
     assert.deepEqual(problems, []);
     return { payload: drafts[0]!.payload, leaves: explainPlan(text, context()).analyses[0]!.leaves };

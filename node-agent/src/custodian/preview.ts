@@ -8,6 +8,7 @@ import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { REFUSALS, RULE_REMEDIES } from '@concordat/shared/wire/words.ts';
 
 import type { Agreement } from '../agreement/document.ts';
+import { NOTHING_ANSWERED } from '../data/crossed.ts';
 import type { Gate, Task } from '../egress/gate.ts';
 import type { Draft, StudySource } from '../fit/draft.ts';
 import type { WorkerPool } from '../fit/pool.ts';
@@ -91,7 +92,8 @@ export async function previewPlan(
     source,
     plan,
     analyses: asked.map(({ id }) => id),
-    ownEstimates: policy.per_trial_estimates,
+    policy,
+    answered: NOTHING_ANSWERED,
   });
   asked.forEach((analysis, i) => {
     const draft = drafts[i] ?? {

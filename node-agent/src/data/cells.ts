@@ -77,7 +77,7 @@ export function allCells(plan: ExpandedPlan, analysis: Analysis, table: Table, s
     ...(count.hasOutcome ? [...byOutcome, ...(set.arm === null ? [[]] : [])] : []).map((names) =>
       cell(names, true),
     ),
-    ...intervalCells(plan, analysis, set, Math.max(1, armCount)),
+    ...intervalCells(plan, analysis, set),
     ...supportCells(analysis, table, set, armCount),
   ];
 }
@@ -201,37 +201,43 @@ function counterOf({ rows, weights, events, response }: CellSource, margins: Map
  * Where a hazard, or an effect on it, has its own value in each interval of time: who has an event in one, and who is only
  * at risk in it, by arm.
  */
-function intervalCells(
-  plan: ExpandedPlan,
-  { model }: Analysis,
-  { response, arm, rows }: CellSource,
-  armCount: number,
-): Cell[] {
-  if (response.kind !== 'time-to-event') return [];
-  const variable = outcomeVariables(plan.outcome)[0]!;
-  const { time, event, entry } = response;
-  return [model.cuts, model.grid, model.timeVarying?.cuts ?? []].flatMap((ends): Cell[] => {
-    if (ends.length === 0) return [];
-    const counts: number[] = [];
-    for (let a = 0; a < armCount; a++) {
-      const having = new Float64Array(ends.length + 1);
-      const change = new Float64Array(ends.length + 2);
-      for (let i = 0; i < rows.length; i++) {
-        if (arm !== null && arm[i] !== a) continue;
-        const last = intervalOf(ends, time[i]!);
-        change[entry === null ? 0 : intervalAfter(ends, entry[i]!)]!++;
-        change[last + 1]!--;
-        having[last]! += event[i]!;
-      }
-      let atRisk = 0;
-      having.forEach((events, k) => {
-        atRisk += change[k]!;
-        counts.push(events, atRisk - events);
-      });
-    }
-    return [{ what: 'interval x arm x outcome', variable, count: smallestCount(counts) }];
-  });
+function intervalCells(plan: ExpandedPlan, { model }: Analysis, source: CellSource): Cell[] {
+  return [model.cuts, model.grid, model.timeVarying?.cuts ?? []].flatMap((ends) =>
+    intervalCell(plan, ends, source),
+  );
 }
+
+/** Participants with an event, and only at risk, in each interval between `ends`, by arm. */
+export function intervalCell(
+  plan: ExpandedPlan,
+  ends: readonly number[],
+  { response, arm, rows }: CellSource,
+): Cell[] {
+  if (response.kind !== 'time-to-event' || ends.length === 0) return [];
+  const { time, event, entry } = response;
+  const counts: number[] = [];
+  for (let a = 0; a < armsOf(plan); a++) {
+    const having = new Float64Array(ends.length + 1);
+    const change = new Float64Array(ends.length + 2);
+    for (let i = 0; i < rows.length; i++) {
+      if (arm !== null && arm[i] !== a) continue;
+      const last = intervalOf(ends, time[i]!);
+      change[entry === null ? 0 : intervalAfter(ends, entry[i]!)]!++;
+      change[last + 1]!--;
+      having[last]! += event[i]!;
+    }
+    let atRisk = 0;
+    having.forEach((events, k) => {
+      atRisk += change[k]!;
+      counts.push(events, atRisk - events);
+    });
+  }
+  const variable = outcomeVariables(plan.outcome)[0]!;
+  return [{ what: 'interval x arm x outcome', variable, count: smallestCount(counts) }];
+}
+
+/** One where the plan names no treatment. */
+const armsOf = ({ treatment }: ExpandedPlan): number => 1 + (treatment?.active.length ?? 0);
 
 /** The interval (end before, end] that a time lies in. */
 function intervalOf(ends: readonly number[], time: number): number {

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { distinctLevels } from './response.ts';
 import { keyOf } from './row-keys.ts';
@@ -38,6 +40,13 @@ export function membersOf(
     population: ofMask(within),
     analysis: analysis === null ? null : ofRows(table.rows, analysis),
   };
+}
+
+/** The first 16 bytes (hex) of SHA-256. */
+export function shortDigest(...parts: readonly (Uint32Array | string)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex').slice(0, 32);
 }
 
 function ofMask(within: Uint8Array): Uint32Array {

@@ -16,6 +16,7 @@ import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 import type { Draft, Evidence, LevelCounts, Payload } from '../fit/draft.ts';
 import { headerOf, newFolder, openLog, PLAN, site, STUDY } from '../testing.ts';
+import { crossedId, type Crossed } from '../data/crossed.ts';
 import type { Members } from '../data/members.ts';
 import { ExchangeClient } from './client.ts';
 import { Ledger } from './ledger.ts';
@@ -303,13 +304,20 @@ const membersOf = (rows: number): Members => ({
     return bits === 32 ? 0xffffffff : 2 ** bits - 1;
   }),
 });
-const aboutRows = (rows: number | null): Draft => ({
+const CROSSED: Crossed = {
+  outcome: ['y'],
+  treatment: 'arm',
+  columns: [[], [{ variable: 'arm', code: 1 }]],
+  times: [],
+};
+/** @param against names of what it was held against */
+const aboutRows = (rows: number | null, against: readonly string[] = []): Draft => ({
   ...draftOf(),
   evidence: {
     kind: 'analysis-set',
     facts,
     set: '',
-    ...(rows === null ? {} : { members: membersOf(rows) }),
+    ...(rows === null ? {} : { members: membersOf(rows), crossing: { crossed: CROSSED, against } }),
   },
 });
 
@@ -320,12 +328,23 @@ test('a set that differs by a few from one that was answered is refused, also by
   const first = withLedger();
   assert.equal(payloadOf(first.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
   for (const gate of [first, withLedger()]) {
-    assert.equal(ruleOf(gate.release(aboutRows(99), newTask())), Rule.RULE_DIFFERENCING);
+    const all = crossedId(CROSSED, membersOf(100));
+    assert.equal(ruleOf(gate.release(aboutRows(99, [all]), newTask())), Rule.RULE_DIFFERENCING);
     assert.equal(payloadOf(gate.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
-    assert.equal(payloadOf(gate.release(aboutRows(60), newTask())).$case, 'stageOneEstimate');
+    assert.equal(payloadOf(gate.release(aboutRows(60, [all]), newTask())).$case, 'stageOneEstimate');
     // What says nothing of its rows cannot be held against anything.
     assert.equal(ruleOf(gate.release(aboutRows(null), newTask())), Rule.RULE_AGREEMENT);
   }
+});
+
+test('what was not held against an earlier answer about its variables does not leave; of others it may', () => {
+  const gate = gateOf(openLog(newFolder()), DEFAULT_POLICY, new Ledger(newFolder()));
+  assert.equal(payloadOf(gate.release(aboutRows(100), newTask())).$case, 'stageOneEstimate');
+  assert.equal(ruleOf(gate.release(aboutRows(60), newTask())), Rule.RULE_AGREEMENT);
+  const draft = aboutRows(60);
+  const crossing = { crossed: { ...CROSSED, outcome: ['z'] }, against: [] };
+  const other = { ...draft, evidence: { ...draft.evidence, crossing } as Draft['evidence'] };
+  assert.equal(payloadOf(gate.release(other, newTask())).$case, 'stageOneEstimate');
 });
 
 test('a refused answer is in no ledger: what it was about may be asked differently', () => {

@@ -15,7 +15,12 @@ import {
 } from '@concordat/proto/concordat/v1/site.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
-import { checkRelease, checkSelection, type Refusal } from '@concordat/shared/disclosure/rules.ts';
+import {
+  checkRelease,
+  checkSelection,
+  checkTogether,
+  type Refusal,
+} from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
 import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
@@ -231,12 +236,17 @@ export class Gate {
     if (members === null) return refuse([agreementRefusal], false);
     const { policy, tellCounts } = terms;
     const question = decision.payload.$case === 'objectiveValue' ? questionOf(task) : null;
+    const crossing = evidence.kind === 'analysis-set' ? (evidence.crossing ?? null) : null;
+    // What was not held against every answer that is linked with it has no evidence.
+    if (evidence.kind === 'analysis-set' && (crossing === null || !ledger.coversAnswered(members, crossing)))
+      return refuse([agreementRefusal], false);
     const refusals = [
       ...ledger.checkMembers(members, policy),
+      ...(evidence.kind === 'analysis-set' ? checkTogether(evidence.facts, policy) : []),
       ...(question === null ? [] : ledger.checkQuestion(members, question, policy)),
     ];
     if (refusals.length > 0) return refuse(refusals, tellCounts);
-    ledger.record(members, question);
+    ledger.record(members, question, crossing?.crossed ?? null);
     return decision;
   }
 

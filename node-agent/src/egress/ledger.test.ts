@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import fc from 'fast-check';
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { crossedId, type Crossed } from '../data/crossed.ts';
 import type { Members } from '../data/members.ts';
 import { newFolder } from '../testing.ts';
 import { Ledger } from './ledger.ts';
@@ -49,6 +50,38 @@ test('a set that differs from an answered one by 1 … 9 participants is refused
     assert.deepEqual(check(ledger, members(PEOPLE, range(9, 100))), ANALYSIS_BY(9));
     assert.deepEqual(check(ledger, members(PEOPLE, range(10, 100))), []);
     assert.deepEqual(check(ledger, members(PEOPLE, range(0, 100))), []);
+  }
+});
+
+test('earlier answers are told as rows of the file as it is now, also after a restart', () => {
+  const folder = newFolder();
+  const crossed: Crossed = {
+    outcome: ['y'],
+    treatment: null,
+    columns: [[], [{ variable: 'x' }]],
+    times: [7],
+  };
+  const other: Crossed = { ...crossed, outcome: ['z'], columns: [[]] };
+  const answered = members(PEOPLE, range(0, 40));
+  const first = new Ledger(folder);
+  assert.deepEqual(first.answered([crossed], null), { snapshot: null, sets: [] });
+  first.record(answered, null, crossed);
+  const id = crossedId(crossed, answered);
+  for (const ledger of [first, new Ledger(folder)]) {
+    assert.deepEqual(ledger.answered([crossed], null), {
+      snapshot: answered.snapshot,
+      sets: [{ id, crossed, rows: answered.analysis }],
+    });
+    assert.deepEqual(ledger.answered([other], null).sets, []);
+    // The first ten went, the others came in another order.
+    const now = members(PEOPLE.slice(10).toReversed(), range(0, 90));
+    assert.deepEqual(ledger.answered([crossed], now).sets, [
+      { id, crossed, rows: bitmap(90, range(60, 90)) },
+    ]);
+    assert.ok(ledger.coversAnswered(now, { crossed, against: [id] }));
+    assert.ok(!ledger.coversAnswered(now, { crossed, against: [] }));
+    assert.ok(ledger.coversAnswered(now, { crossed: other, against: [] }));
+    assert.ok(ledger.coversAnswered(answered, { crossed, against: [] }));
   }
 });
 

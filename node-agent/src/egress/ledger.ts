@@ -7,17 +7,31 @@
  * Files: `key`; `rows-…`, a version of the file's keys; `subjects-…`, its participants' keys where they have several rows; `set-…`,
  * a deflated bitmap; `entries.jsonl`, a line for each of those and for each question, in their order.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 
-import { asRecords, differences, Universe, type Bitmap } from '@concordat/shared/disclosure/differencing.ts';
+import {
+  asRecords,
+  asRows,
+  differences,
+  Universe,
+  type Bitmap,
+} from '@concordat/shared/disclosure/differencing.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
 import { checkBudget, checkDifferencing, type Refusal } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
-import type { Members } from '../data/members.ts';
+import {
+  crossedId,
+  linked,
+  NOTHING_ANSWERED,
+  type Answered,
+  type Crossed,
+  type CrossedSet,
+} from '../data/crossed.ts';
+import { shortDigest, type Members } from '../data/members.ts';
 
 type Kind = 'population' | 'analysis';
 
@@ -25,7 +39,8 @@ type Entry =
   | { readonly rows: string }
   | { readonly subjects: string; readonly of: string; readonly variable: string }
   | { readonly set: string; readonly of: string; readonly kind: Kind }
-  | { readonly question: string; readonly of: string };
+  | { readonly question: string; readonly of: string }
+  | { readonly crossed: Crossed; readonly in: string; readonly of: string };
 
 /** What an answer is about. */
 interface NewSet {
@@ -56,6 +71,10 @@ export class Ledger {
   readonly #sets: AnsweredSet[] = [];
   /** Files that an entry names. */
   readonly #listed = new Set<string>();
+  /** What analyses crossed, each once. */
+  readonly #crossed = new Map<string, { readonly crossed: Crossed; readonly set: AnsweredSet }>();
+  /** The file's state that was answered about last. */
+  #latest: string | null = null;
   /** Questions about parameters, by snapshot. */
   readonly #questions = new Map<string, Set<string>>();
 
@@ -97,15 +116,45 @@ export class Ledger {
     return asked?.has(question) === true ? [] : checkBudget((asked?.size ?? 0) + 1, policy);
   }
 
+  /**
+   * Answers that are linked with analyses, as rows of the file that these members are of; without members, of the one that was
+   * answered about last.
+   */
+  answered(crossed: readonly Crossed[], members: Members | null): Answered {
+    const snapshot = members === null ? this.#latest : members.snapshot;
+    const records = members === null ? this.#records.get(snapshot ?? '') : this.#recordsOf(members);
+    if (snapshot === null || records === undefined) return NOTHING_ANSWERED;
+    const rows = new Map<AnsweredSet, Bitmap>();
+    const sets = [...this.#crossed].flatMap(([id, { crossed: earlier, set }]): CrossedSet[] => {
+      if (!crossed.some((own) => linked(own, earlier))) return [];
+      const own = rows.get(set) ?? asRows(set.records, records);
+      rows.set(set, own);
+      return [{ id, crossed: earlier, rows: own }];
+    });
+    return { snapshot: sets.length === 0 ? null : snapshot, sets };
+  }
+
+  /** Whether an analysis was held against every answer that is linked with it, or is among them. */
+  coversAnswered(
+    members: Members,
+    { crossed, against }: { crossed: Crossed; against: readonly string[] },
+  ): boolean {
+    const known = new Set([
+      ...against,
+      ...(this.#crossed.has(crossedId(crossed, members)) ? this.#crossed.keys() : []),
+    ]);
+    return [...this.#crossed].every(([id, earlier]) => known.has(id) || !linked(crossed, earlier.crossed));
+  }
+
   /** Written and flushed when it returns. What is there already is not written again. */
-  record(members: Members, question: string | null): void {
+  record(members: Members, question: string | null, crossed: Crossed | null = null): void {
     const entries: Entry[] = [];
     const { snapshot, keys, subjects } = members;
     if (keys !== null && !this.#listed.has(`rows-${snapshot}`)) {
       this.#write(`rows-${snapshot}`, bytesOf(keys));
       entries.push({ rows: snapshot });
     }
-    const name = subjects === null ? '' : `subjects-${digestOf(snapshot, subjects.variable)}`;
+    const name = subjects === null ? '' : `subjects-${shortDigest(snapshot, subjects.variable)}`;
     if (subjects !== null && !this.#listed.has(name)) {
       this.#write(name, bytesOf(subjects.keys));
       entries.push({ subjects: name, of: snapshot, variable: subjects.variable });
@@ -117,6 +166,8 @@ export class Ledger {
     }
     if (question !== null && this.#questions.get(snapshot)?.has(question) !== true)
       entries.push({ question, of: snapshot });
+    if (crossed !== null && members.analysis !== null && !this.#crossed.has(crossedId(crossed, members)))
+      entries.push({ crossed, in: shortDigest(snapshot, members.analysis), of: snapshot });
     if (entries.length === 0) return;
     const file = fs.openSync(join(this.#directory, 'entries.jsonl'), 'a', 0o600);
     try {
@@ -134,6 +185,7 @@ export class Ledger {
 
   #take(entry: Entry): void {
     if ('rows' in entry) {
+      this.#latest = entry.rows;
       this.#listed.add(`rows-${entry.rows}`);
       if (!this.#records.has(entry.rows))
         this.#records.set(entry.rows, this.#universe.add(wordsOf(this.#read(`rows-${entry.rows}`))));
@@ -146,6 +198,10 @@ export class Ledger {
       if (of === undefined) throw this.#corrupt('entries.jsonl');
       const records = asRecords(rows, of, this.#universe.size);
       this.#sets.push({ digest: entry.set, kind: entry.kind, records });
+    } else if ('crossed' in entry) {
+      const set = this.#sets.find(({ digest, kind }) => digest === entry.in && kind === 'analysis');
+      if (set === undefined) throw this.#corrupt('entries.jsonl');
+      this.#crossed.set(crossedId(entry.crossed, entry.in), { crossed: entry.crossed, set });
     } else this.#questions.set(entry.of, (this.#questions.get(entry.of) ?? new Set()).add(entry.question));
   }
 
@@ -238,7 +294,7 @@ export class Ledger {
 
 function setsOf(members: Members): NewSet[] {
   const set = (kind: Kind, rows: Bitmap): NewSet => ({
-    digest: digestOf(members.snapshot, bytesOf(rows)),
+    digest: shortDigest(members.snapshot, rows),
     kind,
     of: members.snapshot,
     rows,
@@ -247,12 +303,6 @@ function setsOf(members: Members): NewSet[] {
     set('population', members.population),
     ...(members.analysis === null ? [] : [set('analysis', members.analysis)]),
   ];
-}
-
-function digestOf(...parts: readonly (Uint8Array | string)[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('hex').slice(0, 32);
 }
 
 const bytesOf = (words: Uint32Array): Uint8Array =>

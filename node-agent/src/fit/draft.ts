@@ -1,6 +1,7 @@
 /** What the site would answer, and what the gate must look at before it may. A draft cannot be sent. */
 import { Problem, type SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import type { Cell, DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
+import type { Policy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import type { Scaling } from '@concordat/shared/models/blocks.ts';
 import type { Ask } from '@concordat/shared/one-stage/types.ts';
@@ -8,20 +9,25 @@ import type { HarmonisationMap } from '@concordat/shared/plan/map.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import type { Members } from '../data/members.ts';
+import type { Answered, Crossed } from '../data/crossed.ts';
 
 export type Payload = NonNullable<SiteMessage['payload']>;
+
+export interface AnalysisSetEvidence {
+  readonly kind: 'analysis-set';
+  readonly facts: DisclosureFacts;
+  /** Of one that is asked about again and again, in one stage, SHA-256 (hex) of its response and columns; empty elsewhere. */
+  readonly set: string;
+  /** Absent or null: no ledger is kept. */
+  readonly members?: Members | null;
+  /** Its columns, and the names of the answers that the facts hold it against. Absent: no ledger is kept. */
+  readonly crossing?: { readonly crossed: Crossed; readonly against: readonly string[] };
+}
 
 /** What the rules look at; it never leaves. */
 export type Evidence =
   | { readonly kind: 'none' }
-  /** `set`: of one that is asked about again and again, in one stage, SHA-256 (hex) of its response and columns; empty elsewhere. */
-  | {
-      readonly kind: 'analysis-set';
-      readonly facts: DisclosureFacts;
-      readonly set: string;
-      /** Absent or null: no ledger is kept. */
-      readonly members?: Members | null;
-    }
+  | AnalysisSetEvidence
   /** Of a problem found among the rows that the plan selects: how many participants they are, and how the plan divides all. */
   | {
       readonly kind: 'selected-rows';
@@ -71,8 +77,10 @@ export type StudyQuestion =
       readonly plan: ExpandedPlan;
       /** Of both approaches: a one-stage analysis is answered by the study's entry into it. */
       readonly analyses: readonly string[];
-      /** Whether per-trial estimates may leave. */
-      readonly ownEstimates: boolean;
+      /** Under which the answers are released: what it refuses is no part of what others are held against. */
+      readonly policy: Policy;
+      /** Earlier answers that are linked with these. */
+      readonly answered: Answered;
     }
   | {
       readonly kind: 'objective';

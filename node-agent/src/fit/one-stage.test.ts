@@ -26,7 +26,10 @@ function draft(model: string, columns: Readonly<Record<string, readonly number[]
     ),
     available: Object.keys(columns),
   };
-  const opened = openAnalysis({ data: 'memory', map: null }, plan, plan.analyses[0]!, table);
+  const opened = openAnalysis({ data: 'memory', map: null }, plan, plan.analyses[0]!, {
+    table,
+    snapshot: null,
+  });
   return draftEntry(plan, opened, ownEstimates).payload;
 }
 

@@ -11,11 +11,11 @@ import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
 import type { Ask, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
+import type { Answered } from '../data/crossed.ts';
 import { buildAnalysisSet, setDigest, type AnalysisSet } from '../data/design.ts';
 import { loadTable } from '../data/load.ts';
-import type { Table } from '../data/read.ts';
 import type { Draft, Evidence, StudyQuestion, StudySource } from './draft.ts';
-import { membersOfSet, readRecords, type Records } from './records.ts';
+import { evidenceOf, readRecords, type Records } from './records.ts';
 import { objectiveOf } from './shards.ts';
 import { countsOf, DIAGNOSIS } from './stage-one.ts';
 
@@ -39,18 +39,16 @@ export function openAnalysis(
   source: StudySource,
   plan: ExpandedPlan,
   analysis: Analysis,
-  table: Table,
-  snapshot: Records['snapshot'] = null,
+  records: Records,
+  answered?: Answered,
 ): OpenAnalysis {
-  const set = buildAnalysisSet(plan, analysis, table);
+  const set = buildAnalysisSet(plan, analysis, records.table);
   const opened: OpenAnalysis = {
     spec: oneStageSpec(plan, analysis),
     set,
     evidence: {
-      kind: 'analysis-set',
-      facts: set.facts,
+      ...evidenceOf(source, plan, analysis, records, set, answered),
       set: setDigest(set),
-      members: membersOfSet(source, plan, { table, snapshot }, set),
     },
     answer: null,
   };
@@ -113,14 +111,14 @@ export async function answerObjective(
   const analysis = plan.analyses.find(({ id }) => id === question.analysis)!;
   let opened = open.get(key);
   if (opened === undefined) {
-    const { table, snapshot } = await readRecords(source, () =>
+    const records = await readRecords(source, () =>
       loadTable(
         source.data,
         plan.participants === 'common' ? plan : { ...plan, analyses: [analysis] },
         source.map,
       ),
     );
-    opened = openAnalysis(source, plan, analysis, table, snapshot);
+    opened = openAnalysis(source, plan, analysis, records);
   } else keep(key, opened);
   const scaled = JSON.stringify([[...scaling.centre], [...scaling.scale]]);
   if (opened.answer?.key !== scaled) {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { NOTHING_ANSWERED } from '../data/crossed.ts';
+import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { pathToFileURL } from 'node:url';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
@@ -27,7 +29,8 @@ const ask = (data: string, analyses: readonly string[] = ['a', 'b']): StudyQuest
   source: { data, map: null },
   plan: PLAN,
   analyses,
-  ownEstimates: true,
+  policy: DEFAULT_POLICY,
+  answered: NOTHING_ANSWERED,
 });
 
 const INTERNAL = {

@@ -1,11 +1,13 @@
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
+import { crossedBy, crossedId, linked, NOTHING_ANSWERED, type Answered } from '../data/crossed.ts';
 import type { AnalysisSet } from '../data/design.ts';
 import { membersOf, type Members } from '../data/members.ts';
 import type { Table } from '../data/read.ts';
 import { snapshotOf, type Snapshot } from '../data/snapshot.ts';
-import type { StudySource } from './draft.ts';
+import { factsTogether } from '../data/together.ts';
+import type { AnalysisSetEvidence, StudySource } from './draft.ts';
 
 /** A table, and which rows of which file it holds; null where no ledger is kept. */
 export interface Records {
@@ -37,4 +39,30 @@ export function membersOfSet(
   { within, rows }: { readonly within: Uint8Array; readonly rows: AnalysisSet['rows'] | null },
 ): Members | null {
   return secret === null || snapshot === null ? null : membersOf(snapshot, secret, plan, table, within, rows);
+}
+
+/** Evidence about an analysis set, beside the earlier answers that are linked with it. */
+export function evidenceOf(
+  source: StudySource,
+  plan: ExpandedPlan,
+  analysis: Analysis,
+  records: Records,
+  set: AnalysisSet,
+  { snapshot, sets }: Answered = NOTHING_ANSWERED,
+): AnalysisSetEvidence {
+  const members = membersOfSet(source, plan, records, set);
+  if (members?.analysis == null) return { kind: 'analysis-set', facts: set.facts, set: '', members };
+  const crossed = crossedBy(plan, analysis);
+  // Rows of another state of the file are not these.
+  const same = snapshot === members.snapshot ? sets : [];
+  const own = { id: crossedId(crossed, members), crossed, rows: members.analysis };
+  const others = same.filter((other) => linked(crossed, other.crossed));
+  const { cells, ...beside } = factsTogether(plan, own, set.evidence, others, records.table);
+  return {
+    kind: 'analysis-set',
+    facts: { ...set.facts, ...beside, cells: [...set.facts.cells, ...cells] },
+    set: '',
+    members,
+    crossing: { crossed, against: others.map(({ id }) => id) },
+  };
 }

@@ -10,25 +10,23 @@ import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { buildAnalysisSet, type AnalysisSet } from '../data/design.ts';
 import type { Table } from '../data/read.ts';
-import type { Members } from '../data/members.ts';
-import type { Draft } from './draft.ts';
+import type { AnalysisSetEvidence, Draft } from './draft.ts';
 
 export function draftStageOne(
   plan: ExpandedPlan,
   analysis: Analysis,
   table: Table,
   ownEstimates: boolean,
-  members: (set: AnalysisSet) => Members | null = () => null,
+  evidenceOf: (set: AnalysisSet) => AnalysisSetEvidence = ({ facts }) => ({
+    kind: 'analysis-set',
+    facts,
+    set: '',
+  }),
 ): Draft {
   const set = buildAnalysisSet(plan, analysis, table);
   const outcome = ownFit(analysis, set);
   const counts = countsOf(plan, set, ownEstimates);
-  const evidence = {
-    kind: 'analysis-set',
-    facts: set.facts,
-    set: '',
-    members: members(set),
-  } as const;
+  const evidence = evidenceOf(set);
   if (outcome.status === 'not-estimable') {
     const value = {
       diagnosis: DIAGNOSIS[outcome.diagnosis.code],

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { NOTHING_ANSWERED } from '../data/crossed.ts';
+import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { answer } from './study.ts';
@@ -36,7 +38,8 @@ test('a problem among the rows that a plan selects comes with how many they are,
       source: { data, map: null },
       plan: planOf(population),
       analyses: ['effect'],
-      ownEstimates: true,
+      policy: DEFAULT_POLICY,
+      answered: NOTHING_ANSWERED,
     });
   for (const [population, participants, smallest] of [
     ['id == 41', 1, 1],

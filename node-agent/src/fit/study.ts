@@ -2,15 +2,18 @@
  * Answers the questions of one run from the site's own records: reads, builds each analysis set, fits,
  * and drafts what the gate may release. Runs in a worker thread.
  */
+import type { Policy } from '@concordat/shared/disclosure/policy.ts';
+import { checkRelease, checkTogether } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { inPopulation, selectRows } from '../data/analysis-set.ts';
+import { crossedId, variablesCrossed, type CrossedSet } from '../data/crossed.ts';
 import { divisionCells, participantsOf } from '../data/division.ts';
 import { factorLevels, levelsTable } from '../data/levels.ts';
-import { loadTable } from '../data/load.ts';
+import { loadTable, loadVariables } from '../data/load.ts';
 import { answerObjective, draftEntry, openAnalysis } from './one-stage.ts';
-import { membersOfSet, readRecords, type Records } from './records.ts';
+import { evidenceOf, membersOfSet, readRecords, type Records } from './records.ts';
 import { draftStageOne } from './stage-one.ts';
 import {
   problemDraft,
@@ -41,29 +44,45 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
   if (question.kind === 'objective') {
     return { drafts: [await attempt(() => answerObjective(question))], problems };
   }
-  const whole = await attemptTable(question.source, plan, question.analyses);
+  const { answered, policy } = question;
+  const others = question.answered.sets.flatMap(({ crossed }) => variablesCrossed(crossed));
+  const whole = await attemptTable(question.source, plan, question.analyses, others);
   const drafts: Draft[] = [];
+  /** With the answers before this one, which leave before it. */
+  const sets = [...answered.sets];
   for (const id of question.analyses) {
     drafts.push(
       await attempt(async () => {
         const analysis = plan.analyses.find((candidate) => candidate.id === id);
         if (analysis === undefined) throw new ConcordatError('plan/inconsistent', 'no such analysis');
-        const { source, ownEstimates } = question;
-        const records = whole ?? (await loadFor(source, plan, [id]));
-        const { table, snapshot } = records;
+        const { source } = question;
+        const records = whole ?? (await loadFor(source, plan, [id], others));
+        const own = policy.per_trial_estimates;
+        const snapshot = answered.snapshot ?? records.snapshot?.id ?? null;
+        const before = { snapshot, sets };
         return attempt(
           () =>
             analysis.approach === 'one-stage'
-              ? draftEntry(plan, openAnalysis(source, plan, analysis, table, snapshot), ownEstimates)
-              : draftStageOne(plan, analysis, table, ownEstimates, (set) =>
-                  membersOfSet(source, plan, records, set),
+              ? draftEntry(plan, openAnalysis(source, plan, analysis, records, before), own)
+              : draftStageOne(plan, analysis, records.table, own, (set) =>
+                  evidenceOf(source, plan, analysis, records, set, before),
                 ),
           () => selection(source, plan, analysis, records),
         );
       }),
     );
+    sets.push(...crossedIn(drafts.at(-1)!, policy));
   }
   return { drafts, problems };
+}
+
+/** What an answer will have told, where no rule refuses it. */
+function crossedIn({ evidence }: Draft, policy: Policy): CrossedSet[] {
+  if (evidence.kind !== 'analysis-set') return [];
+  const { facts, members, crossing } = evidence;
+  if (checkRelease(facts, policy).length + checkTogether(facts, policy).length > 0) return [];
+  if (members?.analysis == null || crossing === undefined) return [];
+  return [{ id: crossedId(crossing.crossed, members), crossed: crossing.crossed, rows: members.analysis }];
 }
 
 /** Every analysis from one reading; null where that fails, and then each analysis reads only what it needs. */
@@ -71,19 +90,36 @@ async function attemptTable(
   source: StudySource,
   plan: ExpandedPlan,
   analyses: readonly string[],
+  others: readonly string[],
 ): Promise<Records | null> {
   if (analyses.length === 1) return null;
   try {
-    return await loadFor(source, plan, analyses);
+    return await loadFor(source, plan, analyses, others);
   } catch {
     return null;
   }
 }
 
-function loadFor(source: StudySource, plan: ExpandedPlan, analyses: readonly string[]): Promise<Records> {
+/** @param others variables of other analyses, where the records have them */
+function loadFor(
+  source: StudySource,
+  plan: ExpandedPlan,
+  analyses: readonly string[],
+  others: readonly string[],
+): Promise<Records> {
   const of = plan.analyses.filter(({ id }) => analyses.includes(id) || plan.participants === 'common');
   const wanted = { ...plan, analyses: of };
-  return readRecords(source, () => loadTable(source.data, wanted, source.map));
+  return readRecords(source, async () => {
+    const table = await loadTable(source.data, wanted, source.map);
+    const columns = new Map(table.columns);
+    for (const variable of new Set(others)) {
+      if (columns.has(variable)) continue;
+      // Nothing was told of a variable that cannot be read from these records.
+      const read = await loadVariables(source.data, [variable], source.map).catch(() => null);
+      for (const [name, column] of read?.columns ?? []) columns.set(name, column);
+    }
+    return { ...table, columns };
+  });
 }
 
 async function answerLevels(

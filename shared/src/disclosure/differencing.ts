@@ -132,3 +132,14 @@ export function asRecords(rows: Bitmap, records: Uint32Array | null, size: numbe
   }
   return out;
 }
+
+/** A set of records as one of rows. */
+export function asRows(set: Bitmap, records: Uint32Array | null): Bitmap {
+  if (records === null) return set;
+  const out = new Uint32Array(Math.ceil(records.length / 32));
+  for (let row = 0; row < records.length; row++) {
+    const record = records[row]!;
+    if (((set[record >>> 5] ?? 0) & (1 << (record & 31))) !== 0) out[row >>> 5]! |= 1 << (row & 31);
+  }
+  return out;
+}

@@ -30,6 +30,8 @@ export interface DisclosureFacts {
   readonly shares: readonly Share[];
   /** Largest leverage of a participant in the design, 0 … 1; see `leverage.ts`. */
   readonly leverage: number;
+  /** The same in the columns of this and of every analysis linked with it that was answered; absent: no other adds to them. */
+  readonly leverageTogether?: number;
   readonly rank: Rank;
 }
 

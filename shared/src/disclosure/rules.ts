@@ -220,6 +220,16 @@ export function checkDifferencing(differences: readonly number[], { differencing
     : [];
 }
 
+/** Stops the same as `leverage` by several models, none of which has it alone: by subtraction what they tell is one design's. */
+export function checkTogether(
+  { leverageTogether: observed }: DisclosureFacts,
+  { leverage: threshold }: Policy,
+): Refusal[] {
+  if (threshold === null || observed === undefined || observed < threshold) return [];
+  const of = 'the columns of this and of other analyses that were answered';
+  return [{ rule: 'leverage', code: 'RULE_LEVERAGE', threshold, observed, of }];
+}
+
 /** Every rule that an analysis set fails under a policy, in the order above, the population's first; none: its estimates may leave. */
 export function checkRelease(facts: DisclosureFacts, policy: Policy): Refusal[] {
   return populationFirst(

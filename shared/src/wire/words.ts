@@ -61,7 +61,8 @@ export const RULE_REMEDIES: Readonly<Record<string, string>> = {
   'events-per-parameter': 'Use fewer covariates.',
   'smallest-cell':
     'Merge sparse levels of a factor, or leave the factor or its interaction out; take a population that leaves out nobody there or more.',
-  leverage: 'Check the covariates at this site for outlying values.',
+  leverage:
+    'Check the covariates at this site for outlying values; ask several analyses of one outcome with the same covariates, of `participants: common`.',
   dominance: 'Check the outcome and the time observed at this site for an outlying value.',
   differencing:
     'Write participants: common in the plan, so that its analyses use the same participants; or take a population that differs from those asked about before by more people.',

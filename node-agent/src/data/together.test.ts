@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { leverage } from '@concordat/shared/disclosure/leverage.ts';
+import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { crossedBy, linked, type CrossedSet } from './crossed.ts';
+import { buildAnalysisSet } from './design.ts';
+import type { Table } from './table.ts';
+import { factsTogether, type Together } from './together.ts';
+
+const N = 60;
+const OUTCOMES = {
+  y: '{kind: continuous, variable: y}',
+  z: '{kind: continuous, variable: z}',
+  grouped: '{kind: binary, events: e, trials: w}',
+  time: '{kind: time-to-event, time: t, event: e}',
+  visits: '{kind: repeated, variable: y, subject: s, visit: v, visits: [1, 2]}',
+};
+
+function planOf(model: string, outcome: keyof typeof OUTCOMES, population = 'id > 0'): ExpandedPlan {
+  return expandPlan(
+    parsePlan(
+      `plan: 1
+id: t
+population: '${population}'
+treatment: {variable: arm, control: 0, active: 1}
+outcome: ${OUTCOMES[outcome]}
+analyses: [{id: a, approach: two-stage, model: {${model}}}]
+`,
+      'plan',
+    ),
+  );
+}
+
+const id = Array.from({ length: N }, (_, i) => i + 1);
+const COLUMNS: Readonly<Record<string, readonly number[]>> = {
+  id,
+  arm: id.map((i) => i % 2),
+  x: id.map((i) => Math.sin(i)),
+  // Another value of the first participant's, and of nobody else's.
+  near: id.map((i) => Math.sin(i) + (i === 1 ? 1e-7 : 0)),
+  y: id.map((i) => Math.cos(7 * i)),
+  z: id.map((i) => Math.cos(5 * i)),
+  w: id.map((i) => 10 + (i % 3)),
+  e: id.map((i) => i % 2),
+  t: id.map((i) => Math.ceil(i / 4)),
+  s: id.map((i) => Math.ceil(i / 2)),
+  v: id.map((i) => 1 + (i % 2)),
+};
+const table: Table = {
+  rows: N,
+  columns: new Map(
+    Object.entries(COLUMNS).map(([name, values]) => [
+      name,
+      { kind: 'numeric', values: Float64Array.from(values) },
+    ]),
+  ),
+  available: Object.keys(COLUMNS),
+};
+
+function bitsOf(rows: Int32Array): Uint32Array {
+  const words = new Uint32Array(Math.ceil(N / 32));
+  for (const row of rows) words[row >>> 5]! |= 1 << (row & 31);
+  return words;
+}
+
+/** Facts about the last plan's analysis beside those of the plans before it. */
+function together(...plans: readonly ExpandedPlan[]): Together {
+  const sets = plans.map((plan, i): CrossedSet => {
+    const { rows } = buildAnalysisSet(plan, plan.analyses[0]!, table);
+    return { id: `${i}`, crossed: crossedBy(plan, plan.analyses[0]!), rows: bitsOf(rows) };
+  });
+  const last = plans.at(-1)!;
+  const { evidence } = buildAnalysisSet(last, last.analyses[0]!, table);
+  return factsTogether(last, sets.at(-1)!, evidence, sets.slice(0, -1), table);
+}
+
+const column = (name: string): Float64Array => Float64Array.from(COLUMNS[name]!);
+const close = (actual: number | undefined, expected: number): void =>
+  assert.ok(Math.abs(actual! - expected) < 1e-10, `${actual} is not ${expected}`);
+
+test('two models of one set are one design', () => {
+  const { leverageTogether } = together(
+    planOf('family: gaussian, adjust: [x]', 'y'),
+    planOf('family: gaussian, adjust: [id]', 'y'),
+  );
+  close(leverageTogether, leverage([column('arm'), column('x'), column('id')], N, null).maximum);
+});
+
+test('of grouped rows and repeated measures it is one participant’s', () => {
+  const grouped = together(
+    planOf('family: binomial, adjust: [x]', 'grouped'),
+    planOf('family: binomial, adjust: [id]', 'grouped'),
+  );
+  const columns = [column('arm'), column('x'), column('id')];
+  close(grouped.leverageTogether, leverage(columns, N, column('w')).maximum);
+  const repeated = together(
+    planOf('family: gaussian, adjust: [x]', 'visits'),
+    planOf('family: gaussian, adjust: [id]', 'visits'),
+  );
+  const subject = Int32Array.from(COLUMNS['s']!, (s) => s - 1);
+  const visit = Float64Array.from(COLUMNS['v']!, (v) => v - 1);
+  const alone = leverage([...columns, visit], N, null, subject).maximum;
+  assert.ok(repeated.leverageTogether! >= alone - 1e-10);
+});
+
+test('columns that are nearly the same single out those for whom they differ', () => {
+  const { leverageTogether } = together(
+    planOf('family: gaussian, adjust: [x]', 'y'),
+    planOf('family: gaussian, adjust: [near]', 'y'),
+  );
+  close(leverageTogether, 1);
+});
+
+test('the same columns of two sets are a design of those in one of them', () => {
+  const model = 'family: gaussian, adjust: [x]';
+  const ten = together(planOf(model, 'y'), planOf(model, 'y', 'id > 10'));
+  const first = (name: string): Float64Array => column(name).slice(0, 10);
+  close(ten.leverageTogether, leverage([first('arm'), first('x')], 10, null).maximum);
+  close(together(planOf(model, 'y'), planOf(model, 'y', 'id > 1')).leverageTogether, 1);
+});
+
+test('what adds no column is as it is alone', () => {
+  const plan = planOf('family: gaussian, adjust: [x, id]', 'y');
+  assert.deepEqual(together(plan, plan), { cells: [] });
+  assert.deepEqual(together(planOf('family: gaussian, adjust: [x]', 'y'), plan), { cells: [] });
+  assert.deepEqual(together(plan), { cells: [] });
+});
+
+test('intervals between the cuts of both are counted', () => {
+  const at = (cut: number) => planOf(`family: piecewise-exponential, cuts: [${cut}]`, 'time');
+  assert.deepEqual(together(at(7)).cells, []);
+  const { cells } = together(at(7), at(8));
+  // Four a day, two of an arm, whose odd ones have the event.
+  assert.deepEqual(cells, [{ what: 'interval x arm x outcome', variable: 't', count: 2 }]);
+});
+
+test('a variable in common links, as outcome or covariate; arms in common do not', () => {
+  const crossed = (model: string, outcome: keyof typeof OUTCOMES) => {
+    const plan = planOf(model, outcome);
+    return crossedBy(plan, plan.analyses[0]!);
+  };
+  const unadjusted = crossed('family: gaussian', 'y');
+  assert.ok(linked(unadjusted, crossed('family: gaussian, adjust: [x]', 'y')));
+  assert.ok(linked(unadjusted, crossed('family: gaussian, adjust: [y]', 'z')));
+  assert.ok(
+    linked(crossed('family: gaussian, adjust: [x]', 'y'), crossed('family: gaussian, adjust: [x]', 'z')),
+  );
+  assert.ok(!linked(unadjusted, crossed('family: gaussian, adjust: [x]', 'z')));
+});
