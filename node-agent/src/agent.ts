@@ -9,7 +9,6 @@ import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { checkEvaluations } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -353,10 +352,7 @@ export class Agent {
   ): ExpandedPlan | null {
     if (accepted === null) return null;
     const key = JSON.stringify([toHex(accepted.planDigest), levels]);
-    const plan =
-      this.#expanded?.key === key
-        ? this.#expanded.plan
-        : expandPlan(parsePlan(accepted.plan, 'the plan'), levels);
+    const plan = this.#expanded?.key === key ? this.#expanded.plan : expandPlan(accepted.plan, levels);
     this.#expanded = { key, plan };
     return plan;
   }

@@ -57,7 +57,7 @@ export interface RunsOptions {
 
 /** What runs is this plan with this roster, or nothing. */
 export interface AcceptedRun {
-  readonly plan: string;
+  readonly plan: WrittenPlan;
   readonly planDigest: Uint8Array;
   readonly rosterDigest: Uint8Array;
   /** Seal of the records that were approved. */
@@ -199,7 +199,7 @@ export class Runs {
     if (leave === 'no-template-matches') return this.#refuse(run, leave, DRAFT_DISAGREED);
     // What cannot be read cannot be compared later with what is answered from.
     if (data === '') return this.#refuse(run, 'records-unreadable', DRAFT_UNREADABLE);
-    return this.#accept(offer, header, task, agreement, data, leave);
+    return this.#accept(offer, plan, header, task, agreement, data, leave);
   }
 
   /**
@@ -219,7 +219,7 @@ export class Runs {
         ? refusalDraft(Rule.RULE_EXPIRED)
         : current.digest === before.digest
           ? null
-          : this.#notAllowed(run, parsePlan(accepted.plan, 'the plan'), current, this.#signerOf(run), now()));
+          : this.#notAllowed(run, accepted.plan, current, this.#signerOf(run), now()));
     if (no !== null) return no;
     if (!this.#isAllowed(run, accepted, current)) return null;
     if (await this.isChanged(run)) return DRAFT_CHANGED;
@@ -241,7 +241,7 @@ export class Runs {
     const own = this.#decisions.approvals.filter((given) => given.run === run);
     if ([...own, ...(approver === null ? [] : [approver])].some((party) => isCustodian(current, party)))
       return true;
-    return approver === null && this.#leaveOf(parsePlan(plan, 'the plan'), current) !== null;
+    return approver === null && this.#leaveOf(plan, current) !== null;
   }
 
   #objection(run: string): Draft | null {
@@ -308,6 +308,7 @@ export class Runs {
 
   #accept(
     offer: PlanOffer,
+    plan: WrittenPlan,
     header: Header,
     task: string,
     agreement: Agreement,
@@ -315,18 +316,17 @@ export class Runs {
     leave: Leave,
   ): Draft {
     const run = toHex(header.run);
-    const plan = toHex(header.planDigest);
     const { planDigest, rosterDigest } = header;
     const approver = leave.mode === 'custodian' ? leave.approval : null;
     this.#waiting.delete(run);
-    this.#accepted.set(run, { plan: offer.plan, planDigest, rosterDigest, data, agreement, approver });
-    this.#earlier.push({ run, asked: askedBy(parsePlan(offer.plan, 'the plan')), ...rosterOf(offer) });
+    this.#accepted.set(run, { plan, planDigest, rosterDigest, data, agreement, approver });
+    this.#earlier.push({ run, asked: askedBy(plan), ...rosterOf(offer) });
     this.#options.log.append({
       kind: 'approved',
       run,
       task,
       detail: {
-        plan,
+        plan: toHex(planDigest),
         policy: toHex(policyDigestOf(agreement)),
         agreement: agreement.digest,
         data,
@@ -396,13 +396,14 @@ export class Runs {
       const { offer, header } = found;
       const run = toHex(header.run);
       if (this.#earlier.some((other) => other.run === run)) continue;
-      this.#earlier.push({ run, asked: askedBy(parsePlan(offer.plan, 'the plan')), ...rosterOf(offer) });
+      const plan = parsePlan(offer.plan, 'the plan');
+      this.#earlier.push({ run, asked: askedBy(plan), ...rosterOf(offer) });
       const agreement = source.of(`${detail?.['agreement']}`);
       if (this.#closed.has(run) || agreement === null) continue;
       const { planDigest, rosterDigest } = header;
       const data = `${detail?.['data'] ?? ''}`;
       const approver = this.#decisions.signerOf(`${detail?.['statement']}`);
-      this.#accepted.set(run, { plan: offer.plan, planDigest, rosterDigest, data, agreement, approver });
+      this.#accepted.set(run, { plan, planDigest, rosterDigest, data, agreement, approver });
     }
     const answered = new Set(log.entries.filter(({ kind }) => kind === 'sent').map(({ task }) => task));
     for (const { kind, type, task } of log.entries) {
