@@ -245,6 +245,25 @@ test('a failed exchange is tried again with the same replies; connected says how
   assert.deepEqual(replies, [0, 1, 1, 1, 0]);
 });
 
+test('a decision is taken while the coordinator is away, and not only when the next try is due', async () => {
+  let calls = 0;
+  const client = {
+    exchange: (): Promise<ExchangeAnswer> => {
+      if (++calls === 2) agent.stop();
+      return Promise.resolve({ status: 'failed', failure: 'network/unreachable' });
+    },
+    interrupt: () => undefined,
+    close: () => undefined,
+  };
+  const agent: Agent = agentOf(openLog(newFolder()), { client });
+  const never = (): Promise<void> => {
+    setImmediate(() => agent.decided());
+    return new Promise(() => undefined);
+  };
+  await agent.run(never, () => 1);
+  assert.equal(calls, 2);
+});
+
 test('asked the same again and again, it answers more and more slowly', async () => {
   const waits: number[] = [];
   let calls = 0;

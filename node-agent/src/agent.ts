@@ -88,6 +88,8 @@ export class Agent {
   #stopped = false;
   /** A statement may have come since the last look. */
   #decided = false;
+  /** Ends the pause between two tries. */
+  #wake = (): void => undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -109,9 +111,10 @@ export class Agent {
     this.#options.client.close();
   }
 
-  /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange ends. */
+  /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange or a pause ends. */
   decided(): void {
     this.#decided = true;
+    this.#wake();
     this.#options.client.interrupt();
   }
 
@@ -152,7 +155,8 @@ export class Agent {
             ...(answer.detail === undefined ? {} : { detail: answer.detail }),
           });
         told.add(answer.failure);
-        await sleep(backOff(failures++, random()));
+        const woken = new Promise<void>((wake) => (this.#wake = wake));
+        if (!this.#decided) await Promise.race([sleep(backOff(failures++, random())), woken]);
         continue;
       }
       if (!this.connected) {
