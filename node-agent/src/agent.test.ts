@@ -5,7 +5,7 @@ import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
-import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { signMessage } from '@concordat/shared/wire/signing.ts';
 import fc from 'fast-check';
@@ -245,6 +245,25 @@ test('a failed exchange is tried again with the same replies; connected says how
   assert.deepEqual(replies, [0, 1, 1, 1, 0]);
 });
 
+test('a decision is taken while the coordinator is away, and not only when the next try is due', async () => {
+  let calls = 0;
+  const client = {
+    exchange: (): Promise<ExchangeAnswer> => {
+      if (++calls === 2) agent.stop();
+      return Promise.resolve({ status: 'failed', failure: 'network/unreachable' });
+    },
+    interrupt: () => undefined,
+    close: () => undefined,
+  };
+  const agent: Agent = agentOf(openLog(newFolder()), { client });
+  const never = (): Promise<void> => {
+    setImmediate(() => agent.decided());
+    return new Promise(() => undefined);
+  };
+  await agent.run(never, () => 1);
+  assert.equal(calls, 2);
+});
+
 test('asked the same again and again, it answers more and more slowly', async () => {
   const waits: number[] = [];
   let calls = 0;
@@ -263,6 +282,34 @@ test('asked the same again and again, it answers more and more slowly', async ()
     () => 1,
   );
   assert.deepEqual(waits, [200, 400, 800]);
+});
+
+test('tasks that wait for a custodian are named with each exchange, so many at most, and those of a closed run no more', async () => {
+  const other = new Uint8Array(16).fill(7);
+  const many = Array.from({ length: 300 }, (_, n) => offer(PLAN, { run: other, attempt: n }));
+  const answers: ExchangeAnswer[] = [
+    { status: 'ok', tasks: [offer()] },
+    { status: 'ok', tasks: many },
+    { status: 'ok', tasks: [taskOf({ $case: 'runClosed', value: {} }, { run: other, round: 3 })] },
+  ];
+  const named: number[] = [];
+  const client = {
+    exchange: (_: readonly Released[], waiting: readonly Uint8Array[]): Promise<ExchangeAnswer> => {
+      named.push(waiting.length);
+      const next = answers.shift();
+      if (next === undefined) agent.stop();
+      return Promise.resolve(next ?? { status: 'ok', tasks: [] });
+    },
+    interrupt: () => undefined,
+    close: () => undefined,
+  };
+  const custodians = [{ name: 'Vera', key: toHex(site.publicKey) }];
+  const agent: Agent = agentOf(openLog(newFolder()), {
+    ...situation({ approval: 'each-plan', custodians }),
+    client,
+  });
+  await agent.run(() => Promise.resolve(), Math.random);
+  assert.deepEqual(named, [0, 1, 256, 1]);
 });
 
 test('no common version ends the agent, with its log closed', async () => {

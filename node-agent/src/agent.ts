@@ -9,7 +9,6 @@ import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { checkEvaluations } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -17,13 +16,20 @@ import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
 import type { Fits } from './agreement/fits.ts';
-import { DRAFT_DISAGREED, refusalDraft, Runs, type AcceptedRun, type RunsOptions } from './agreement/runs.ts';
+import {
+  DRAFT_CHANGED,
+  DRAFT_DISAGREED,
+  refusalDraft,
+  Runs,
+  type AcceptedRun,
+  type RunsOptions,
+} from './agreement/runs.ts';
 import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
 import type { Ledger } from './egress/ledger.ts';
 import { askBeside } from './fit/beside.ts';
-import type { Draft, StudySource } from './fit/draft.ts';
+import type { Draft, StudyAnswer, StudySource } from './fit/draft.ts';
 import type { WorkerPool } from './fit/pool.ts';
 import type { Logger } from './logger.ts';
 
@@ -59,6 +65,9 @@ const DRAFT_LEFT: Draft = { payload: { $case: 'runLeft', value: {} }, evidence: 
 const DRAFT_DISHONEST: Draft = refusalDraft(Rule.RULE_HONEST_QUESTION);
 const DRAFT_WITHHELD: Draft = refusalDraft(Rule.RULE_CUSTODIAN);
 
+/** Tasks that wait are named with every exchange. Of more than these the coordinator asks again. */
+const MOST_WAITING = 256;
+
 /**
  * Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 30 s. An outage of hours then
  * costs four tries a minute, and is over for the agent within half a minute of its end.
@@ -73,18 +82,20 @@ export class Agent {
   readonly #runs: Runs;
   #fits: Promise<Fits> | null = null;
   /** Tasks that wait for the custodian, by digest (hex). */
-  readonly #waiting = new Map<string, SignedMessage>();
+  readonly #waiting = new Map<string, { readonly signed: SignedMessage; readonly run: string }>();
   #expanded: { readonly key: string; readonly plan: ExpandedPlan } | null = null;
   #connection: Connection = { connected: false, since: null, failure: null };
   #stopped = false;
   /** A statement may have come since the last look. */
   #decided = false;
+  /** Ends the pause between two tries. */
+  #wake = (): void => undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
     const held = new HeldAnswers(options.state);
     this.#gate = new Gate({ ...options, held });
-    this.#runs = new Runs({ ...options, held: (task) => held.digest(task) });
+    this.#runs = new Runs({ ...options, held: (task) => this.#gate.held(task) });
   }
 
   get connected(): boolean {
@@ -100,9 +111,10 @@ export class Agent {
     this.#options.client.close();
   }
 
-  /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange ends. */
+  /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange or a pause ends. */
   decided(): void {
     this.#decided = true;
+    this.#wake();
     this.#options.client.interrupt();
   }
 
@@ -143,7 +155,8 @@ export class Agent {
             ...(answer.detail === undefined ? {} : { detail: answer.detail }),
           });
         told.add(answer.failure);
-        await sleep(backOff(failures++, random()));
+        const woken = new Promise<void>((wake) => (this.#wake = wake));
+        if (!this.#decided) await Promise.race([sleep(backOff(failures++, random())), woken]);
         continue;
       }
       if (!this.connected) {
@@ -166,7 +179,7 @@ export class Agent {
   /** Answers what waited, once a custodian has decided something. */
   async answerDecided(): Promise<readonly Released[]> {
     if (!(await this.#runs.takeStatements())) return [];
-    return this.answerAll([...this.#waiting.values()]);
+    return this.answerAll([...this.#waiting.values()].map(({ signed }) => signed));
   }
 
   #lost(code: ExchangeFailure): void {
@@ -214,36 +227,43 @@ export class Agent {
 
   /** The question with the terms that it is answered under, or what is released in its place: nothing, where it waits. */
   async #underTerms(received: Received): Promise<Question | { readonly released: readonly Released[] }> {
-    const { task } = received;
-    const digest = toHex(task.digest);
-    const terms = await this.#runs.termsOf(toHex(task.header.run));
+    const terms = await this.#runs.termsOf(toHex(received.task.header.run));
     if (terms === null) return { released: this.#wait(received) };
     if ('payload' in terms) return { released: this.#deliver(terms, received) };
-    if (!terms.hold || !this.#gate.holds(task)) return { ...received, task: { ...task, terms } };
-    switch (this.#runs.releaseOf(digest)) {
-      case 'release':
-        return { released: [this.#gate.releaseHeld(task) ?? []].flat() };
-      case 'withhold':
-        return { released: this.#deliver(DRAFT_WITHHELD, received) };
-      case null:
-        return { released: this.#wait(received) };
-    }
+    const question = { ...received, task: { ...received.task, terms } };
+    return terms.hold && this.#gate.holds(question.task)
+      ? { released: this.#deliverHeld(question) }
+      : question;
   }
 
-  /** Through the gate; nothing where there is no draft yet, or the gate holds it for the custodian. */
+  /** Through the gate; nothing where there is no draft yet, or the gate holds it and no custodian has let it go. */
   #deliver(draft: Draft | null, received: Received): readonly Released[] {
-    const released = draft === null ? null : this.#gate.release(draft, received.task);
-    return released === null ? this.#wait(received) : [released];
+    if (draft === null) return this.#wait(received);
+    const released = this.#gate.release(draft, received.task);
+    return released === null ? this.#deliverHeld(received) : [released];
+  }
+
+  /** What a custodian has decided about the answer that is held. */
+  #deliverHeld(received: Received): readonly Released[] {
+    const digest = toHex(received.task.digest);
+    switch (this.#runs.releaseOf(digest, this.#gate.held(digest))) {
+      case 'release':
+        return [this.#gate.releaseHeld(received.task) ?? []].flat();
+      case 'withhold':
+        return this.#deliver(DRAFT_WITHHELD, received);
+      case null:
+        return this.#wait(received);
+    }
   }
 
   #wait({ signed, task }: Received): readonly [] {
     const digest = toHex(task.digest);
+    const run = toHex(task.header.run);
     if (!this.#waiting.has(digest)) {
       const { study, logger } = this.#options;
-      const run = toHex(task.header.run);
       logger.info({ event: 'waits for the custodian', study, run, analysis: task.header.analysis });
     }
-    this.#waiting.set(digest, signed);
+    if (this.#waiting.size < MOST_WAITING) this.#waiting.set(digest, { signed, run });
     return [];
   }
 
@@ -336,10 +356,7 @@ export class Agent {
   ): ExpandedPlan | null {
     if (accepted === null) return null;
     const key = JSON.stringify([toHex(accepted.planDigest), levels]);
-    const plan =
-      this.#expanded?.key === key
-        ? this.#expanded.plan
-        : expandPlan(parsePlan(accepted.plan, 'the plan'), levels);
+    const plan = this.#expanded?.key === key ? this.#expanded.plan : expandPlan(accepted.plan, levels);
     this.#expanded = { key, plan };
     return plan;
   }
@@ -350,11 +367,17 @@ export class Agent {
       case 'planOffer':
         return this.#runs.consider(message.payload.value, task.header, toHex(task.digest));
       case 'runClosed':
-        this.#runs.close(toHex(task.header.run));
+        this.#close(toHex(task.header.run));
         return DRAFT_LEFT;
       default:
         return DRAFT_DISAGREED;
     }
+  }
+
+  /** What waited under the run is not named to the coordinator any more, nor answered after a decision. */
+  #close(run: string): void {
+    this.#runs.close(run);
+    for (const [digest, waiting] of this.#waiting) if (waiting.run === run) this.#waiting.delete(digest);
   }
 
   async #answerLevels(question: Question): Promise<readonly Released[]> {
@@ -363,10 +386,9 @@ export class Agent {
     // What the plan does not leave open is not looked for: that there is no such column would be told.
     if (plan === null || !variables.every((variable) => plan.undeclared.includes(variable)))
       return this.#deliver(DRAFT_DISAGREED, question);
-    const { drafts, problems } = await workers.ask({ kind: 'levels', source, plan, variables });
-    if (this.#stopped) return [];
-    this.#tell(problems);
-    return this.#deliver(drafts[0] ?? DRAFT_DISAGREED, question);
+    const answer = workers.ask({ kind: 'levels', source, plan, variables });
+    const [draft] = await this.#drafts(question, answer);
+    return this.#stopped ? [] : this.#deliver(draft ?? DRAFT_DISAGREED, question);
   }
 
   /** All analyses that are asked together are answered from one reading of the records. */
@@ -376,14 +398,14 @@ export class Agent {
     if (first === undefined) return [];
     const { plan, terms } = first.task;
     if (plan === null) return group.flatMap((question) => this.#deliver(DRAFT_DISAGREED, question));
-    const { drafts, problems } = await askBeside(workers, ledger, {
+    const answer = askBeside(workers, ledger, {
       source,
       plan,
       analyses: group.map(({ task }) => task.header.analysis),
       policy: terms.policy,
     });
+    const drafts = await this.#drafts(first, answer);
     if (this.#stopped) return [];
-    this.#tell(problems);
     const oneStage = ({ task }: Question): boolean => task.analysis?.approach === 'one-stage';
     const fits = group.some(oneStage) ? await this.#oneStageFits() : null;
     return group.flatMap((question, i) => {
@@ -419,7 +441,7 @@ export class Agent {
       return this.#deliver(DRAFT_DISHONEST, received);
     }
     const { ask, scaling } = honest;
-    const { drafts, problems } = await workers.ask({
+    const answer = workers.ask({
       kind: 'objective',
       source,
       plan,
@@ -427,10 +449,17 @@ export class Agent {
       scaling,
       ask,
     });
+    const [draft = DRAFT_DISAGREED] = await this.#drafts(received, answer);
+    if (this.#stopped) return [];
+    return this.#deliver(fits.sameSet(task, draft), { ...received, task: { ...task, ask } });
+  }
+
+  /** Answers from the records; where they were changed while they were read, that is said in place of each. */
+  async #drafts({ task }: Question, answer: Promise<StudyAnswer>): Promise<readonly Draft[]> {
+    const { drafts, problems } = await answer;
     if (this.#stopped) return [];
     this.#tell(problems);
-    const draft = fits.sameSet(task, drafts[0] ?? DRAFT_DISAGREED);
-    return this.#deliver(draft, { ...received, task: { ...task, ask } });
+    return (await this.#runs.isChanged(toHex(task.header.run))) ? drafts.map(() => DRAFT_CHANGED) : drafts;
   }
 
   /** Loaded where a fit is asked about: an agent that waits stays smaller. */

@@ -1,7 +1,7 @@
 /** Builds an agent from its configuration; `run` is started by the command line. */
 import { randomBytes, X509Certificate } from 'node:crypto';
 import * as fs from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -9,14 +9,13 @@ import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { fromHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { Agent } from './agent.ts';
 import { AgreementInForce, readAgreement } from './agreement/in-force.ts';
 import { sealOf } from './agreement/seal.ts';
+import { TemplateFiles } from './agreement/template-files.ts';
 import {
   AGENT_CONFIG_SCHEMA,
   filesOf,
@@ -99,6 +98,7 @@ export function buildAgent(
   const inForce = new AgreementInForce(config.agreement, { local }, log, ({ code, place = '', message }) =>
     logger.error({ event: 'agreement not usable: nothing is answered', study, code, place, detail: message }),
   );
+  const templates = new TemplateFiles(dirname(config.agreement), log);
   const ledger =
     local && isOpenPolicy(agreement.policy) ? undefined : new Ledger(join(config.state, 'ledger'));
   const agent = new Agent({
@@ -106,7 +106,7 @@ export function buildAgent(
     identity,
     coordinatorKey: fromHex(config.coordinator_key),
     agreement: inForce,
-    template: (path) => templateAt(resolve(dirname(config.agreement), path)),
+    template: (path) => templates.at(path),
     snapshot: async () => sealOf(identity, await filesDigest(filesOf(config))),
     source: { data: config.data, map, secret: ledger?.secret ?? null },
     ledger,
@@ -142,15 +142,6 @@ export function readSigningKey(config: AgentConfig): string {
     readPassphrase(config.key_passphrase_file),
     config.signing_key,
   );
-}
-
-/** Null for a file that is no plan: no plan matches it. */
-function templateAt(file: string): WrittenPlan | null {
-  try {
-    return parsePlan(fs.readFileSync(file, 'utf8'), file);
-  } catch {
-    return null;
-  }
 }
 
 /** Said at the start: the coordinator would only ever say that it has no task for this study. */

@@ -85,9 +85,9 @@ function addCustodian(program: Command): void {
       )
       .option('--note <text>', "a note for this site's own log; it does not leave");
 
-  looking('plans', 'the plans that were offered, in plain words, and how they stand').action(
-    async (options: Common) => (await code()).plans(options),
-  );
+  looking('plans', 'the plans that wait, in plain words, and how the others stand')
+    .argument('[digest]', 'first digits of the digest of one plan, to have that one in plain words')
+    .action(async (digest: string | undefined, options: Common) => (await code()).plans(digest, options));
   looking('preview', 'what this site would send first for a plan; nothing is sent')
     .argument('<digest>', "first digits of the plan's digest")
     .action(async (digest: string, options: Common) => (await code()).preview(digest, options));

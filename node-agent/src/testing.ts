@@ -55,7 +55,7 @@ export function situation(
     coordinatorKey: coordinator.publicKey,
     agreement: { current: () => inForce, of: () => inForce },
     template: () => null,
-    snapshot: () => Promise.resolve(''),
+    snapshot: () => Promise.resolve('the records'),
     source: { data: 'nowhere', map: null },
     state: newFolder(),
     now: () => new Date('2026-01-01T00:00:00Z'),

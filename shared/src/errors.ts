@@ -55,6 +55,7 @@ export const ERROR_CODES = [
   'network/clock',
   // approval
   'approval/unknown',
+  'approval/changed',
   'approval/not-custodian',
   'approval/passphrase',
   // runs and processes

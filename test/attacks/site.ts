@@ -27,7 +27,7 @@ import { SiteMessage, type StageOneEstimate } from '@concordat/proto/concordat/v
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import { sha256 } from '@concordat/shared/wire/digest.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { planOffer } from '@concordat/shared/wire/offers.ts';
 import {
   generateSigningKey,
@@ -184,7 +184,7 @@ export class Site {
       },
       template: (path) => {
         const text = this.#options.templates?.[path];
-        return text === undefined ? null : parsePlan(text, path);
+        return text === undefined ? null : { plan: parsePlan(text, path), digest: toHex(sha256(text)) };
       },
       snapshot: () => this.snapshot(),
       source: { data: this.file, map: null, secret: this.#ledger.secret },

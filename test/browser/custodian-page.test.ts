@@ -18,7 +18,10 @@ import {
   DIGEST,
   EXPLANATION,
   HEADER,
+  HELD,
   MemoryDesk,
+  OFFER,
+  RECORDS,
   offeredPlan,
   pageParts,
   PASSPHRASE,
@@ -134,7 +137,7 @@ async function makeDesk(): Promise<MemoryDesk> {
           faults: ['the variable `income` is none that the agreement names'],
         },
       }),
-      offeredPlan({ digest: '98'.repeat(32), status: 'closed', decidedBy: 'template' }),
+      offeredPlan({ digest: '98'.repeat(32), decision: 'approved', decidedBy: 'template', open: false }),
     ],
     releases: [
       {
@@ -344,14 +347,20 @@ test('the whole path by keyboard: plan, preview, approve, refuse, release, sign 
     desk.decisions.map(({ decision, by }) => ({ decision, by })),
     [
       {
-        decision: { kind: 'approve', plan: DIGEST, run: RUN, note: 'as the board decided on 24 November' },
+        decision: {
+          kind: 'approve',
+          plan: DIGEST,
+          run: RUN,
+          shown: { offer: OFFER, agreement: '12'.repeat(32), data: RECORDS },
+          note: 'as the board decided on 24 November',
+        },
         by: CUSTODIAN,
       },
       {
         decision: { kind: 'refuse', plan: SECOND, run: RUN, objection: 'variables', note: '' },
         by: CUSTODIAN,
       },
-      { decision: { kind: 'release', task: TASK, note: '' }, by: CUSTODIAN },
+      { decision: { kind: 'release', task: TASK, payload: HELD, note: '' }, by: CUSTODIAN },
     ],
   );
 

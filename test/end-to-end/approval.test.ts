@@ -61,11 +61,29 @@ test('a plan waits for the custodian, who sees what it asks and what would leave
   assert.ok(!entriesOf(federation.log('A')).some(({ type }) => type === 'stageOneEstimate'));
 
   const said = await agent(federation, 'approve', digest, ...signed(federation), '--note', 'as discussed');
+  assert.match(said, /sites: 3 sites \(A, B and C\)[^]*agreement: DSA 2026-014, SHA-256 [0-9a-f]{12}…/);
   assert.match(said, /Signed as Vera Oak, and taken by the agent/);
+  // No passphrase is asked for: nothing is signed.
+  assert.match(
+    await agent(federation, 'approve', digest),
+    /^Vera Oak approved this plan on .* nothing more is signed/m,
+  );
+  assert.equal(
+    entriesOf(federation.log('A')).filter(
+      ({ kind, detail }) => kind === 'decision' && detail?.['statement'] !== undefined,
+    ).length,
+    1,
+  );
   assert.equal(await coordinator.exit, 0);
   const sites = resultOf(federation.path('out')).run.sites;
   assert.ok(sites.every(({ status }) => status === 'answered'));
-  assert.match(await agent(federation, 'plans'), /closed \(Vera Oak\)/);
+  const over = await agent(federation, 'plans');
+  assert.match(
+    over,
+    new RegExp(`^${digest} {2}approved \\(Vera Oak\\), run closed  offered .*\\(tiny\\)$`, 'm'),
+  );
+  assert.ok(!over.includes('linear model'), over);
+  assert.match(await agent(federation, 'plans', digest), /linear model/);
   const sent = entriesOf(federation.log('A')).filter(({ kind }) => kind === 'sent');
   assert.ok(sent.length >= 4);
   for (const running of agents) await running.kill('SIGTERM');
@@ -95,6 +113,23 @@ test('refused with an objection: the run goes on without the site, and says why'
   assert.match(out, /"code": "custodian"/);
   assert.match(out, /the site's custodian refused: the variables/);
   assert.ok(!out.includes('SECRET'));
+
+  assert.match(await agent(federation, 'plans'), /refused \(Vera Oak\), run closed/);
+  const again = concordat([
+    'agent',
+    'refuse',
+    digest,
+    '--objection',
+    'other',
+    '--config',
+    federation.path('A.yaml'),
+    ...signed(federation),
+  ]);
+  assert.equal(await again.exit, 2);
+  assert.match(again.output, /^approval\/unknown .*refused \(Vera Oak\)/);
+  const replaced = await agent(federation, 'approve', digest, ...signed(federation));
+  assert.match(replaced, /taken by the agent\.\s+This replaces the refusal of Vera Oak: .*the next run/);
+  assert.match(await agent(federation, 'plans'), /approved \(Vera Oak\), run closed/);
   for (const running of agents) await running.kill('SIGTERM');
 });
 
@@ -118,7 +153,7 @@ test('each-release: every answer is shown before it leaves; a wrong passphrase s
     federation.path('wrong'),
   ]);
   assert.equal(await wrong.exit, 2);
-  assert.match(wrong.output, /^approval\/passphrase/);
+  assert.match(wrong.output, /^approval\/passphrase/m);
   await agent(federation, 'approve', digest, ...signed(federation));
   // The levels of `centre`, then the two analyses: what is asked next may be held before the last is seen to have left.
   for (const answers of [1, 2]) {

@@ -35,7 +35,11 @@ class Visitor {
     const page = await this.get(at);
     const form = page.split('<form').find((part) => action.test(/action="([^"]+)"/.exec(part)?.[1] ?? ''));
     assert.ok(form, `a form ${action.source} at ${at}: ${page}`);
-    const body = new URLSearchParams({ token: /name="token" value="([^"]+)"/.exec(form)![1]!, ...fields });
+    const hidden = [...form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g)];
+    const body = new URLSearchParams({
+      ...Object.fromEntries(hidden.map(([, name, value]) => [name, value])),
+      ...fields,
+    });
     return this.#ask(/action="([^"]+)"/.exec(form)![1]!, { method: 'POST', body });
   }
 

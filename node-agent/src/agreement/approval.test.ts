@@ -3,208 +3,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
-import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import { Rule, SiteMessage, type StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
+import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
-import type { MessageLog } from '@concordat/shared/log/message-log.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
-import { planOffer, signPlan } from '@concordat/shared/wire/offers.ts';
-import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
-import { Agent } from '../agent.ts';
-import type { CustodianKey } from '../custodian/desk.ts';
-import { HeldAnswers } from '../egress/held.ts';
-import type { Draft, Payload, StudyAnswer, StudyQuestion } from '../fit/draft.ts';
-import { AGREEMENT, newFolder, openLog, PLAN, site, situation, STUDY, taskOf } from '../testing.ts';
-import type { Agreement } from './document.ts';
-import { putStatement, signStatement, waitingStatements, type StatementBody } from './statements.ts';
-
-function person(name: string): CustodianKey {
-  const identity = signingIdentity(generateSigningKey(), name);
-  return {
-    name,
-    publicKey: toHex(identity.publicKey),
-    sign: (statement) => signBytes(identity, 'concordat.v1 statement\n', statement),
-  };
-}
-const vera = person('Vera');
-const party = ({ name, publicKey }: CustodianKey) => ({ name, key: publicKey });
-const DATA = toHex(sha256('records'));
-const RUN = (n: number): Uint8Array => new Uint8Array(16).fill(n);
-const planDigest = toHex(sha256(PLAN));
-
-const estimate: StageOneEstimate = {
-  counts: {
-    participants: [50, 51],
-    events: [],
-    notInPopulation: 0,
-    otherTreatment: 0,
-    missingTreatment: 0,
-    missingOutcome: 0,
-    missingCovariate: 0,
-  },
-  estimable: [true, true],
-  estimates: [0.1, 0.2],
-  vcov: [1, 0.1, 1],
-  logLikelihoodNull: -50,
-  logLikelihood: -49,
-  residualVariance: 1,
-  modifierMeans: [],
-  rounds: 1,
-  badlyScaled: [],
-};
-const sound: Draft = {
-  payload: { $case: 'stageOneEstimate', value: estimate },
-  evidence: {
-    kind: 'analysis-set',
-    facts: {
-      participants: 101,
-      perArm: [50, 51],
-      parameters: 2,
-      effective: 101,
-      events: null,
-      eventFree: null,
-      grouped: false,
-      shares: [],
-      cells: [],
-      leverage: 0.02,
-      rank: { deficient: false, nearDeficient: false },
-    },
-    set: '',
-  },
-};
-
-/** A site with its state and log, restarted at will; the agreement, the records and the time are a test's to change. */
-class Site {
-  readonly state = newFolder();
-  readonly folder = newFolder();
-  log: MessageLog = openLog(this.folder);
-  agreement: Agreement | null;
-  data = DATA;
-  now = new Date('2026-01-01T00:00:00Z');
-  template = PLAN;
-  draft = sound;
-  agent: Agent;
-  readonly #known = new Map<string, Agreement>();
-
-  constructor(over: Partial<Agreement> = {}) {
-    this.agreement = { ...AGREEMENT, approval: 'each-plan', custodians: [party(vera)], ...over };
-    this.agent = this.#start();
-  }
-
-  #start(): Agent {
-    return new Agent({
-      ...situation(),
-      agreement: {
-        current: () => {
-          if (this.agreement !== null) this.#known.set(this.agreement.digest, this.agreement);
-          return this.agreement;
-        },
-        of: (digest) => this.#known.get(digest) ?? null,
-      },
-      snapshot: () => Promise.resolve(this.data),
-      template: () => parsePlan(this.template, 'template'),
-      state: this.state,
-      now: () => this.now,
-      client: {
-        exchange: () => Promise.reject(new Error('no network')),
-        interrupt: () => undefined,
-        close: () => undefined,
-      },
-      log: this.log,
-      workers: {
-        ask: (asked: StudyQuestion): Promise<StudyAnswer> =>
-          Promise.resolve({
-            drafts: (asked.kind === 'stage-one' ? asked.analyses : ['']).map(() => this.draft),
-            problems: [],
-          }),
-      },
-    });
-  }
-
-  restart(): void {
-    this.log.close();
-    this.log = openLog(this.folder);
-    this.agent = this.#start();
-  }
-
-  async send(...tasks: SignedMessage[]): Promise<readonly Payload[]> {
-    return (await this.agent.answerAll(tasks)).map(
-      ({ message }) => SiteMessage.decode(message.body).payload!,
-    );
-  }
-
-  /** Hands over a statement; resolves to what the agent then answers. */
-  async say(body: StatementBody, by: CustodianKey = vera, study = STUDY): Promise<readonly Payload[]> {
-    putStatement(this.state, signStatement(body, study, by, this.now));
-    return this.afterStatements();
-  }
-
-  async afterStatements(): Promise<readonly Payload[]> {
-    return (await this.agent.answerDecided()).map(({ message }) => SiteMessage.decode(message.body).payload!);
-  }
-
-  approval(over: Partial<Extract<StatementBody, { kind: 'approve' }>> = {}): StatementBody {
-    return {
-      kind: 'approve',
-      run: toHex(RUN(1)),
-      plan: planDigest,
-      sites: [STUDY],
-      minimum: 1,
-      data: this.data,
-      agreement: this.agreement?.digest ?? '',
-      note: '',
-      ...over,
-    };
-  }
-
-  faults(): readonly unknown[] {
-    return this.log.entries.flatMap(({ kind, detail }) =>
-      kind === 'refused' ? (detail?.['fault'] ?? []) : [],
-    );
-  }
-}
-
-interface Offered {
-  readonly plan?: string;
-  readonly sites?: readonly string[];
-  readonly minimum?: number;
-  readonly signedBy?: ReturnType<typeof signingIdentity>;
-}
-
-function offer(
-  run: number,
-  { plan = PLAN, sites = [STUDY], minimum = 1, signedBy }: Offered = {},
-): SignedMessage {
-  const roster: Roster = {
-    sites: sites.map((study) => ({ study, key: study === STUDY ? site.publicKey : new Uint8Array(32) })),
-    minimumStudies: minimum,
-    masked: false,
-  };
-  return taskOf(
-    {
-      $case: 'planOffer',
-      value: planOffer(plan, roster, signedBy === undefined ? null : signPlan(plan, signedBy)),
-    },
-    { run: RUN(run), planDigest: sha256(plan), rosterDigest: sha256(Roster.encode(roster).finish()) },
-  );
-}
-
-function question(run: number, round = 2): SignedMessage {
-  const roster = Roster.encode({
-    sites: [{ study: STUDY, key: site.publicKey }],
-    minimumStudies: 1,
-    masked: false,
-  }).finish();
-  return taskOf(
-    { $case: 'stageOneQuestion', value: { agreedLevels: [{ variable: 'centre', levels: [] }] } },
-    { run: RUN(run), analysis: 'effect', round, rosterDigest: sha256(roster) },
-  );
-}
-
-const kinds = (payloads: readonly Payload[]): string[] =>
-  payloads.map((payload) => (payload.$case === 'refusal' ? payload.value.rule : payload.$case));
+import { generateSigningKey, signingIdentity } from '@concordat/shared/wire/signing.ts';
+import { PLAN, STUDY, taskOf } from '../testing.ts';
+import { DATA, kinds, offer, person, question, refusal, RUN, Site, vera } from './hospital.ts';
+import { putStatement, signStatement, waitingStatements } from './statements.ts';
 
 test('a plan waits until the custodian approves it; the log holds their words, and the run its terms after a restart', async () => {
   const hospital = new Site();
@@ -240,13 +45,7 @@ test('killed after the offer, or after the statement was logged: nothing is aske
 });
 
 test('refused: the coordinator is told the objection and not the note; under way, the custodian takes the site out', async () => {
-  const no = {
-    kind: 'refuse',
-    run: toHex(RUN(1)),
-    plan: planDigest,
-    objection: 'purpose',
-    note: 'ask the board',
-  } as const;
+  const no = refusal(1, 'purpose');
   const hospital = new Site();
   await hospital.send(offer(1));
   const [told] = await hospital.say(no);
@@ -263,6 +62,35 @@ test('refused: the coordinator is told the objection and not the note; under way
   assert.deepEqual(kinds(await running.send(question(1, 4))), ['RULE_CUSTODIAN']);
   // The approval is taken back: another run of the plan is asked about.
   assert.deepEqual(await running.send(offer(2)), []);
+});
+
+test('an approval after a refusal replaces it: a run that the site left goes on without it, the next is answered', async () => {
+  const hospital = new Site();
+  await hospital.send(offer(1));
+  await hospital.say(refusal(1));
+  hospital.restart();
+  assert.deepEqual(await hospital.say(hospital.approval()), []);
+  assert.deepEqual(hospital.faults(), []);
+  assert.deepEqual(kinds(await hospital.send(offer(1), offer(2))), ['RULE_CUSTODIAN', 'planAccepted']);
+
+  const running = new Site();
+  await running.send(offer(1));
+  await running.say(running.approval());
+  await running.say(refusal(1));
+  await running.say(running.approval({ note: 'after all' }));
+  assert.deepEqual(kinds(await running.send(question(1))), ['stageOneEstimate']);
+  await running.say(running.approval({ note: 'once more' }));
+  assert.deepEqual(running.faults(), ['not-waiting']);
+});
+
+test('an approval is taken back after its run is over too: the next run of the plan is asked about', async () => {
+  const hospital = new Site();
+  await hospital.send(offer(1));
+  await hospital.say(hospital.approval());
+  await hospital.send(taskOf({ $case: 'runClosed', value: {} }, { run: RUN(1) }));
+  await hospital.say(refusal(1));
+  assert.deepEqual(hospital.faults(), []);
+  assert.deepEqual(await hospital.send(offer(2)), []);
 });
 
 const faults: Readonly<Record<string, (hospital: Site) => Promise<unknown>>> = {
@@ -386,37 +214,4 @@ test('while the agreement is not usable nothing is answered, and nothing lost', 
   assert.deepEqual(await hospital.send(question(1)), []);
   hospital.agreement = agreement;
   assert.deepEqual(kinds(await hospital.send(question(1))), ['stageOneEstimate']);
-});
-
-test('each-release: an answer is held exactly as it would leave, through a restart, until it is released', async () => {
-  const hospital = new Site({ approval: 'each-release' });
-  await hospital.send(offer(1));
-  await hospital.say(hospital.approval());
-  const asked = question(1);
-  const task = toHex(sha256(asked.body));
-  assert.deepEqual(await hospital.send(asked), []);
-  const held = new HeldAnswers(hospital.state);
-  assert.deepEqual(held.get(task), sound.payload);
-  hospital.restart();
-  assert.deepEqual(await hospital.send(asked), []);
-  const body = { kind: 'release', task, payload: held.digest(task)!, note: '' } as const;
-  await hospital.say({ ...body, payload: toHex(sha256('another payload')) });
-  assert.deepEqual(hospital.faults(), ['payload-differs']);
-  assert.deepEqual(await hospital.say(body), [sound.payload]);
-  // Asked again: the same bytes, whatever the records would give now.
-  hospital.draft = { ...sound, payload: { $case: 'stageOneEstimate', value: { ...estimate, rounds: 9 } } };
-  assert.deepEqual(await hospital.send(asked), [sound.payload]);
-});
-
-test('each-release: what is withheld is refused in the custodian’s name', async () => {
-  const hospital = new Site({ approval: 'each-release' });
-  await hospital.send(offer(1));
-  await hospital.say(hospital.approval());
-  const asked = question(1);
-  const task = toHex(sha256(asked.body));
-  await hospital.send(asked);
-  const payload = new HeldAnswers(hospital.state).digest(task)!;
-  assert.deepEqual(kinds(await hospital.say({ kind: 'withhold', task, payload, note: 'too few' })), [
-    'RULE_CUSTODIAN',
-  ]);
 });

@@ -1,4 +1,6 @@
+import { ConcordatError } from '@concordat/shared/errors.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
@@ -22,4 +24,14 @@ export function askedBy(written: WrittenPlan): readonly string[] {
       ),
     ),
   );
+}
+
+/** The same of a plan's text; none where it is no plan. */
+export function askedIn(text: string): readonly string[] {
+  try {
+    return askedBy(parsePlan(text, 'the plan'));
+  } catch (error) {
+    if (error instanceof ConcordatError) return [];
+    throw error;
+  }
 }

@@ -1,14 +1,15 @@
 /** What the custodians decided, as the log holds it. */
 import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
 
+import { approvalsAfter, type Approval } from './approvals.ts';
 import {
   dropStatement,
   readStatement,
   statementDigest,
   waitingStatements,
-  type ApproveStatement,
   type RefuseStatement,
   type ReleaseStatement,
+  type Signer,
   type SignedStatement,
   type Statement,
 } from './statements.ts';
@@ -22,24 +23,24 @@ export type StatementFault =
   | 'roster-differs'
   | 'data-changed'
   | 'agreement-changed'
-  | 'payload-differs';
-
-export interface Approval extends ApproveStatement {
-  readonly digest: string;
-  readonly custodian: string;
-  readonly key: string;
-}
+  | 'payload-differs'
+  /** A custodian said no later. */
+  | 'overtaken';
 
 export class Decisions {
   readonly #log: MessageLog;
   readonly #state: string;
   readonly #study: string;
   readonly #taken = new Set<string>();
-  #approvals: Approval[] = [];
+  #approvals: readonly Approval[] = [];
+  /** Of every approval that was ever taken, by its digest. */
+  readonly #approvers = new Map<string, Signer>();
   /** By run. */
-  readonly #refusals = new Map<string, RefuseStatement & { readonly custodian: string }>();
+  readonly #refusals = new Map<string, RefuseStatement & Signer>();
+  /** By plan: of those that no custodian has approved since. */
+  readonly #refusedPlans = new Map<string, RefuseStatement & Signer>();
   /** By task. */
-  readonly #releases = new Map<string, ReleaseStatement>();
+  readonly #releases = new Map<string, ReleaseStatement & Signer>();
 
   constructor(log: MessageLog, state: string, study: string) {
     this.#log = log;
@@ -57,33 +58,44 @@ export class Decisions {
   }
 
   /** The custodian's no to a run, if the last word about it is one. */
-  refusalOf(run: string): (RefuseStatement & { readonly custodian: string }) | null {
+  refusalOf(run: string): RefuseStatement | null {
     return this.#refusals.get(run) ?? null;
   }
 
-  releaseOf(task: string): ReleaseStatement | null {
+  /** The plans that a custodian refused and none has approved since. */
+  get refusedPlans(): readonly RefuseStatement[] {
+    return [...this.#refusedPlans.values()];
+  }
+
+  /** Who signed an approval (SHA-256, hex), also one that was taken back; null where it is none. */
+  signerOf(approval: string): Signer | null {
+    return this.#approvers.get(approval) ?? null;
+  }
+
+  releaseOf(task: string): (ReleaseStatement & Signer) | null {
     return this.#releases.get(task) ?? null;
   }
 
   /**
-   * Takes the statements that wait into the log: those that `faultOf` finds nothing against, in their order; of the others that they
-   * came, and why they count for nothing. True where one was taken.
+   * Takes the statements that wait into the log: those that `faultOf` finds nothing against, in the order in which they were signed; of
+   * the others that they came, and why they count for nothing. True where one was taken.
    */
   async take(faultOf: (statement: Statement) => Promise<StatementFault | null>): Promise<boolean> {
     let some = false;
-    for (const { file, signed } of waitingStatements(this.#state)) {
+    for (const { file, signed, statement } of waitingStatements(this.#state)) {
       if (signed !== null && this.#taken.has(statementDigest(signed))) {
         // Logged before a crash that came before the file was dropped.
         dropStatement(file);
         continue;
       }
-      const statement = signed === null ? null : readStatement(signed);
       const fault =
         statement === null
           ? 'malformed'
-          : statement.study === this.#study
-            ? await faultOf(statement)
-            : 'another-study';
+          : statement.study !== this.#study
+            ? 'another-study'
+            : this.#isOvertaken(statement)
+              ? 'overtaken'
+              : await faultOf(statement);
       if (signed === null || statement === null || fault !== null) {
         this.#log.append({
           kind: 'refused',
@@ -106,18 +118,35 @@ export class Decisions {
     return some;
   }
 
+  /** A yes that comes late, after the no that replaced it. */
+  #isOvertaken(statement: Statement): boolean {
+    const later = (no: Statement | undefined): boolean => no !== undefined && no.time > statement.time;
+    switch (statement.kind) {
+      case 'approve':
+        return later(this.#refusals.get(statement.run)) || later(this.#refusedPlans.get(statement.plan));
+      case 'release': {
+        const said = this.#releases.get(statement.task);
+        return said?.kind === 'withhold' && later(said);
+      }
+      case 'refuse':
+      case 'withhold':
+        return false;
+    }
+  }
+
   #keep(signed: SignedStatement, statement: Statement): void {
     const digest = statementDigest(signed);
     this.#taken.add(digest);
+    this.#approvals = approvalsAfter(this.#approvals, signed, statement);
     switch (statement.kind) {
       case 'approve':
-        this.#approvals.push({ ...statement, digest });
+        this.#approvers.set(digest, statement);
         this.#refusals.delete(statement.run);
+        this.#refusedPlans.delete(statement.plan);
         return;
       case 'refuse':
         this.#refusals.set(statement.run, statement);
-        // What was approved before is not allowed again under another run without being asked.
-        this.#approvals = this.#approvals.filter(({ plan }) => plan !== statement.plan);
+        this.#refusedPlans.set(statement.plan, statement);
         return;
       case 'release':
       case 'withhold':

@@ -133,16 +133,19 @@ function differencesFrom(plan: WrittenPlan, earlier: string): readonly string[] 
   }
 }
 
+/** For a terminal, below the plan's title. */
+export const sitesLine = ({ sites, minimumSites }: PlanExplanation): string =>
+  `  sites: ${count(sites.length, 'site')} (${listed(sites)}), of which at least ${minimumSites} must take part`;
+
 /** For a terminal: one line each, indented by what it belongs to. */
 export function planExplanationLines(explanation: PlanExplanation): string[] {
-  const { sites, minimumSites } = explanation;
   const section = (title: string, lines: readonly string[]): string[] =>
     lines.length === 0 ? [] : ['', title, ...lines.map((line) => `  ${line}`)];
   return [
     `${explanation.title} (${explanation.id})`,
     ...(explanation.registration === null ? [] : [`  registered: ${explanation.registration}`]),
     `  asked by: ${explanation.asker}`,
-    `  sites: ${count(sites.length, 'site')} (${listed(sites)}), of which at least ${minimumSites} must take part`,
+    sitesLine(explanation),
     `  outcome: ${explanation.outcome}`,
     `  population: ${explanation.population ?? 'everyone in the data'}`,
     ...section('The agreement does not allow it:', explanation.faults),

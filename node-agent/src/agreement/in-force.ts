@@ -33,11 +33,11 @@ export class AgreementInForce implements AgreementSource {
       const agreement = parseAgreement(detail['text'], 'the log', leave);
       this.#logged.set(agreement.digest, agreement);
     }
-    this.#seen = { state: stateOf(file), agreement: this.#read() };
+    this.#seen = { state: fileState(file), agreement: this.#read() };
   }
 
   current(): Agreement | null {
-    const state = stateOf(this.#file);
+    const state = fileState(this.#file);
     if (state === this.#seen.state) return this.#seen.agreement;
     try {
       this.#seen = { state, agreement: this.#read() };
@@ -85,7 +85,8 @@ export function readAgreement(file: string, leave: LocalLeave): Agreement {
   return parseAgreement(text, file, leave);
 }
 
-function stateOf(file: string): string {
+/** Another one after any change of the file; empty where there is none. */
+export function fileState(file: string): string {
   const found = statSync(file, { throwIfNoEntry: false });
   return found === undefined ? '' : [found.size, found.mtimeMs, found.ctimeMs, found.ino].join();
 }

@@ -2,9 +2,8 @@
  * The runs that this site was asked to take part in: which offers it accepts, which wait for a custodian, and on what terms the
  * questions of an accepted run are answered. Its memory is the log.
  */
-import { CoordinatorMessage, type PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
-import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { Objection, Problem, Rule, type PlanAccepted } from '@concordat/proto/concordat/v1/site.ts';
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { tightestPolicy } from '@concordat/shared/disclosure/tightest.ts';
@@ -12,22 +11,31 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
-import { decode } from '@concordat/shared/wire/codec.ts';
-import { fromHex, sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
-import { isPlanSigned } from '@concordat/shared/wire/offers.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { refusal } from '@concordat/shared/wire/refusals.ts';
 import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Terms } from '../egress/gate.ts';
 import type { Draft } from '../fit/draft.ts';
 import { faultOf } from './agreement.ts';
-import { askedBy } from './asked.ts';
-import { Decisions, type Approval, type StatementFault } from './decisions.ts';
+import {
+  approvalFor,
+  isCustodian,
+  isShrunk,
+  sameRoster,
+  type Approval,
+  type Earlier,
+  type Roster,
+} from './approvals.ts';
+import { askedBy, askedIn } from './asked.ts';
+import { Decisions, type StatementFault } from './decisions.ts';
 import type { Agreement } from './document.ts';
 import type { AgreementSource } from './in-force.ts';
+import { LoggedOffers, rosterOf, signerOf } from './offers.ts';
 import { faultsOfPlan, isExpired } from './permits.ts';
 import type { ObjectionName } from '../custodian/desk.ts';
-import type { Statement } from './statements.ts';
+import type { Signer, Statement } from './statements.ts';
+import type { Template } from './template-files.ts';
 import { matchesTemplate } from './templates.ts';
 
 export interface RunsOptions {
@@ -36,8 +44,8 @@ export interface RunsOptions {
   /** The coordinator's public signing key, pinned. */
   readonly coordinatorKey: Uint8Array;
   readonly agreement: AgreementSource;
-  /** Plans of the agreement's templates, by the path that it writes. */
-  readonly template: (path: string) => WrittenPlan | null;
+  /** The agreement's templates, by the path that it writes. */
+  readonly template: (path: string) => Template | null;
   /** Seal of the records as they are now; empty where they cannot be read. */
   readonly snapshot: () => Promise<string>;
   /** Payload (SHA-256, hex) that is held for the custodian in answer to a task (hex); null where none is. */
@@ -49,28 +57,22 @@ export interface RunsOptions {
 
 /** What runs is this plan with this roster, or nothing. */
 export interface AcceptedRun {
-  readonly plan: string;
+  readonly plan: WrittenPlan;
   readonly planDigest: Uint8Array;
   readonly rosterDigest: Uint8Array;
-  /** Seal of the records that were approved; empty where they could not be read then. */
+  /** Seal of the records that were approved. */
   readonly data: string;
   /** In force when the run was accepted. */
   readonly agreement: Agreement;
+  /** The custodian by whose approval it was; null where it was by the agreement itself. */
+  readonly approver: Pick<Signer, 'custodian' | 'key'> | null;
 }
 
-interface Roster {
-  readonly sites: readonly string[];
-  readonly minimum: number;
-}
-
-/** What was accepted under a run once, also one that is over. */
-interface Earlier extends Roster {
-  readonly run: string;
-  /** Digests of its analyses. */
-  readonly asked: readonly string[];
-}
-
-type Mode = 'automatic' | 'template' | 'custodian';
+/** By whose leave a plan runs. */
+type Leave =
+  | { readonly mode: 'automatic' }
+  | { readonly mode: 'template'; readonly template: Template }
+  | { readonly mode: 'custodian'; readonly approval: Approval };
 
 export const refusalDraft = (rule: Rule, threshold = 0, objection?: Objection): Draft => ({
   payload: {
@@ -80,8 +82,13 @@ export const refusalDraft = (rule: Rule, threshold = 0, objection?: Objection): 
   evidence: { kind: 'none' },
 });
 export const DRAFT_DISAGREED: Draft = refusalDraft(Rule.RULE_AGREEMENT);
-const DRAFT_CHANGED: Draft = {
+export const DRAFT_CHANGED: Draft = {
   payload: { $case: 'dataProblem', value: { problem: Problem.PROBLEM_RECORDS_CHANGED } },
+  evidence: { kind: 'none' },
+};
+
+const DRAFT_UNREADABLE: Draft = {
+  payload: { $case: 'dataProblem', value: { problem: Problem.PROBLEM_SOURCE_UNREADABLE } },
   evidence: { kind: 'none' },
 };
 
@@ -99,17 +106,19 @@ const OBJECTION: Readonly<Record<ObjectionName, Objection>> = {
 export class Runs {
   readonly #options: RunsOptions;
   readonly #decisions: Decisions;
+  readonly #offers: LoggedOffers;
   /** By run (hex). */
   readonly #accepted = new Map<string, AcceptedRun>();
   /** Runs that are over: nothing is answered, and nothing accepted, under them again. */
   readonly #closed = new Set<string>();
   readonly #earlier: Earlier[] = [];
-  /** Offers that wait for a custodian, by run. */
-  readonly #waiting = new Map<string, Roster & { readonly plan: string }>();
+  /** Runs whose offer waits for a custodian. */
+  readonly #waiting = new Set<string>();
 
   constructor(options: RunsOptions) {
     this.#options = options;
     this.#decisions = new Decisions(options.log, options.state, options.study);
+    this.#offers = new LoggedOffers(options.log, options.coordinatorKey);
     this.#recall();
   }
 
@@ -132,9 +141,15 @@ export class Runs {
     return this.#decisions.take((statement) => this.#faultOf(statement));
   }
 
-  /** The custodian's word on an answer that is held: `release`, `withhold`, or null while there is none. */
-  releaseOf(task: string): 'release' | 'withhold' | null {
-    return this.#decisions.releaseOf(task)?.kind ?? null;
+  /**
+   * The custodian's word on the answer (SHA-256, hex) that is held for a task (hex); null while there is none. A release is of that
+   * answer alone, and from who may still give it.
+   */
+  releaseOf(task: string, payload: string | null): 'release' | 'withhold' | null {
+    const said = this.#decisions.releaseOf(task);
+    if (said?.kind !== 'release') return said?.kind ?? null;
+    const agreement = this.#options.agreement.current();
+    return said.payload === payload && agreement !== null && isCustodian(agreement, said) ? 'release' : null;
   }
 
   /** Whether this site takes part: the answer to the offer, or null where a custodian has to decide first. */
@@ -162,30 +177,39 @@ export class Runs {
     const [signer, signed] = signerOf(offer);
     if (!signed) return this.#refuse(run, 'plan-signature', refusalDraft(Rule.RULE_ASKER));
     const no = this.#objection(run) ?? this.#notAllowed(run, plan, agreement, signer, now());
-    if (no !== null) return no;
+    if (no !== null) {
+      this.#waiting.delete(run);
+      return no;
+    }
+
+    // Asked again, a run stays as it was accepted: under the agreement of then, and of the records of then.
+    const accepted = this.#accepted.get(run);
+    if (accepted !== undefined) return acceptance(accepted.agreement);
 
     const planDigest = toHex(header.planDigest);
     const roster = rosterOf(offer);
     const data = await this.#options.snapshot();
     const leave = this.#leaveFor(run, plan, planDigest, roster, agreement, data);
     if (leave === null) {
-      this.#waiting.set(run, { ...roster, plan: planDigest });
+      this.#waiting.add(run);
       return null;
     }
     // Without a custodian there is nobody who could allow it.
     if (leave === 'roster-shrunk') return this.#refuse(run, leave, refusalDraft(Rule.RULE_ROSTER));
     if (leave === 'no-template-matches') return this.#refuse(run, leave, DRAFT_DISAGREED);
-    return this.#accept(offer, header, task, agreement, data, leave);
+    // What cannot be read cannot be compared later with what is answered from.
+    if (data === '') return this.#refuse(run, 'records-unreadable', DRAFT_UNREADABLE);
+    return this.#accept(offer, plan, header, task, agreement, data, leave);
   }
 
   /**
    * On what terms a question of a run is answered now: under the agreement that it was accepted for and the one in force, whichever is
-   * stricter. A draft where it is not; null where it has to wait.
+   * stricter. A draft where it is not; null where it has to wait, as where nobody who allowed the run may do so any more.
    */
   async termsOf(run: string): Promise<Terms | Draft | null> {
     const accepted = this.#accepted.get(run);
     if (accepted === undefined || this.#closed.has(run)) return DRAFT_DISAGREED;
-    const { agreement: source, now, snapshot } = this.#options;
+    const { agreement: source, now } = this.#options;
     const current = source.current();
     if (current === null) return null;
     const before = accepted.agreement;
@@ -195,14 +219,29 @@ export class Runs {
         ? refusalDraft(Rule.RULE_EXPIRED)
         : current.digest === before.digest
           ? null
-          : this.#notAllowed(run, parsePlan(accepted.plan, 'the plan'), current, this.#signerOf(run), now()));
+          : this.#notAllowed(run, accepted.plan, current, this.#signerOf(run), now()));
     if (no !== null) return no;
-    if (accepted.data !== '' && (await snapshot()) !== accepted.data) return DRAFT_CHANGED;
+    if (!this.#isAllowed(run, accepted, current)) return null;
+    if (await this.isChanged(run)) return DRAFT_CHANGED;
     return {
       policy: tightestPolicy(before.policy, current.policy),
       tellCounts: before.tellCounts && current.tellCounts,
       hold: before.approval === 'each-release' || current.approval === 'each-release',
     };
+  }
+
+  /** Whether the records are no longer those that the run was accepted for. */
+  async isChanged(run: string): Promise<boolean> {
+    const accepted = this.#accepted.get(run);
+    return accepted !== undefined && (await this.#options.snapshot()) !== accepted.data;
+  }
+
+  /** Whether who allowed a run, or what, would be asked for leave now too. */
+  #isAllowed(run: string, { plan, approver }: AcceptedRun, current: Agreement): boolean {
+    const own = this.#decisions.approvals.filter((given) => given.run === run);
+    if ([...own, ...(approver === null ? [] : [approver])].some((party) => isCustodian(current, party)))
+      return true;
+    return approver === null && this.#leaveOf(plan, current) !== null;
   }
 
   #objection(run: string): Draft | null {
@@ -233,70 +272,72 @@ export class Runs {
     roster: Roster,
     agreement: Agreement,
     data: string,
-  ):
-    | { readonly mode: Mode; readonly approval: Approval | null }
-    | 'roster-shrunk'
-    | 'no-template-matches'
-    | null {
-    const approval = this.#decisions.approvals.findLast(
-      (given) =>
-        given.plan === digest &&
-        given.data === data &&
-        given.agreement === agreement.digest &&
-        isCustodian(agreement, given) &&
-        (given.run === run ? sameRoster(given, roster) : !isSmaller(roster, given)),
-    );
-    if (approval !== undefined) return { mode: 'custodian', approval };
+  ): Leave | 'roster-shrunk' | 'no-template-matches' | null {
     const asked = askedBy(plan);
-    const shrunk = this.#earlier.some(
-      (other) =>
-        other.run !== run &&
-        isSmaller(roster, other) &&
-        other.asked.some((question) => asked.includes(question)),
-    );
-    const matches =
-      agreement.approval === 'automatic' ||
-      (agreement.approval === 'matching-template' &&
-        agreement.templates.some((path) => {
-          const template = this.#options.template(path);
-          return template !== null && matchesTemplate(plan, template);
-        }));
-    if (matches && !shrunk)
-      return { mode: agreement.approval === 'automatic' ? 'automatic' : 'template', approval: null };
+    const shrunk = isShrunk({ run, asked, ...roster }, this.#earlier);
+    const wanted = { run, plan: digest, roster, shrunk, data, agreement };
+    const approval = approvalFor(this.#decisions.approvals, wanted);
+    if (approval !== undefined) return { mode: 'custodian', approval };
+    const leave = this.#leaveOf(plan, agreement);
+    if (leave !== null && !shrunk && !this.#isRefused(digest, asked)) return leave;
     if (agreement.custodians.length > 0) return null;
     return shrunk ? 'roster-shrunk' : 'no-template-matches';
   }
 
+  /** What the agreement itself allows, without asking anybody; null where it does not allow the plan so. */
+  #leaveOf(plan: WrittenPlan, { approval, templates }: Agreement): Leave | null {
+    if (approval === 'automatic') return { mode: 'automatic' };
+    if (approval !== 'matching-template') return null;
+    const template = templates
+      .map((path) => this.#options.template(path))
+      .find((candidate) => candidate !== null && matchesTemplate(plan, candidate.plan));
+    return template === undefined || template === null ? null : { mode: 'template', template };
+  }
+
+  /** Whether a custodian said no to the plan, or to one with some of its questions, and none has approved that one since. */
+  #isRefused(digest: string, asked: readonly string[]): boolean {
+    return this.#decisions.refusedPlans.some(
+      (no) =>
+        no.plan === digest ||
+        this.#offers
+          .all(no.run)
+          .filter(({ header }) => toHex(header.planDigest) === no.plan)
+          .some(({ offer }) => askedIn(offer.plan).some((question) => asked.includes(question))),
+    );
+  }
+
   #accept(
     offer: PlanOffer,
+    plan: WrittenPlan,
     header: Header,
     task: string,
     agreement: Agreement,
     data: string,
-    { mode, approval }: { readonly mode: Mode; readonly approval: Approval | null },
+    leave: Leave,
   ): Draft {
     const run = toHex(header.run);
-    const plan = toHex(header.planDigest);
-    const policyDigest = sha256(JSON.stringify(agreement.policy));
     const { planDigest, rosterDigest } = header;
+    const approver = leave.mode === 'custodian' ? leave.approval : null;
     this.#waiting.delete(run);
-    this.#accepted.set(run, { plan: offer.plan, planDigest, rosterDigest, data, agreement });
-    this.#earlier.push({ run, asked: askedBy(parsePlan(offer.plan, 'the plan')), ...rosterOf(offer) });
+    this.#accepted.set(run, { plan, planDigest, rosterDigest, data, agreement, approver });
+    this.#earlier.push({ run, asked: askedBy(plan), ...rosterOf(offer) });
     this.#options.log.append({
       kind: 'approved',
       run,
       task,
       detail: {
-        plan,
-        policy: toHex(policyDigest),
+        plan: toHex(planDigest),
+        policy: toHex(policyDigestOf(agreement)),
         agreement: agreement.digest,
         data,
-        mode,
-        ...(approval === null ? {} : { statement: approval.digest, custodian: approval.custodian }),
+        mode: leave.mode,
+        ...(leave.mode === 'template' ? { template: leave.template.digest } : {}),
+        ...(leave.mode === 'custodian'
+          ? { statement: leave.approval.digest, custodian: leave.approval.custodian }
+          : {}),
       },
     });
-    const value: PlanAccepted = { policyDigest, openPolicy: isOpenPolicy(agreement.policy) };
-    return { payload: { $case: 'planAccepted', value }, evidence: { kind: 'none' } };
+    return acceptance(agreement);
   }
 
   async #faultOf(statement: Statement): Promise<StatementFault | null> {
@@ -311,18 +352,16 @@ export class Runs {
         if (payload === null) return 'not-waiting';
         return payload === statement.payload ? null : 'payload-differs';
       }
-      case 'refuse': {
-        // Also of a run under way: the custodian takes the site out of it.
-        const running = this.#accepted.get(statement.run);
-        const plan =
-          this.#waiting.get(statement.run)?.plan ??
-          (running === undefined ? null : toHex(running.planDigest));
-        return plan === statement.plan ? null : 'not-waiting';
-      }
+      case 'refuse':
+        // Also of a run under way, which the site leaves so, and of one that is over, whose approval would hold for the next.
+        return this.#isOffered(statement) ? null : 'not-waiting';
       case 'approve': {
-        const waiting = this.#waiting.get(statement.run);
-        if (waiting?.plan !== statement.plan) return 'not-waiting';
-        if (!sameRoster(statement, waiting)) return 'roster-differs';
+        const { run } = statement;
+        const offered = this.#offers.current(run);
+        // After a refusal too, which it replaces.
+        const open = this.#waiting.has(run) || this.#decisions.refusalOf(run) !== null;
+        if (!open || offered === null || !this.#isOffered(statement)) return 'not-waiting';
+        if (!sameRoster(statement, rosterOf(offered.offer))) return 'roster-differs';
         if (statement.agreement !== agreement.digest) return 'agreement-changed';
         return statement.data !== '' && statement.data === (await snapshot()) ? null : 'data-changed';
       }
@@ -334,80 +373,55 @@ export class Runs {
     return draft;
   }
 
+  #isOffered({ run, plan }: { readonly run: string; readonly plan: string }): boolean {
+    const offered = this.#offers.current(run);
+    return offered !== null && toHex(offered.header.planDigest) === plan;
+  }
+
   /** Of an accepted run, whose offer's signature was checked. */
   #signerOf(run: string): string | null {
-    const { log } = this.#options;
-    const entry = log.entries.find((logged) => logged.kind === 'approved' && logged.run === run);
-    const offer = entry?.task === undefined ? null : this.#offerOf(entry.task);
-    return offer === null ? null : signerOf(offer.offer)[0];
+    const accepted = this.#offers.accepted(run);
+    return accepted === null ? null : signerOf(accepted.offer)[0];
   }
 
-  /** The logged offer of a task (hex), if the pinned coordinator signed it. */
-  #offerOf(task: string): { readonly offer: PlanOffer; readonly header: Header } | null {
-    const { log, coordinatorKey } = this.#options;
-    const body = log
-      .entriesOf(task)
-      .find(({ kind, type }) => kind === 'received' && type === 'planOffer')?.body;
-    if (body === undefined) return null;
-    const signed = decode(SignedMessage, log.body(body), 'a logged message');
-    if (!sameBytes(signed.key, coordinatorKey)) return null;
-    const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
-    return header === undefined || payload?.$case !== 'planOffer' ? null : { offer: payload.value, header };
-  }
-
-  /** Plans accepted before a restart, from the log: the offers that an acceptance names, not others of their runs. */
+  /** Plans accepted before a restart, from the log: the offers that a first acceptance names, not others of their runs. */
   #recall(): void {
     const { log, agreement: source } = this.#options;
     for (const { kind, type, run } of log.entries) {
       if (kind === 'sent' && type === 'runLeft' && run !== undefined) this.#closed.add(run);
     }
     for (const { kind, task, detail } of log.entries) {
-      if (kind !== 'approved' || task === undefined) continue;
-      const found = this.#offerOf(task);
+      const found = kind !== 'approved' || task === undefined ? null : this.#offers.of(task);
       if (found === null) continue;
       const { offer, header } = found;
       const run = toHex(header.run);
-      this.#earlier.push({ run, asked: askedBy(parsePlan(offer.plan, 'the plan')), ...rosterOf(offer) });
+      if (this.#earlier.some((other) => other.run === run)) continue;
+      const plan = parsePlan(offer.plan, 'the plan');
+      this.#earlier.push({ run, asked: askedBy(plan), ...rosterOf(offer) });
       const agreement = source.of(`${detail?.['agreement']}`);
       if (this.#closed.has(run) || agreement === null) continue;
       const { planDigest, rosterDigest } = header;
       const data = `${detail?.['data'] ?? ''}`;
-      this.#accepted.set(run, { plan: offer.plan, planDigest, rosterDigest, data, agreement });
+      const approver = this.#decisions.signerOf(`${detail?.['statement']}`);
+      this.#accepted.set(run, { plan, planDigest, rosterDigest, data, agreement, approver });
     }
     const answered = new Set(log.entries.filter(({ kind }) => kind === 'sent').map(({ task }) => task));
     for (const { kind, type, task } of log.entries) {
       if (kind !== 'received' || type !== 'planOffer' || task === undefined || answered.has(task)) continue;
-      const found = this.#offerOf(task);
+      const found = this.#offers.of(task);
       const run = found === null ? '' : toHex(found.header.run);
       if (found === null || this.#closed.has(run) || this.#accepted.has(run)) continue;
-      this.#waiting.set(run, { ...rosterOf(found.offer), plan: toHex(found.header.planDigest) });
+      this.#waiting.add(run);
     }
   }
 }
 
-/** Public key (hex) that a plan is signed with, null for none; and whether the signature is that key's. */
-export function signerOf(offer: PlanOffer): readonly [signer: string | null, sound: boolean] {
-  const { plan, statistician, signature } = offer;
-  if (statistician.length === 0 && signature.length === 0) return [null, true];
-  return [toHex(statistician), isPlanSigned(plan, { key: statistician, signature })];
+function acceptance(agreement: Agreement): Draft {
+  const value: PlanAccepted = {
+    policyDigest: policyDigestOf(agreement),
+    openPolicy: isOpenPolicy(agreement.policy),
+  };
+  return { payload: { $case: 'planAccepted', value }, evidence: { kind: 'none' } };
 }
 
-function rosterOf({ roster }: PlanOffer): Roster {
-  return { sites: (roster?.sites ?? []).map(({ study }) => study), minimum: roster?.minimumStudies ?? 0 };
-}
-
-/** Whether the roster lacks a site of the other's, or lets fewer do. */
-function isSmaller(roster: Roster, other: Roster): boolean {
-  return roster.minimum < other.minimum || other.sites.some((site) => !roster.sites.includes(site));
-}
-
-const sameRoster = (a: Roster, b: Roster): boolean => !isSmaller(a, b) && !isSmaller(b, a);
-
-function isCustodian(
-  agreement: Agreement,
-  { custodian, key }: { readonly custodian: string; readonly key: string },
-): boolean {
-  return agreement.custodians.some(
-    (party) => party.name === custodian && sameBytes(fromHex(party.key), fromHex(key)),
-  );
-}
+const policyDigestOf = ({ policy }: Agreement): Uint8Array => sha256(JSON.stringify(policy));

@@ -46,13 +46,13 @@ export interface ReleaseStatement {
 
 export type StatementBody = ApproveStatement | RefuseStatement | ReleaseStatement;
 
-interface Signer {
+export interface Signer {
   readonly statement: 1;
   readonly study: string;
   readonly custodian: string;
   /** Public key, 64 hexadecimal digits. */
   readonly key: string;
-  /** RFC 3339. */
+  /** UTC, as `Date.toISOString` writes it, so that the order of the texts is that of the times. */
   readonly time: string;
 }
 
@@ -76,7 +76,7 @@ const common = {
   study: text,
   custodian: text,
   key: digest,
-  time: text,
+  time: { type: 'string', pattern: String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$` },
   note: text,
 };
 const shape = (own: Readonly<Record<string, object>>): object => {
@@ -163,10 +163,15 @@ export function putStatement(state: string, statement: SignedStatement): void {
   }
 }
 
-/** The statements that wait in the folder, by file; null for a file that holds none. */
-export function waitingStatements(
-  state: string,
-): readonly { readonly file: string; readonly signed: SignedStatement | null }[] {
+/** A statement that the agent has not taken yet, with its file; null for what the file does not hold. */
+export interface WaitingStatement {
+  readonly file: string;
+  readonly signed: SignedStatement | null;
+  readonly statement: Statement | null;
+}
+
+/** The statements that wait in the folder, in the order in which they were signed; of the same moment a no is the last word. */
+export function waitingStatements(state: string): readonly WaitingStatement[] {
   const folder = decisionsFolder(state);
   let names: string[];
   try {
@@ -174,18 +179,30 @@ export function waitingStatements(
   } catch {
     return [];
   }
-  return names.toSorted().map((name) => {
-    const file = join(folder, name);
-    try {
-      const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<SignedStatement>;
-      const { text: written, signature } = value;
-      return typeof written === 'string' && typeof signature === 'string'
-        ? { file, signed: { text: written, signature } }
-        : { file, signed: null };
-    } catch {
-      return { file, signed: null };
-    }
-  });
+  return names
+    .map((name) => {
+      const file = join(folder, name);
+      const signed = readSigned(file);
+      return { file, signed, statement: signed === null ? null : readStatement(signed) };
+    })
+    .toSorted(inOrder);
+}
+
+function inOrder({ statement: a }: WaitingStatement, { statement: b }: WaitingStatement): number {
+  if (a === null || b === null) return Number(a !== null) - Number(b !== null);
+  if (a.time !== b.time) return a.time < b.time ? -1 : 1;
+  return Number(isNo(a)) - Number(isNo(b));
+}
+
+const isNo = ({ kind }: Statement): boolean => kind === 'refuse' || kind === 'withhold';
+
+function readSigned(file: string): SignedStatement | null {
+  try {
+    const { text: written, signature } = JSON.parse(readFileSync(file, 'utf8')) as Partial<SignedStatement>;
+    return typeof written === 'string' && typeof signature === 'string' ? { text: written, signature } : null;
+  } catch {
+    return null;
+  }
 }
 
 export const dropStatement = (file: string): void => rmSync(file, { force: true });

@@ -5,11 +5,21 @@ import { join } from 'node:path';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { makeCustodianKey, openCustodianKey } from '../agreement/custodian-keys.ts';
-import { planExplanationLines } from '../agreement/explain.ts';
+import { planExplanationLines, sitesLine } from '../agreement/explain.ts';
 import { addCustodian } from '../agreement/template.ts';
 import { readAgentConfig, readSigningKey } from '../app.ts';
 import type { AgentConfig } from '../config.ts';
-import type { CustodianDesk, CustodianKey, Decision, ObjectionName, OfferedPlan } from '../custodian/desk.ts';
+import {
+  isApprovable,
+  isRefusable,
+  isWaiting,
+  type CustodianDesk,
+  type CustodianKey,
+  type Decision,
+  type ObjectionName,
+  type OfferedPlan,
+  type WaitingRelease,
+} from '../custodian/desk.ts';
 import { openLogView } from '../custodian/log-view.ts';
 import { openDesk } from '../custodian/open-desk.ts';
 import { taken } from '../custodian/taken.ts';
@@ -31,20 +41,54 @@ export interface Signing extends Common {
 /** Digits of a digest that are shown, and enough to name one. */
 const SHORT = 12;
 
-export async function plans({ config: file }: Common): Promise<void> {
+/** What waits in full; of the others a line each, or the one that is named in full. */
+export async function plans(digest: string | undefined, { config: file }: Common): Promise<void> {
   await atDesk(file, (desk) => {
+    if (digest !== undefined) {
+      showInFull(chosen(desk, digest, () => true));
+      return;
+    }
     const offered = desk.plans();
     if (offered.length === 0) console.log('No plan was offered yet.');
-    for (const plan of offered) {
-      const by = plan.decidedBy === null ? '' : ` (${plan.decidedBy})`;
-      console.log(`${plan.digest.slice(0, SHORT)}  ${plan.status}${by}  offered ${plan.received}`);
-      for (const line of planExplanationLines(plan.explanation)) console.log(`  ${line}`);
-      console.log('');
+    const waiting = offered.filter(isWaiting);
+    waiting.forEach(showInFull);
+    if (waiting.length > 0)
+      console.log(
+        'Next: concordat agent preview DIGEST, then approve DIGEST or refuse DIGEST --objection …\n',
+      );
+    const others = Map.groupBy(
+      offered.filter((plan) => !isWaiting(plan)),
+      ({ digest: plan }) => plan,
+    );
+    // Those with a run that goes on come first, then the newest.
+    const listed = [...others.values()].toSorted((a, b) => Number(b.some(isOpen)) - Number(a.some(isOpen)));
+    for (const [newest, ...earlier] of listed) {
+      const { title, id } = newest!.explanation;
+      console.log(`${headline(newest!, earlier)}  ${title} (${id})`);
     }
-    if (offered.some(({ status }) => status === 'waiting')) {
-      console.log('Next: concordat agent preview DIGEST, then approve DIGEST or refuse DIGEST --objection …');
-    }
+    if (listed.length > 0) console.log('\nIn full: concordat agent plans DIGEST');
   });
+}
+
+const isOpen = ({ open }: OfferedPlan): boolean => open;
+
+function showInFull(plan: OfferedPlan): void {
+  console.log(headline(plan));
+  for (const line of planExplanationLines(plan.explanation)) console.log(`  ${line}`);
+  console.log('');
+}
+
+/** How a plan stands, by its newest run, and how its runs do. */
+function headline(newest: OfferedPlan, earlier: readonly OfferedPlan[] = []): string {
+  const by = newest.decidedBy === null ? '' : ` (${newest.decidedBy})`;
+  const runs = [newest, ...earlier];
+  const open = runs.filter(isOpen).length;
+  const standing = isWaiting(newest)
+    ? 'waiting'
+    : `${newest.decision ?? 'not decided'}${by}, ${
+        runs.length === 1 ? `run ${open === 1 ? 'open' : 'closed'}` : `${runs.length} runs, ${open} open`
+      }`;
+  return `${newest.digest.slice(0, SHORT)}  ${standing}  offered ${newest.received}`;
 }
 
 export async function preview(digest: string, { config: file }: Common): Promise<void> {
@@ -61,9 +105,34 @@ export async function preview(digest: string, { config: file }: Common): Promise
 }
 
 export async function approve(digest: string, options: Signing): Promise<void> {
-  await decide(options, (desk) => {
-    const { digest: plan, run } = chosen(desk, digest, ({ status }) => status === 'waiting');
-    return { kind: 'approve', plan, run, note: options.note ?? '' };
+  await atDesk(options.config, async (desk, config) => {
+    const plan = chosen(desk, digest, isApprovable);
+    const standing = await desk.standingApproval(plan);
+    if (standing !== null) {
+      const { custodian: name, time } = standing;
+      console.log(
+        `${name} approved this plan on ${time}, for these sites and records under this agreement: nothing more is signed.`,
+      );
+      if (isWaiting(plan)) console.log(NOT_YET);
+      return;
+    }
+    if (!isApprovable(plan)) throw settled(plan);
+    const { digest: of, run, open, offer, agreement, explanation } = plan;
+    const shown = { offer, agreement: agreement.digest, data: await desk.records() };
+    console.log(`${explanation.title} (${explanation.id})`);
+    console.log(`  asked by: ${explanation.asker}`);
+    console.log(sitesLine(explanation));
+    console.log(`  agreement: ${agreement.name}, SHA-256 ${agreement.digest.slice(0, SHORT)}…`);
+    const note = options.note ?? '';
+    await decide({ kind: 'approve', plan: of, run, shown, note }, desk, config, options);
+    if (plan.decision === 'refused')
+      console.log(
+        `This replaces the refusal of ${plan.decidedBy}: ${
+          open
+            ? 'what the run asks from now on is answered.'
+            : 'a run that went on without this site stays without it; the next run of the plan is answered.'
+        }`,
+      );
   });
 }
 
@@ -71,10 +140,16 @@ export async function refuse(
   digest: string,
   options: Signing & { readonly objection: ObjectionName },
 ): Promise<void> {
-  await decide(options, (desk) => {
-    const open = ({ status }: OfferedPlan): boolean => status === 'waiting' || status === 'approved';
-    const { digest: plan, run } = chosen(desk, digest, open);
-    return { kind: 'refuse', plan, run, objection: options.objection, note: options.note ?? '' };
+  await atDesk(options.config, async (desk, config) => {
+    const plan = chosen(desk, digest, isRefusable);
+    if (!isRefusable(plan)) throw settled(plan);
+    const { objection, note = '' } = options;
+    await decide(
+      { kind: 'refuse', plan: plan.digest, run: plan.run, objection, note },
+      desk,
+      config,
+      options,
+    );
   });
 }
 
@@ -82,12 +157,14 @@ export async function releases({ config: file }: Common): Promise<void> {
   await atDesk(file, (desk) => {
     const waiting = desk.releases();
     if (waiting.length === 0) console.log('No answer waits for you.');
-    for (const { task, analysis, round, asked, payload, terms } of waiting) {
-      console.log(`${task.slice(0, SHORT)}  ${analysis}, round ${round}: ${asked}`);
-      for (const line of payloadLines(payload, terms)) console.log(`  ${line}`);
-      console.log('');
-    }
+    waiting.forEach(showAnswer);
   });
+}
+
+function showAnswer({ task, analysis, round, asked, payload, terms }: WaitingRelease): void {
+  console.log(`${task.slice(0, SHORT)}  ${analysis}, round ${round}: ${asked}`);
+  for (const line of payloadLines(payload, terms)) console.log(`  ${line}`);
+  console.log('');
 }
 
 /** Messages that are shown at once. */
@@ -112,12 +189,14 @@ export const release = (task: string, options: Signing): Promise<void> => letGo(
 export const withhold = (task: string, options: Signing): Promise<void> => letGo('withhold', task, options);
 
 async function letGo(kind: 'release' | 'withhold', prefix: string, options: Signing): Promise<void> {
-  await decide(options, (desk) => {
-    const { task } = only(
+  await atDesk(options.config, async (desk, config) => {
+    const answer = only(
       desk.releases().filter((waiting) => waiting.task.startsWith(prefix)),
       prefix,
     );
-    return { kind, task, note: options.note ?? '' };
+    showAnswer(answer);
+    const { task, held: payload } = answer;
+    await decide({ kind, task, payload, note: options.note ?? '' }, desk, config, options);
   });
 }
 
@@ -138,21 +217,32 @@ export async function custodian(
   );
 }
 
-async function decide(options: Signing, decisionOf: (desk: CustodianDesk) => Decision): Promise<void> {
-  await atDesk(options.config, async (desk, config) => {
-    const decision = decisionOf(desk);
-    const key = await custodianKey(config, options);
-    const statement = await desk.decide(decision, key);
-    const log = openLogView(config.log);
-    const fault = await taken(() => log.entries(), statement);
-    if (fault === null) console.log(`Signed as ${key.name}, and taken by the agent.`);
-    else if (fault === 'not yet')
-      console.log('Signed. The agent does not run, or is busy: it takes the statement as soon as it can.');
-    else {
-      throw new ConcordatError('approval/unknown', `the agent did not take the statement: ${fault}`, {
-        remedy: '`concordat agent plans` shows how things stand; decide again on what is there now',
-      });
-    }
+const NOT_YET = 'The agent does not run, or is busy: it takes the statement as soon as it can.';
+
+async function decide(
+  decision: Decision,
+  desk: CustodianDesk,
+  config: AgentConfig,
+  options: Signing,
+): Promise<void> {
+  const key = await custodianKey(config, options);
+  const statement = await desk.decide(decision, key);
+  const log = openLogView(config.log);
+  const fault = await taken(() => log.entries(), statement);
+  if (fault === null) console.log(`Signed as ${key.name}, and taken by the agent.`);
+  else if (fault === 'not yet') console.log(`Signed. ${NOT_YET}`);
+  else {
+    throw new ConcordatError('approval/unknown', `the agent did not take the statement: ${fault}`, {
+      remedy: '`concordat agent plans` shows how things stand; decide again on what is there now',
+    });
+  }
+}
+
+/** Of a plan about which a custodian has nothing to say now. */
+function settled(plan: OfferedPlan): ConcordatError {
+  return new ConcordatError('approval/unknown', 'the plan does not wait for a decision', {
+    place: headline(plan),
+    remedy: 'when it is asked again and needs a decision, `concordat agent plans` lists it as waiting',
   });
 }
 
@@ -199,13 +289,12 @@ async function atDesk(
   }
 }
 
-/** The newest of the plans that a digest's or a run's first digits name. */
+/** Of the plan that a digest's or a run's first digits name, the run that is meant: one that fits, and that waits or goes on before others. */
 function chosen(desk: CustodianDesk, prefix: string, fits: (plan: OfferedPlan) => boolean): OfferedPlan {
-  const named = desk
-    .plans()
-    .filter((plan) => fits(plan) && (plan.digest.startsWith(prefix) || plan.run.startsWith(prefix)));
+  const named = desk.plans().filter(({ digest, run }) => digest.startsWith(prefix) || run.startsWith(prefix));
   only([...new Set(named.map(({ digest }) => digest))], prefix);
-  return named[0]!;
+  const fitting = named.filter(fits);
+  return fitting.find(isWaiting) ?? fitting.find(isOpen) ?? fitting[0] ?? named[0]!;
 }
 
 function only<T>(found: readonly T[], prefix: string): T {
@@ -216,7 +305,7 @@ function only<T>(found: readonly T[], prefix: string): T {
   if (first !== undefined && second === undefined) return first;
   throw new ConcordatError(
     'approval/unknown',
-    second === undefined ? 'nothing of that digest waits here' : 'several digests begin so',
-    { place: prefix, remedy: '`concordat agent plans` and `concordat agent releases` list what waits' },
+    second === undefined ? 'nothing of that digest is here' : 'several digests begin so',
+    { place: prefix, remedy: '`concordat agent plans` and `concordat agent releases` list what there is' },
   );
 }

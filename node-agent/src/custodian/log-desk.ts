@@ -1,40 +1,41 @@
 /** The custodian's desk over a site's log and state. */
-import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
-import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import { isDeepStrictEqual } from 'node:util';
+
+import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 
-import { askedBy } from '../agreement/asked.ts';
-import { statementIn } from '../agreement/decisions.ts';
+import { approvalFor, approvalsAfter, isShrunk } from '../agreement/approvals.ts';
 import type { Agreement } from '../agreement/document.ts';
-import { explainPlan } from '../agreement/explain.ts';
-import { signerOf } from '../agreement/runs.ts';
+import { explainPlan, type PlanExplanation } from '../agreement/explain.ts';
 import {
   putStatement,
-  readStatement,
   signStatement,
   statementDigest,
+  waitingStatements,
   type StatementBody,
 } from '../agreement/statements.ts';
 import type { HeldAnswers } from '../egress/held.ts';
-import type {
-  CustodianDesk,
-  CustodianKey,
-  Decision,
-  LeftMessage,
-  OfferedPlan,
-  PreviewedRelease,
-  WaitingRelease,
+import {
+  isApprovable,
+  type CustodianDesk,
+  type CustodianKey,
+  type Decision,
+  type LeftMessage,
+  type OfferedPlan,
+  type PreviewedRelease,
+  type Standing,
+  type StandingApproval,
+  type WaitingRelease,
 } from './desk.ts';
+import { contentOf, LogIndex, type Offer } from './log-index.ts';
 import type { LogView } from './log-view.ts';
 
 export interface DeskOptions {
@@ -51,109 +52,118 @@ export interface DeskOptions {
   readonly now: () => Date;
 }
 
-interface Offer {
-  readonly entry: LogEntry;
-  readonly header: Header;
-  readonly plan: string;
-  readonly signer: string | null;
-  readonly sites: readonly string[];
-  readonly minimum: number;
-}
-
-type WithBody = LogEntry & { readonly body: string };
-
 export class LogDesk implements CustodianDesk {
   readonly #options: DeskOptions;
-  /** By commitment of the body: what was logged does not change. */
-  readonly #tasks = new Map<string, CoordinatorMessage>();
+  readonly #index: LogIndex;
+  /** By the entry of the offer: under which agreement it was explained, and how. */
+  readonly #explained = new Map<
+    number,
+    { readonly agreement: string; readonly explanation: PlanExplanation }
+  >();
+  /** By task. */
+  readonly #terms = new Map<string, readonly string[]>();
 
   constructor(options: DeskOptions) {
     this.#options = options;
+    this.#index = new LogIndex(options.log);
   }
 
   plans(): readonly OfferedPlan[] {
     const agreement = this.#options.agreement();
-    const offers = this.#offers();
-    return offers
-      .map((offer, i): OfferedPlan => {
-        const digest = toHex(offer.header.planDigest);
-        const written = parsePlan(offer.plan, 'the plan');
-        const asked = askedBy(written);
-        // Of the same name, or of another with some of the same questions.
-        const before = offers.slice(0, i).filter(({ plan }) => plan !== offer.plan);
-        const earlier =
-          before.findLast(({ plan }) => parsePlan(plan, 'the plan').id === written.id) ??
-          before.findLast(({ plan }) =>
-            askedBy(parsePlan(plan, 'the plan')).some((question) => asked.includes(question)),
-          );
-        const { sites, minimum, signer } = offer;
-        return {
-          run: toHex(offer.header.run),
-          digest,
-          received: offer.entry.time,
-          ...this.#standing(offer),
-          explanation: explainPlan(offer.plan, {
-            sites,
-            minimum,
-            asker: signer,
-            agreement,
-            earlier: earlier?.plan ?? null,
-          }),
-          text: offer.plan,
-        };
-      })
-      .toReversed();
+    const { offers } = this.#index.update();
+    return offers.map((offer) => this.#told(offer, agreement)).toReversed();
+  }
+
+  plan(run: string, digest: string): OfferedPlan | null {
+    const offer = this.#index.update().offer(run);
+    return offer?.digest === digest ? this.#told(offer, this.#options.agreement()) : null;
+  }
+
+  #told(offer: Offer, agreement: Agreement): OfferedPlan {
+    const { run, digest, task, time, plan } = offer;
+    return {
+      run,
+      digest,
+      offer: task,
+      agreement: { name: agreement.name, digest: agreement.digest },
+      received: time,
+      ...this.#standing(offer),
+      explanation: this.#explanation(offer, agreement),
+      text: plan,
+    };
+  }
+
+  #explanation(offer: Offer, agreement: Agreement): PlanExplanation {
+    const known = this.#explained.get(offer.n);
+    if (known?.agreement === agreement.digest) return known.explanation;
+    const { plan, sites, minimum, signer, earlier } = offer;
+    const explanation = explainPlan(plan, { sites, minimum, asker: signer, agreement, earlier });
+    this.#explained.set(offer.n, { agreement: agreement.digest, explanation });
+    return explanation;
   }
 
   releases(): readonly WaitingRelease[] {
-    const entries = this.#options.log.entries();
-    const answered = new Set(entries.filter(({ kind }) => kind === 'sent').map(({ task }) => task));
-    const closed = this.#closed();
-    const held = entries.filter(
-      (entry) =>
-        entry.kind === 'decision' && entry.detail?.['held'] !== undefined && !answered.has(entry.task),
-    );
-    return held.flatMap(({ task = '', run = '', analysis = '', round = 0 }): WaitingRelease[] => {
-      const payload = this.#options.held.get(task);
-      const question = this.#taskOf(task);
-      if (payload === null || question?.header === undefined || closed.has(run)) return [];
-      const planDigest = toHex(question.header.planDigest);
+    return this.#index.update().held.flatMap((entry): WaitingRelease[] => {
+      const { task = '', run = '', analysis = '', round = 0 } = entry;
+      const held = `${entry.detail?.['held']}`;
+      const payload = this.#options.held.get(task, held);
+      const question = this.#index.message(task);
+      if (payload === null || question?.header === undefined || this.#index.run(run).closed) return [];
       return [
         {
           task,
           run,
-          planDigest,
+          planDigest: toHex(question.header.planDigest),
           analysis,
           round,
           asked: askedFor(question),
-          terms: this.#termsOf(question),
+          terms: this.#termsOf(task),
           payload,
+          held,
         },
       ];
     });
   }
 
   left(from: number, count: number): { readonly messages: readonly LeftMessage[]; readonly total: number } {
-    const sent = this.#options.log
-      .entries()
-      .filter((entry): entry is WithBody => entry.kind === 'sent' && entry.body !== undefined)
-      .toReversed();
-    const messages = sent.slice(from, from + count).flatMap((entry): LeftMessage[] => {
-      const { n, time, run = '', analysis = '', round = 0, type = '', task = '' } = entry;
-      const signed = decode(SignedMessage, this.#options.log.body(entry), 'a logged message');
-      const { header, payload } = decode(SiteMessage, signed.body, 'a logged message');
-      if (header === undefined || payload === undefined) return [];
-      const question = this.#taskOf(task);
-      const terms = question === null ? [] : this.#termsOf(question);
-      return [{ n, time, run, analysis, round, type, task, header, terms, payload }];
-    });
+    const { sent } = this.#index.update();
+    const last = sent.length - from;
+    const messages = sent
+      .slice(Math.max(0, last - count), Math.max(0, last))
+      .toReversed()
+      .flatMap((entry): LeftMessage[] => {
+        const { n, time, run = '', analysis = '', round = 0, type = '', task = '' } = entry;
+        const signed = decode(SignedMessage, this.#options.log.body(entry), 'a logged message');
+        const { header, payload } = decode(SiteMessage, signed.body, 'a logged message');
+        if (header === undefined || payload === undefined) return [];
+        return [{ n, time, run, analysis, round, type, task, header, terms: this.#termsOf(task), payload }];
+      });
     return { messages, total: sent.length };
   }
 
   async preview(digest: string): Promise<readonly PreviewedRelease[]> {
-    const offer = this.#offers().findLast(({ header }) => toHex(header.planDigest) === digest);
+    const offer = this.#index.update().offers.findLast((offered) => offered.digest === digest);
     if (offer === undefined) throw unknown(digest);
     return this.#options.preview(offer.plan, this.#options.agreement());
+  }
+
+  records(): Promise<string> {
+    return this.#options.snapshot();
+  }
+
+  async standingApproval({
+    run,
+    digest,
+  }: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null> {
+    const offer = this.#offerOf(run, digest);
+    const approvals = waitingStatements(this.#options.state).reduce(
+      (before, { signed, statement }) =>
+        signed === null || statement === null ? before : approvalsAfter(before, signed, statement),
+      this.#index.approvals,
+    );
+    const shrunk = isShrunk(offer, this.#index.accepted);
+    const asked = { run, plan: digest, roster: offer, shrunk, agreement: this.#options.agreement() };
+    return approvalFor(approvals, { ...asked, data: await this.records() }) ?? null;
   }
 
   async decide(decision: Decision, custodian: CustodianKey): Promise<string> {
@@ -177,18 +187,16 @@ export class LogDesk implements CustodianDesk {
   }
 
   async #body(decision: Decision, agreement: Agreement): Promise<StatementBody> {
-    if (decision.kind === 'release' || decision.kind === 'withhold') {
-      const payload = this.#options.held.digest(decision.task);
-      if (payload === null) throw unknown(decision.task);
-      return { ...decision, payload };
+    if ('task' in decision) {
+      const held = this.#options.held.digest(decision.task);
+      if (held === null) throw unknown(decision.task);
+      if (held !== decision.payload) throw changed(decision.task, ['the answer, which was computed again']);
+      return decision;
     }
-    const offer = this.#offers().findLast(
-      ({ header }) => toHex(header.run) === decision.run && toHex(header.planDigest) === decision.plan,
-    );
-    if (offer === undefined) throw unknown(decision.plan);
+    const offer = this.#offerOf(decision.run, decision.plan);
     if (decision.kind === 'refuse') return decision;
-    if (this.#standing(offer).status !== 'waiting') throw unknown(decision.plan);
-    const data = await this.#options.snapshot();
+    if (!isApprovable(this.#standing(offer))) throw unknown(decision.plan);
+    const data = await this.records();
     if (data === '') {
       throw new ConcordatError(
         'data/unreadable',
@@ -198,87 +206,63 @@ export class LogDesk implements CustodianDesk {
         },
       );
     }
+    const { shown, ...said } = decision;
     const { sites, minimum } = offer;
-    return { ...decision, sites, minimum, data, agreement: agreement.digest };
+    const other = [
+      ...(shown.offer === offer.task ? [] : [this.#differenceFrom(shown.offer, offer)]),
+      ...(shown.agreement === agreement.digest ? [] : ['the agreement']),
+      ...(shown.data === data ? [] : ['the records']),
+    ];
+    if (other.length > 0) throw changed(decision.plan, other);
+    return { ...said, sites, minimum, data, agreement: agreement.digest };
   }
 
-  /** Every offer that was taken in, in the log's order; of a run the last one. */
-  #offers(): readonly Offer[] {
-    const found = this.#options.log.entries().flatMap((entry): Offer[] => {
-      if (entry.kind !== 'received' || entry.type !== 'planOffer' || entry.task === undefined) return [];
-      const { header, payload } = this.#taskOf(entry.task) ?? {};
-      if (header === undefined || payload?.$case !== 'planOffer') return [];
-      const { plan, roster } = payload.value;
-      try {
-        parsePlan(plan, 'the plan');
-      } catch {
-        // Refused by the agent, whatever a custodian would say.
-        return [];
-      }
-      const sites = (roster?.sites ?? []).map(({ study }) => study);
-      const [signer] = signerOf(payload.value);
-      return [{ entry, header, plan, signer, sites, minimum: roster?.minimumStudies ?? 0 }];
-    });
-    return [...new Map(found.map((offer) => [toHex(offer.header.run), offer])).values()];
+  /** In what an offer is not the one that was shown. */
+  #differenceFrom(shown: string, offer: Offer): string {
+    const payload = this.#index.message(shown)?.payload;
+    if (payload?.$case !== 'planOffer') return 'the offer';
+    const { sites, minimum, signer } = contentOf(payload.value);
+    if (minimum !== offer.minimum || !isDeepStrictEqual(sites, offer.sites))
+      return 'the sites, or how many of them must take part';
+    return signer === offer.signer ? 'the offer, which was made again' : 'who asks';
   }
 
-  #standing({ entry, header }: Offer): Pick<OfferedPlan, 'status' | 'decidedBy'> {
-    const run = toHex(header.run);
-    const ofRun = this.#options.log.entries().filter((logged) => logged.run === run);
-    const approved = ofRun.find(({ kind }) => kind === 'approved');
-    const by =
-      approved === undefined ? null : `${approved.detail?.['custodian'] ?? approved.detail?.['mode']}`;
-    const word = ofRun
-      .flatMap((logged) => {
-        const signed = statementIn(logged);
-        return signed === null ? [] : (readStatement(signed) ?? []);
-      })
-      .at(-1);
-    if (word?.kind === 'refuse') return { status: 'refused', decidedBy: word.custodian };
-    if (this.#closed().has(run)) return { status: 'closed', decidedBy: by };
-    if (approved !== undefined) return { status: 'approved', decidedBy: by };
-    const refused = ofRun.some(
-      ({ kind, type, task }) => kind === 'sent' && type === 'refusal' && task === entry.task,
-    );
-    return { status: refused ? 'refused' : 'waiting', decidedBy: refused ? 'agreement' : null };
+  #offerOf(run: string, plan: string): Offer {
+    const offer = this.#index.update().offer(run);
+    if (offer?.digest !== plan) throw unknown(plan);
+    return offer;
   }
 
-  #closed(): ReadonlySet<string> {
-    const entries = this.#options.log.entries();
-    return new Set(
-      entries.flatMap(({ kind, type, run }) =>
-        (kind === 'sent' && type === 'runLeft') || (kind === 'received' && type === 'runClosed')
-          ? (run ?? [])
-          : [],
-      ),
-    );
-  }
-
-  #taskOf(task: string): CoordinatorMessage | null {
-    const known = this.#tasks.get(task);
-    if (known !== undefined) return known;
-    const entry = this.#options.log
-      .entries()
-      .find(
-        (logged): logged is WithBody =>
-          logged.kind === 'received' && logged.task === task && logged.body !== undefined,
-      );
-    if (entry === undefined) return null;
-    const signed = decode(SignedMessage, this.#options.log.body(entry), 'a logged message');
-    const message = decode(CoordinatorMessage, signed.body, 'a logged task');
-    this.#tasks.set(task, message);
-    return message;
+  #standing({ run, task }: Offer): Standing {
+    const { closed, accepted, refusals, word } = this.#index.run(run);
+    // The coordinator goes on without a site that refuses its offer, and tells it no more of the run.
+    const refusal = refusals.get(task);
+    const open = !closed && refusal === undefined;
+    const by = word?.statement.custodian;
+    if (by !== undefined && word?.statement.kind === 'refuse')
+      return { decision: 'refused', decidedBy: by, open };
+    if (accepted !== null) {
+      const { custodian, mode } = accepted.detail ?? {};
+      return { decision: 'approved', decidedBy: by ?? `${custodian ?? mode}`, open };
+    }
+    if (refusal === undefined) return { decision: null, decidedBy: null, open };
+    return word !== null && word.n > refusal.n
+      ? { decision: 'approved', decidedBy: word.statement.custodian, open }
+      : { decision: 'refused', decidedBy: 'agreement', open };
   }
 
   /** Names of the parameters of the analysis that a task is about; none for a task about the whole plan. */
-  #termsOf({ header, payload }: CoordinatorMessage): readonly string[] {
-    const run = header === undefined ? '' : toHex(header.run);
-    const offer = this.#offers().find((offered) => toHex(offered.header.run) === run);
-    if (offer === undefined || payload === undefined || !('agreedLevels' in payload.value)) return [];
-    return termsIn(
-      expandPlan(parsePlan(offer.plan, 'the plan'), agreedLevels(payload.value)),
-      header?.analysis ?? '',
-    );
+  #termsOf(task: string): readonly string[] {
+    const known = this.#terms.get(task);
+    if (known !== undefined) return known;
+    const { header, payload } = this.#index.message(task) ?? {};
+    const offer = header === undefined ? null : this.#index.offer(toHex(header.run));
+    const terms =
+      header === undefined || offer === null || payload === undefined || !('agreedLevels' in payload.value)
+        ? []
+        : termsIn(expandPlan(offer.written, agreedLevels(payload.value)), header.analysis);
+    this.#terms.set(task, terms);
+    return terms;
   }
 }
 
@@ -300,6 +284,13 @@ function askedFor({ payload }: CoordinatorMessage): string {
     default:
       return 'a message of the run';
   }
+}
+
+function changed(what: string, other: readonly string[]): ConcordatError {
+  return new ConcordatError('approval/changed', `changed since it was shown: ${other.join('; ')}`, {
+    place: what,
+    remedy: 'look at it as it is now, and decide again',
+  });
 }
 
 function unknown(what: string): ConcordatError {

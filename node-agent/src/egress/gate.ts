@@ -97,6 +97,16 @@ export interface GateOptions {
   readonly ledger?: Ledger | undefined;
 }
 
+/** An answer that waits for a custodian. */
+interface HeldAnswer {
+  /** SHA-256 of the answer, hex. */
+  readonly digest: string;
+  /** Of the thresholds under which it was computed: under others it is computed again. */
+  readonly policy: string;
+}
+
+const policyDigest = ({ policy }: Terms): string => toHex(sha256(JSON.stringify(policy)));
+
 /** What the gate makes of a draft. */
 interface Decision {
   readonly payload: Payload;
@@ -107,12 +117,17 @@ export class Gate {
   readonly #options: GateOptions;
   /** Task digest (hex) → commitment of what was sent: the same question gets the same bytes. */
   readonly #sent = new Map<string, string>();
+  /** Task digest (hex) → the answer that the log has as held last. */
+  readonly #held = new Map<string, HeldAnswer>();
 
   constructor(options: GateOptions) {
     this.#options = options;
     for (const entry of options.log.entries) {
       if (entry.kind === 'sent' && entry.task !== undefined && entry.body !== undefined)
         this.#sent.set(entry.task, entry.body);
+      const { held, policy } = entry.detail ?? {};
+      if (entry.kind === 'decision' && entry.task !== undefined && held !== undefined)
+        this.#held.set(entry.task, { digest: `${held}`, policy: `${policy}` });
     }
   }
 
@@ -141,12 +156,14 @@ export class Gate {
         return this.#problem(error, task);
       }
       const digest = this.#options.held.put(toHex(task.digest), payload);
+      const policy = policyDigest(task.terms);
       this.#options.log.append({
         kind: 'decision',
         ...place(task),
         type: payload.$case,
-        detail: { held: digest },
+        detail: { held: digest, policy },
       });
+      this.#held.set(toHex(task.digest), { digest, policy });
       return null;
     }
     if (refusals.length > 0)
@@ -158,14 +175,29 @@ export class Gate {
   releaseHeld(task: Task): Released | null {
     const earlier = this.earlier(task.digest);
     if (earlier !== null) return earlier;
-    const payload = this.#options.held.get(toHex(task.digest));
+    const digest = toHex(task.digest);
+    const payload = this.#options.held.get(digest, this.#held.get(digest)?.digest ?? '');
     // Its lengths were checked when it was held; of a question about parameters they follow from a replay that is over.
     return payload === null ? null : this.#sendOrProblem(payload, { ...task, plan: null });
   }
 
-  /** Whether an answer to this task waits for the custodian. */
+  /**
+   * The answer (SHA-256, hex) to a task (hex) that is held; null where none is, or the file is not the one that the log has: a
+   * crash came between the two, or somebody has changed it.
+   */
+  held(task: string): string | null {
+    const digest = this.#held.get(task)?.digest;
+    return digest !== undefined && digest === this.#options.held.digest(task) ? digest : null;
+  }
+
+  /** Whether an answer to this task is held that was computed under the thresholds of now. */
   holds(task: Task): boolean {
-    return this.#options.held.digest(toHex(task.digest)) !== null;
+    const digest = toHex(task.digest);
+    return (
+      task.terms !== null &&
+      this.held(digest) !== null &&
+      this.#held.get(digest)?.policy === policyDigest(task.terms)
+    );
   }
 
   /** What would be released, and what stood in the way; nothing is logged. */

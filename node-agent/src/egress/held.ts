@@ -25,9 +25,11 @@ export class HeldAnswers {
     return toHex(sha256(bytes));
   }
 
-  get(task: string): Payload | null {
+  /** The answer of that digest (SHA-256, hex); null where another is held, or none. */
+  get(task: string, digest: string): Payload | null {
     const bytes = this.#read(task);
-    return bytes === null ? null : (decode(SiteMessage, bytes, 'a held answer').payload ?? null);
+    if (bytes === null || toHex(sha256(bytes)) !== digest) return null;
+    return decode(SiteMessage, bytes, 'a held answer').payload ?? null;
   }
 
   /** SHA-256 (hex) of the payload that is held; null where none is. */

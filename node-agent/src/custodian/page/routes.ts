@@ -70,9 +70,9 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
 
   view('/', () => overviewPage(status(), desk.plans(), desk.releases(), desk.left(0, 1).messages[0], now()));
   view('/plans', () => plansPage(desk.plans()));
-  view('/plans/:run/:plan', (session, request) => {
+  view('/plans/:run/:plan', async (session, request) => {
     const plan = planOf(desk, request);
-    return plan === undefined ? null : planPage(plan, tokenOf(session.csrf));
+    return plan === undefined ? null : planPage(plan, await desk.records(), tokenOf(session.csrf));
   });
   view('/plans/:run/:plan/preview', async (_session, request) => {
     const plan = planOf(desk, request);
@@ -115,9 +115,14 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
   const form = <T>(
     path: string,
     find: (request: FastifyRequest) => T | undefined,
-    again: (found: T, session: Session, fault: FormFault) => PageContent,
+    again: (found: T, session: Session, fault: FormFault) => Promise<PageContent>,
     decisionOf: (found: T, body: Body) => Decision | FormFault,
-    done: { readonly notice: string; readonly path: (found: T) => string },
+    done: {
+      readonly notice: string;
+      readonly path: (found: T) => string;
+      /** What is to be told where nothing is left to be signed. */
+      readonly already?: (found: T) => Promise<string | null>;
+    },
   ): void => {
     app.post(path, async (request, reply) => {
       const session = context.session(request);
@@ -125,26 +130,28 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
       const found = find(request);
       if (found === undefined) return reply.callNotFound();
       const body = (request.body ?? {}) as Body;
-      const refuse = (fault: FormFault, code: number): FastifyReply =>
-        context.show(reply, session, again(found, session, fault), code);
+      const refuse = async (fault: FormFault, code: number): Promise<FastifyReply> =>
+        context.show(reply, session, await again(found, session, fault), code);
       if (!isToken(session.csrf, body['token'])) return refuse(STALE, 403);
       const decision = decisionOf(found, body);
       if ('message' in decision) return refuse(decision, 422);
-      let fault: string | null;
+      let fault: string | null = null;
+      let already: string | null;
       try {
-        fault = await taken(await desk.decide(decision, session.key));
+        already = (await done.already?.(found)) ?? null;
+        if (already === null) fault = await taken(await desk.decide(decision, session.key));
       } catch (error) {
         if (!(error instanceof ConcordatError)) throw error;
         return refuse(faultOf(error), 409);
       }
       if (fault !== null && fault !== NOT_YET) return refuse(notTaken(fault), 409);
-      session.notice = fault === null ? done.notice : SIGNED;
+      session.notice = fault === null ? (already ?? done.notice) : SIGNED;
       return reply.redirect(done.path(found), 303);
     });
   };
 
-  const againPlan = (plan: OfferedPlan, session: Session, fault: FormFault): PageContent =>
-    planPage(plan, tokenOf(session.csrf), fault);
+  const againPlan = async (plan: OfferedPlan, session: Session, fault: FormFault): Promise<PageContent> =>
+    planPage(plan, await desk.records(), tokenOf(session.csrf), fault);
   form(
     '/plans/:run/:plan/approve',
     (request) => planOf(desk, request),
@@ -152,9 +159,23 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     ({ run, digest: plan, explanation }, body) => {
       if (explanation.faults.length > 0) return NOT_ALLOWED;
       if (body['read'] !== 'yes') return NOT_READ;
-      return noted(body, (note) => ({ kind: 'approve', plan, run, note }));
+      const shown = {
+        offer: text(body, 'offer'),
+        agreement: text(body, 'agreement'),
+        data: text(body, 'data'),
+      };
+      return noted(body, (note) => ({ kind: 'approve', plan, run, shown, note }));
     },
-    { notice: 'Approved', path: planPath },
+    {
+      notice: 'Approved',
+      path: planPath,
+      already: async (plan) => {
+        const standing = await desk.standingApproval(plan);
+        return standing === null
+          ? null
+          : `${standing.custodian} approved this plan on the same terms before; nothing more was signed`;
+      },
+    },
   );
   form(
     '/plans/:run/:plan/refuse',
@@ -168,30 +189,41 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     { notice: 'Refused', path: planPath },
   );
 
-  const againRelease = (_release: WaitingRelease, session: Session, fault: FormFault): PageContent =>
-    releasesPage(desk.releases(), desk.plans(), tokenOf(session.csrf), fault);
+  const againRelease = async (
+    _release: WaitingRelease,
+    session: Session,
+    fault: FormFault,
+  ): Promise<PageContent> => releasesPage(desk.releases(), desk.plans(), tokenOf(session.csrf), fault);
   const releaseOf = (request: FastifyRequest): WaitingRelease | undefined =>
     desk.releases().find(({ task }) => task === parameter(request, 'task'));
   form(
     '/releases/:task/release',
     releaseOf,
     againRelease,
-    ({ task }, body) =>
-      body['read'] === 'yes' ? noted(body, (note) => ({ kind: 'release', task, note })) : NOT_READ,
+    ({ task }, body) => {
+      if (body['read'] !== 'yes') return NOT_READ;
+      return noted(body, (note) => ({ kind: 'release', task, payload: text(body, 'payload'), note }));
+    },
     { notice: 'Released', path: () => '/releases' },
   );
   form(
     '/releases/:task/withhold',
     releaseOf,
     againRelease,
-    ({ task }, body) => noted(body, (note) => ({ kind: 'withhold', task, note })),
+    ({ task }, body) =>
+      noted(body, (note) => ({ kind: 'withhold', task, payload: text(body, 'payload'), note })),
     { notice: 'Withheld', path: () => '/releases' },
   );
 }
 
 function noted(body: Body, make: (note: string) => Decision): Decision | FormFault {
-  const note = typeof body['note'] === 'string' ? body['note'].trim() : '';
+  const note = text(body, 'note').trim();
   return note.length > LONGEST_NOTE ? TOO_LONG : make(note);
+}
+
+function text(body: Body, name: string): string {
+  const value = body[name];
+  return typeof value === 'string' ? value : '';
 }
 
 function parameter(request: FastifyRequest, name: string): string {
@@ -199,8 +231,7 @@ function parameter(request: FastifyRequest, name: string): string {
 }
 
 function planOf(desk: CustodianDesk, request: FastifyRequest): OfferedPlan | undefined {
-  const [run, digest] = [parameter(request, 'run'), parameter(request, 'plan')];
-  return desk.plans().find((plan) => plan.run === run && plan.digest === digest);
+  return desk.plan(parameter(request, 'run'), parameter(request, 'plan')) ?? undefined;
 }
 
 function pageOf(request: FastifyRequest): number {

@@ -1,21 +1,29 @@
-/** What the page's tests share: a desk that keeps its plans and messages in memory, keys and passphrases, a clock to set. */
+/** What the page's tests share: a desk that keeps its plans and messages in memory, keys and passphrases, a clock to set, a visitor. */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 
 import type { PlanExplanation } from '../../agreement/explain.ts';
 import type { Payload } from '../../fit/draft.ts';
-import type {
-  CustodianDesk,
-  CustodianKey,
-  Decision,
-  LeftMessage,
-  OfferedPlan,
-  PreviewedRelease,
-  WaitingRelease,
+import {
+  isApprovable,
+  isRefusable,
+  type CustodianDesk,
+  type CustodianKey,
+  type Decision,
+  type LeftMessage,
+  type OfferedPlan,
+  type PreviewedRelease,
+  type StandingApproval,
+  type WaitingRelease,
 } from '../desk.ts';
+import { custodianPage } from './app.ts';
 import type { PageParts } from './context.ts';
 import type { AgentStatus } from './status.ts';
 
@@ -34,6 +42,10 @@ export const HEADER: Header = {
 export const RUN = 'ab'.repeat(16);
 export const DIGEST = 'cd'.repeat(32);
 export const TASK = 'ef'.repeat(32);
+export const OFFER = '01'.repeat(32);
+/** Seal of the records. */
+export const RECORDS = '23'.repeat(32);
+export const HELD = '45'.repeat(32);
 export const PASSPHRASE = 'correct horse battery staple';
 export const CUSTODIAN = 'Ada Byron';
 
@@ -97,9 +109,12 @@ export function offeredPlan(over: Partial<OfferedPlan> = {}): OfferedPlan {
   return {
     run: RUN,
     digest: DIGEST,
+    offer: OFFER,
+    agreement: { name: 'ALDER data-sharing agreement', digest: '12'.repeat(32) },
     received: '2026-11-20T08:30:00.000Z',
-    status: 'waiting',
+    decision: null,
     decidedBy: null,
+    open: true,
     explanation: EXPLANATION,
     text: 'plan: 1\nid: hypertension-cvd\n',
     ...over,
@@ -115,6 +130,7 @@ export const RELEASE: WaitingRelease = {
   terms: ['treatment'],
   asked: 'Fit the analysis to your own records',
   payload: ESTIMATE,
+  held: HELD,
 };
 
 export interface DeskContent {
@@ -144,6 +160,10 @@ export class MemoryDesk implements CustodianDesk {
     return this.#plans;
   }
 
+  plan(run: string, digest: string): OfferedPlan | null {
+    return this.#plans.find((plan) => plan.run === run && plan.digest === digest) ?? null;
+  }
+
   releases(): readonly WaitingRelease[] {
     return this.#releases;
   }
@@ -156,18 +176,33 @@ export class MemoryDesk implements CustodianDesk {
     return this.#previews;
   }
 
+  async standingApproval({
+    run,
+    digest,
+  }: Pick<OfferedPlan, 'run' | 'digest'>): Promise<StandingApproval | null> {
+    const found = this.plan(run, digest);
+    return found?.decision === 'approved' ? { custodian: `${found.decidedBy}`, time: found.received } : null;
+  }
+
+  async records(): Promise<string> {
+    return RECORDS;
+  }
+
   async decide(decision: Decision, custodian: CustodianKey): Promise<string> {
     if (decision.kind === 'approve' || decision.kind === 'refuse') {
       const found = this.#plans.find(({ run, digest }) => run === decision.run && digest === decision.plan);
-      if (found?.status !== 'waiting' && (decision.kind !== 'refuse' || found?.status !== 'approved')) {
+      const may = decision.kind === 'approve' ? isApprovable : isRefusable;
+      if (found === undefined || !may(found)) {
         throw new ConcordatError('approval/unknown', 'no such plan waits', {
           remedy: 'look whether another custodian was first',
         });
       }
-      const status = decision.kind === 'approve' ? 'approved' : 'refused';
-      this.#plans = this.#plans.map((plan) =>
-        plan === found ? { ...plan, status, decidedBy: custodian.name } : plan,
-      );
+      this.#plans = this.#plans.map((plan): OfferedPlan => {
+        if (plan !== found) return plan;
+        const word = decision.kind === 'approve' ? 'approved' : 'refused';
+        // A site that refuses is no longer in the run.
+        return { ...plan, decision: word, decidedBy: custodian.name, open: plan.open && word === 'approved' };
+      });
     } else this.#releases = this.#releases.filter(({ task }) => task !== decision.task);
     const signature = toHex(custodian.sign(Buffer.from(JSON.stringify(decision))));
     this.decisions.push({ decision, by: custodian.name, signature });
@@ -246,3 +281,135 @@ export function pageParts(
   };
   return { parts, clock, logged };
 }
+
+export const HOST = '127.0.0.1:8480';
+export const PLAN = `/plans/${RUN}/${DIGEST}`;
+export const message = (n: number, over = {}) => ({
+  n,
+  time: '2026-11-24T10:00:00.000Z',
+  run: RUN,
+  analysis: 'cvd',
+  round: n,
+  type: 'StageOneEstimate',
+  task: TASK,
+  header: HEADER,
+  terms: ['treatment'],
+  payload: ESTIMATE,
+  ...over,
+});
+
+/** A browser as far as the page is concerned: keeps cookies, sends Origin with forms. */
+export class Visitor {
+  readonly cookies = new Map<string, string>();
+  readonly app: FastifyInstance;
+
+  constructor(app: FastifyInstance) {
+    this.app = app;
+  }
+
+  async get(url: string, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
+    return this.#take(
+      await this.app.inject({ url, headers: { host: HOST, cookie: this.#cookie(), ...headers } }),
+    );
+  }
+
+  async post(
+    url: string,
+    fields: Record<string, string>,
+    headers: Record<string, string> = {},
+  ): Promise<LightMyRequestResponse> {
+    return this.#take(
+      await this.app.inject({
+        method: 'POST',
+        url,
+        headers: {
+          host: HOST,
+          cookie: this.#cookie(),
+          origin: `http://${HOST}`,
+          'sec-fetch-site': 'same-origin',
+          'content-type': 'application/x-www-form-urlencoded',
+          ...headers,
+        },
+        payload: new URLSearchParams(fields).toString(),
+      }),
+    );
+  }
+
+  /** Fills in the form that posts to `action` on the page at `at`. */
+  async submit(
+    at: string,
+    action: string,
+    fields: Record<string, string>,
+    headers: Record<string, string> = {},
+  ): Promise<LightMyRequestResponse> {
+    const { body } = await this.get(at);
+    return this.post(action, { ...hiddenIn(body, action), ...fields }, headers);
+  }
+
+  async signIn(): Promise<void> {
+    const answer = await this.submit('/sign-in', '/sign-in', { name: CUSTODIAN, passphrase: PASSPHRASE });
+    assert.equal(answer.statusCode, 303);
+    assert.equal(answer.headers.location, '/');
+  }
+
+  #cookie(): string {
+    return [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  }
+
+  #take(response: LightMyRequestResponse): LightMyRequestResponse {
+    for (const { name, value } of response.cookies) {
+      if (value === '') this.cookies.delete(name);
+      else this.cookies.set(name, value);
+    }
+    return response;
+  }
+}
+
+/** The hidden fields of the form that posts to `action`, which a browser sends with it. */
+export function hiddenIn(page: string, action: string): Record<string, string> {
+  const form = page.split('<form').find((part) => part.includes(`action="${action}"`));
+  assert.ok(form !== undefined, `no form to ${action}`);
+  const fields = form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g);
+  return Object.fromEntries([...fields].map(([, name, value]) => [name!, value!]));
+}
+
+export const tokenIn = (page: string, action: string): string => hiddenIn(page, action)['token']!;
+
+/** A page over a desk, without a port, and someone who visits it. */
+export async function start(t: TestContext, desk = new MemoryDesk({}), over: Partial<PageParts> = {}) {
+  const { parts, clock, logged } = pageParts(desk, over);
+  const address = { host: '127.0.0.1', port: 8480, loopback: true };
+  const app = await custodianPage(parts, { address, tls: null });
+  t.after(() => app.close());
+  return { app, desk, clock, logged, visitor: new Visitor(app) };
+}
+
+/** A desk with something of everything. */
+export const waiting = (): MemoryDesk =>
+  new MemoryDesk({
+    plans: [offeredPlan()],
+    releases: [RELEASE],
+    left: [message(30), message(20), message(10)],
+    previews: [
+      {
+        analysis: 'cvd',
+        terms: ['treatment'],
+        payload: ESTIMATE,
+        remarks: ['no rule is near its threshold'],
+      },
+    ],
+  });
+
+/** Every page that who is signed in may see. */
+export const PLACES = [
+  '/',
+  '/plans',
+  PLAN,
+  `${PLAN}/preview`,
+  '/releases',
+  '/left',
+  '/left/20',
+  '/agreement',
+  '/connection',
+  '/log',
+];

@@ -102,9 +102,11 @@ function faultBox({ message, remedy }: FormFault): Html {
   </div>`;
 }
 
-export function tokenField(token: string): Html {
-  return html`<input type="hidden" name="token" value="${token}" />`;
+export function hiddenField(name: string, value: string): Html {
+  return html`<input type="hidden" name="${name}" value="${value}" />`;
 }
+
+export const tokenField = (token: string): Html => hiddenField('token', token);
 
 /** Text in which names stand between backticks, as in what is explained and in remedies. */
 export function prose(text: string): Piece {

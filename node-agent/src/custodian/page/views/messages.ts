@@ -8,6 +8,7 @@ import {
   facts,
   moment,
   pager,
+  hiddenField,
   tokenField,
   type FormFault,
   type PageContent,
@@ -55,11 +56,11 @@ export function releasesPage(
   };
 }
 
-function releaseForms({ task }: WaitingRelease, token: string): Html {
+function releaseForms({ task, held }: WaitingRelease, token: string): Html {
   return html`<div class="forms decision">
     <form method="post" action="/releases/${task}/release">
       <h3>Release</h3>
-      ${tokenField(token)}
+      ${tokenField(token)} ${hiddenField('payload', held)}
       <p class="check">
         <input type="checkbox" id="read-${task}" name="read" value="yes" required />
         <label for="read-${task}">I have read these numbers, and they may leave.</label>
@@ -69,7 +70,8 @@ function releaseForms({ task }: WaitingRelease, token: string): Html {
     </form>
     <form method="post" action="/releases/${task}/withhold">
       <h3>Withhold</h3>
-      ${tokenField(token)} ${noteField(`note-${task}`)} <button>Withhold this answer</button>
+      ${tokenField(token)} ${hiddenField('payload', held)} ${noteField(`note-${task}`)}
+      <button>Withhold this answer</button>
     </form>
   </div>`;
 }

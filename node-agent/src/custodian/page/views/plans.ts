@@ -1,5 +1,13 @@
 /** Plans that were offered: the list, one in full, and what stage one would send for it. */
-import { OBJECTIONS, type ObjectionName, type OfferedPlan, type PreviewedRelease } from '../../desk.ts';
+import {
+  isApprovable,
+  isRefusable,
+  isWaiting,
+  OBJECTIONS,
+  type ObjectionName,
+  type OfferedPlan,
+  type PreviewedRelease,
+} from '../../desk.ts';
 import type { AnalysisExplanation } from '../../../agreement/explain.ts';
 import { html, type Html } from '../html.ts';
 import { numbersIn, payloadReading } from '../tables.ts';
@@ -11,6 +19,7 @@ import {
   list,
   moment,
   prose,
+  hiddenField,
   tokenField,
   type FormFault,
   type PageContent,
@@ -28,18 +37,15 @@ const OBJECTION_WORDS: Readonly<Record<ObjectionName, string>> = {
   other: 'another reason',
 };
 
-const STATUS_WORDS: Readonly<Record<OfferedPlan['status'], string>> = {
-  waiting: 'waits for a custodian',
-  approved: 'approved',
-  refused: 'refused',
-  closed: 'closed by the coordinator',
-};
-
-const GROUPS: readonly (readonly [OfferedPlan['status'], string, string])[] = [
-  ['waiting', 'Waiting for a custodian', 'No plan waits.'],
-  ['approved', 'Approved', 'No plan is approved.'],
-  ['refused', 'Refused', 'No plan was refused.'],
-  ['closed', 'Closed', 'No plan is closed.'],
+const GROUPS: readonly (readonly [(plan: OfferedPlan) => boolean, string, string])[] = [
+  [isWaiting, 'Waiting for a custodian', 'No plan waits.'],
+  [({ decision }) => decision === 'approved', 'Approved', 'No plan is approved.'],
+  [({ decision }) => decision === 'refused', 'Refused', 'No plan was refused.'],
+  [
+    ({ decision, open }) => decision === null && !open,
+    'Closed before it was decided',
+    'No plan was closed so.',
+  ],
 ];
 
 export function planPath({ run, digest: plan }: Pick<OfferedPlan, 'run' | 'digest'>): string {
@@ -54,23 +60,24 @@ export function plansPage(plans: readonly OfferedPlan[]): PageContent {
   return {
     title: 'Plans',
     at: '/plans',
-    body: GROUPS.map(([status, heading, none]) => {
-      const those = plans.filter((plan) => plan.status === status);
+    body: GROUPS.map(([belongs, heading, none], i) => {
+      const those = plans.filter(belongs);
       return html`<section>
         <h2>${heading}</h2>
         ${
           those.length === 0
             ? html`<p>${none}</p>`
             : table({
-                id: `plans-${status}`,
+                id: `plans-${i}`,
                 caption: `${heading}: ${count(those.length, 'plan')}`,
-                columns: ['Plan', 'Asked by', 'Received', 'Analyses', 'Decided by'],
+                columns: ['Plan', 'Asked by', 'Received', 'Analyses', 'Decided by', 'Run'],
                 rows: those.map((plan) => [
                   planLink(plan),
                   plan.explanation.asker,
                   moment(plan.received),
                   plan.explanation.analyses.length,
                   decider(plan),
+                  plan.open ? 'open' : 'closed',
                 ]),
               })
         }
@@ -78,6 +85,9 @@ export function plansPage(plans: readonly OfferedPlan[]): PageContent {
     }),
   };
 }
+
+const standing = (plan: OfferedPlan): string =>
+  isWaiting(plan) ? 'waits for a custodian' : (plan.decision ?? 'not decided');
 
 function decider({ decidedBy }: OfferedPlan): string {
   switch (decidedBy) {
@@ -95,14 +105,21 @@ function decider({ decidedBy }: OfferedPlan): string {
   }
 }
 
-export function planPage(plan: OfferedPlan, token: string, fault: FormFault | null = null): PageContent {
+/** `records`: seal of the records as they are now. */
+export function planPage(
+  plan: OfferedPlan,
+  records: string,
+  token: string,
+  fault: FormFault | null = null,
+): PageContent {
   const { explanation: asked } = plan;
   return {
     title: asked.title,
     at: '/plans',
     fault,
     body: html`${facts([
-        ['Status', html`<strong>${STATUS_WORDS[plan.status]}</strong>`],
+        ['Status', html`<strong>${standing(plan)}</strong>`],
+        ['Its run', plan.open ? 'open' : 'closed, or goes on without this site'],
         ...(plan.decidedBy === null ? [] : [['Decided by', decider(plan)] as const]),
         ['Asked by', asked.asker],
         ['Plan', asked.id],
@@ -114,6 +131,7 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
           'Sites',
           html`${asked.sites.join(', ')}; nothing is published with fewer than ${asked.minimumSites}`,
         ],
+        ['Under the agreement', plan.agreement.name],
         ['Plan file, SHA-256', digest(plan.digest)],
         ['Run', digest(plan.run)],
       ])}
@@ -155,7 +173,7 @@ export function planPage(plan: OfferedPlan, token: string, fault: FormFault | nu
           <button class="plain">Preview what would leave</button>
         </form>
       </section>
-      ${decisionForms(plan, token)}
+      ${decisionForms(plan, records, token)}
       <section>
         <h2>The plan file</h2>
         <p>The file as it was offered. Your decision is about exactly these bytes.</p>
@@ -182,23 +200,32 @@ function analysisView({ id, model, terms, leaves }: AnalysisExplanation): Html {
   </article>`;
 }
 
-/** An approval may be taken back while the run is open: a refusal after it. */
-function decisionForms(plan: OfferedPlan, token: string): Html | null {
-  if (plan.status !== 'waiting' && plan.status !== 'approved') return null;
+/** The last word counts: an approval is taken back by a refusal after it, and replaces one before it. */
+function decisionForms(plan: OfferedPlan, records: string, token: string): Html | null {
+  const [approvable, refusable] = [isApprovable(plan), isRefusable(plan)];
+  if (!approvable && !refusable) return null;
   return html`<section class="decision">
-    <h2>${plan.status === 'waiting' ? 'Your decision' : 'Taking the approval back'}</h2>
+    <h2>
+      ${isWaiting(plan) ? 'Your decision' : refusable ? 'Taking the approval back' : 'Approving after all'}
+    </h2>
     <p>
-      What you decide is signed with your key, written into this site’s log and bound to the plan file below.
-      A note stays at this
-      site.${plan.status === 'waiting' ? null : ' What has left already cannot be called back.'}
+      What you decide is signed with your key, written into this site’s log and bound to the plan file below,
+      an approval also to the sites above, the agreement and the records as they are now. A note stays at this
+      site.${
+        isWaiting(plan)
+          ? null
+          : refusable
+            ? ' What has left already cannot be called back.'
+            : ' It replaces the refusal; a run that went on without this site stays without it.'
+      }
     </p>
     <div class="forms">
-      ${plan.status === 'waiting' ? approveForm(plan, token) : null} ${refuseForm(plan, token)}
+      ${approvable ? approveForm(plan, records, token) : null} ${refusable ? refuseForm(plan, token) : null}
     </div>
   </section>`;
 }
 
-function approveForm(plan: OfferedPlan, token: string): Html {
+function approveForm(plan: OfferedPlan, records: string, token: string): Html {
   if (plan.explanation.faults.length > 0) {
     return html`<div>
       <h3>Approve</h3>
@@ -207,7 +234,8 @@ function approveForm(plan: OfferedPlan, token: string): Html {
   }
   return html`<form method="post" action="${planPath(plan)}/approve">
     <h3>Approve</h3>
-    ${tokenField(token)}
+    ${tokenField(token)} ${hiddenField('offer', plan.offer)}
+    ${hiddenField('agreement', plan.agreement.digest)} ${hiddenField('data', records)}
     <p class="check">
       <input type="checkbox" id="read" name="read" value="yes" required />
       <label for="read">I have read what would leave, and approve this plan.</label>

@@ -1,7 +1,7 @@
 /** Overview, agreement, connection and log. */
 import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 
-import type { LeftMessage, OfferedPlan, WaitingRelease } from '../../desk.ts';
+import { isWaiting, type LeftMessage, type OfferedPlan, type WaitingRelease } from '../../desk.ts';
 import { html, type Html, type Piece } from '../html.ts';
 import type { AgentStatus } from '../status.ts';
 import { count, digest, facts, fileText, list, moment, pager, prose, type PageContent } from './layout.ts';
@@ -33,7 +33,7 @@ export function overviewPage(
   latest: LeftMessage | undefined,
   now: Date,
 ): PageContent {
-  const waiting = plans.filter((plan) => plan.status === 'waiting');
+  const waiting = plans.filter(isWaiting);
   return {
     title: 'Overview',
     at: '/',
