@@ -1,6 +1,6 @@
 /** Against real broken set-ups on loopback: each is found, named, and comes with a remedy. */
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { generateSigningKey } from '@concordat/shared/wire/signing.ts';
@@ -110,6 +110,7 @@ test('a sound set-up: nothing to mend, nothing asked but versions, no value prin
       'name resolution',
       'connection',
       'TLS',
+      'temporary folder',
       'coordinator',
       'clock',
       'signing key',
@@ -178,6 +179,21 @@ test('what is wrong between here and the coordinator', async (t: TestContext) =>
     'TLS',
     /network\/intercepted.*CN=Hospital Inspection CA/,
   );
+});
+
+test('a temporary folder that the agent cannot use', async (t: TestContext) => {
+  const before = process.env['TMPDIR'];
+  t.after(() => {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+  });
+  const long = join(newFolder(), 'x'.repeat(100));
+  mkdirSync(long);
+  // Not even root can write to the first; in the second the name of a socket would be too long.
+  for (const folder of ['/proc/self/tmp', long]) {
+    process.env['TMPDIR'] = folder;
+    assertFails(await examined(), 'temporary folder', /config\/invalid/);
+  }
 });
 
 test('what is wrong with the coordinator, or with its view of this site', async (t: TestContext) => {

@@ -1,4 +1,6 @@
 /** What the doctor checks between this machine and the coordinator. No message of a run is sent, and no task taken. */
+import { tmpdir } from 'node:os';
+
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import {
   negotiate,
@@ -12,6 +14,7 @@ import { ExchangeClient, type Greeting } from '../egress/client.ts';
 import { dialer, resolveName, type Resolver } from '../egress/dial.ts';
 import { CLOCK_TOLERANCE, inspect, judge, type Inspection } from '../egress/inspect.ts';
 import { routeTo, type Route } from '../egress/proxy.ts';
+import { Tunnel } from '../egress/tunnel.ts';
 import { fail, failure, ok, warn, type Finding } from './finding.ts';
 import { readKey, readText } from './files.ts';
 
@@ -64,6 +67,12 @@ export async function checkNetwork(config: AgentConfig, network: Network): Promi
       return { findings, route };
     }
     findings.push(describeTls(seen));
+
+    check = 'temporary folder';
+    await (await Tunnel.open({ host, port, dial, patience: PATIENCE })).close();
+    findings.push(
+      ok(check, `${tmpdir()} holds the agent's socket, and nothing else: records are worked on in memory`),
+    );
 
     check = 'coordinator';
     const [certificate, key] = [readText(config.tls.certificate), readKey(config, config.tls.key)];
