@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { makeAuthority } from '@concordat/cli/local/keys.ts';
+import { Coordinator, done } from './coordinator.ts';
 import {
   AGREEMENT,
   concordat,
@@ -36,12 +37,6 @@ async function run(argv: readonly string[]): Promise<{ status: number | null; ou
   return { status: await program.exit, output: program.output };
 }
 
-async function done(argv: readonly string[]): Promise<string> {
-  const { status, output } = await run(argv);
-  assert.equal(status, 0, output);
-  return output;
-}
-
 async function refused(argv: readonly string[], code: RegExp): Promise<void> {
   const { status, output } = await run(argv);
   assert.equal(status, 2, output);
@@ -65,48 +60,6 @@ class Site {
 
   serve(): Program {
     return start(['agent', '--config', join(this.dir, 'agent.yaml')]);
-  }
-}
-
-class Coordinator {
-  readonly dir: string;
-  readonly port: number;
-
-  constructor(dir: string, port: number) {
-    this.dir = dir;
-    this.port = port;
-  }
-
-  static async init(): Promise<Coordinator> {
-    const made = new Coordinator(join(newFolder(), 'coordinator'), await freePort());
-    const listen = ['--host', '127.0.0.1', '--listen', `127.0.0.1:${made.port}`];
-    await done(['coordinator', 'init', '--dir', made.dir, ...listen]);
-    return made;
-  }
-
-  get config(): readonly string[] {
-    return ['--config', join(this.dir, 'coordinator.yaml')];
-  }
-
-  async invite(study: string): Promise<string> {
-    const output = await done(['coordinator', 'invite', study, ...this.config]);
-    return output.split('\n')[0]!;
-  }
-
-  revoke(study: string): Promise<string> {
-    return done(['coordinator', 'revoke', study, ...this.config]);
-  }
-
-  async serve(): Promise<Program> {
-    const program = start(['coordinator', ...this.config, '--json']);
-    await until(() => program.ended || program.output.includes('"listening"'), 'the coordinator to listen');
-    return program;
-  }
-
-  run(plan: string): Program {
-    fs.writeFileSync(join(this.dir, 'plan.yaml'), plan);
-    const files = ['--plan', join(this.dir, 'plan.yaml'), '--out', join(this.dir, 'out')];
-    return start(['coordinator', ...this.config, ...files, '--json']);
   }
 }
 
