@@ -188,7 +188,7 @@ test('the documented commands lead from nothing to a result, in the box and at a
   await compose('institution', 'up', '--no-start');
   const proxy = (await compose('consortium', 'ps', '-q', 'proxy')).trim();
   // The agent has the network's first address.
-  const [network, address] = [`${projectOf('institution')}_agent`, '172.31.84.3'];
+  const [network, address] = [`${projectOf('institution')}_agent`, '10.231.84.3'];
   await run('docker', ['network', 'connect', '--alias', 'proxy', '--ip', address, network, proxy]);
   const inviting = ['exec', '-T', 'coordinator', 'concordat-coordinator', 'invite', APART];
   const invited = await compose('consortium', ...inviting);
