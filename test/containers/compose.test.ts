@@ -153,13 +153,10 @@ async function follow(name: Name, commands: string, cwd = deploy): Promise<strin
   return stdout;
 }
 
-const waits = (name: Name, service: string): Promise<true> =>
-  until(`a plan waits in ${service}`, async () =>
-    /^[0-9a-f]{12} {2}waiting/m.test(
-      await compose(name, 'exec', '-T', service, 'concordat-agent', 'plans').catch(() => ''),
-    )
-      ? true
-      : null,
+/** In the log that the site keeps in its folder. */
+const offered = (folder: string): Promise<true> =>
+  until(`a plan is offered to ${folder}`, () =>
+    readFileSync(join(folder, 'log/entries.jsonl'), 'utf8').includes('"planOffer"') ? true : null,
   );
 
 test('the documented commands lead from nothing to a result, in the box and at an institution beside it', async (t) => {
@@ -205,12 +202,12 @@ test('the documented commands lead from nothing to a result, in the box and at a
   passed('all four have said what they allow, and their agents serve');
 
   const decideInBox = async (): Promise<void> => {
-    await Promise.all(BOXED.map((site) => waits('consortium', site)));
+    await Promise.all(BOXED.map((site) => offered(inBox(site))));
     assert.match(await follow('consortium', decide!, tree), /Nothing is sent now[^]*taken by the agent/);
   };
   const digest = /approve ([0-9a-f]{12})/.exec(decide!)![1]!;
   const decideApart = async (): Promise<void> => {
-    await waits('institution', 'agent');
+    await offered(join(deploy, 'site'));
     const said = await follow('institution', decideOne!.replaceAll(/\b[0-9a-f]{12}\b/g, digest));
     assert.match(said, /Nothing is sent now[^]*taken by the agent/);
   };
