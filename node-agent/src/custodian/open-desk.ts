@@ -1,7 +1,6 @@
 /** The desk of a configured site, for the command line and for the page. */
 import * as fs from 'node:fs';
 
-import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
@@ -9,7 +8,6 @@ import { readAgreement } from '../agreement/in-force.ts';
 import { sealOf } from '../agreement/seal.ts';
 import { filesOf, type AgentConfig } from '../config.ts';
 import { filesDigest } from '../data/files-digest.ts';
-import { Gate } from '../egress/gate.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import type { WorkerPool } from '../fit/pool.ts';
 import { LogDesk } from './log-desk.ts';
@@ -26,7 +24,6 @@ export function openDesk(
   const { study, state } = config;
   const identity = signingIdentity(signingKey, config.signing_key);
   const held = new HeldAnswers(state);
-  const gate = new Gate({ study, identity, held, log: NO_LOG });
   return new LogDesk({
     study,
     log,
@@ -36,20 +33,15 @@ export function openDesk(
     snapshot: async () => sealOf(identity, await filesDigest(filesOf(config))),
     preview: (plan, agreement) => {
       const map = config.map === undefined ? null : parseMap(fs.readFileSync(config.map, 'utf8'), config.map);
-      return previewPlan(plan, agreement, { gate, workers, source: { data: config.data, map } });
+      return previewPlan(plan, agreement, {
+        study,
+        state,
+        identity,
+        held,
+        workers,
+        source: { data: config.data, map },
+      });
     },
     now: () => new Date(),
   });
-}
-
-/** A preview is no release: it reads no log, and writes none. */
-const NO_LOG: ConstructorParameters<typeof Gate>[0]['log'] = {
-  entries: [],
-  body: refused,
-  append: refused,
-  checkpoint: refused,
-};
-
-function refused(): never {
-  throw new ConcordatError('wire/not-releasable', 'a preview does not leave');
 }

@@ -200,9 +200,9 @@ export class Gate {
     );
   }
 
-  /** What would be released, and what stood in the way; nothing is logged. */
+  /** What would be released, and what stood in the way; nothing is logged. For the ledger it is answered. */
   preview(draft: Draft, task: Task): { readonly payload: Payload; readonly refusals: readonly Refusal[] } {
-    return this.#decide(draft, task);
+    return this.#enter(draft, task, this.#decide(draft, task));
   }
 
   #sendOrProblem(payload: Payload, task: Task): Released {

@@ -57,6 +57,9 @@ interface AnsweredSet {
   readonly records: Bitmap;
 }
 
+/** Its one file that grows. */
+export const ENTRIES = 'entries.jsonl';
+
 /** Bytes of the key: SHA-256's own length. */
 const SECRET = 32;
 
@@ -169,7 +172,7 @@ export class Ledger {
     if (crossed !== null && members.analysis !== null && !this.#crossed.has(crossedId(crossed, members)))
       entries.push({ crossed, in: shortDigest(snapshot, members.analysis), of: snapshot });
     if (entries.length === 0) return;
-    const file = fs.openSync(join(this.#directory, 'entries.jsonl'), 'a', 0o600);
+    const file = fs.openSync(join(this.#directory, ENTRIES), 'a', 0o600);
     try {
       fs.writeFileSync(file, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
       fs.fsyncSync(file);
@@ -195,12 +198,12 @@ export class Ledger {
     } else if ('set' in entry) {
       const rows = wordsOf(inflateRawSync(this.#read(`set-${entry.set}`)));
       const of = this.#records.get(entry.of);
-      if (of === undefined) throw this.#corrupt('entries.jsonl');
+      if (of === undefined) throw this.#corrupt(ENTRIES);
       const records = asRecords(rows, of, this.#universe.size);
       this.#sets.push({ digest: entry.set, kind: entry.kind, records });
     } else if ('crossed' in entry) {
       const set = this.#sets.find(({ digest, kind }) => digest === entry.in && kind === 'analysis');
-      if (set === undefined) throw this.#corrupt('entries.jsonl');
+      if (set === undefined) throw this.#corrupt(ENTRIES);
       this.#crossed.set(crossedId(entry.crossed, entry.in), { crossed: entry.crossed, set });
     } else this.#questions.set(entry.of, (this.#questions.get(entry.of) ?? new Set()).add(entry.question));
   }
@@ -240,7 +243,7 @@ export class Ledger {
   }
 
   #readEntries(): Entry[] {
-    const file = join(this.#directory, 'entries.jsonl');
+    const file = join(this.#directory, ENTRIES);
     if (!fs.existsSync(file)) return [];
     const text = fs.readFileSync(file, 'utf8');
     const whole = text.slice(0, text.lastIndexOf('\n') + 1);
@@ -252,7 +255,7 @@ export class Ledger {
         .filter((line) => line !== '')
         .map((line) => JSON.parse(line) as Entry);
     } catch (cause) {
-      throw this.#corrupt('entries.jsonl', cause);
+      throw this.#corrupt(ENTRIES, cause);
     }
   }
 
