@@ -52,9 +52,10 @@ test('an analysis that another of the plan stands in the way of is shown as refu
 });
 
 test('what was previewed is not answered: the ledger is as before, and its copy is gone', async () => {
-  new Ledger(join(state, 'ledger'));
+  const { secret } = new Ledger(join(state, 'ledger'));
   assert.deepEqual(await previewed('age'), [['stageOneEstimate', '']]);
   assert.deepEqual(await previewed('lab'), [['stageOneEstimate', '']]);
   assert.deepEqual(readdirSync(state), ['ledger']);
   assert.deepEqual(readdirSync(join(state, 'ledger')), ['key']);
+  assert.deepEqual(new Ledger(join(state, 'ledger')).secret, secret);
 });
