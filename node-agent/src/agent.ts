@@ -398,21 +398,22 @@ export class Agent {
     if (first === undefined) return [];
     const { plan, terms } = first.task;
     if (plan === null) return group.flatMap((question) => this.#deliver(DRAFT_DISAGREED, question));
-    const answer = askBeside(workers, ledger, {
-      source,
-      plan,
-      analyses: group.map(({ task }) => task.header.analysis),
-      policy: terms.policy,
-    });
-    const drafts = await this.#drafts(first, answer);
-    if (this.#stopped) return [];
+    const analyses = group.map(({ task }) => task.header.analysis);
+    const released: Released[] = [];
     const oneStage = ({ task }: Question): boolean => task.analysis?.approach === 'one-stage';
     const fits = group.some(oneStage) ? await this.#oneStageFits() : null;
-    return group.flatMap((question, i) => {
-      const draft = drafts[i] ?? DRAFT_DISAGREED;
-      const same = fits !== null && oneStage(question) ? fits.sameSet(question.task, draft) : draft;
-      return this.#deliver(same, question);
-    });
+    await askBeside(
+      workers,
+      ledger,
+      { source, plan, analyses, policy: terms.policy },
+      (answer) => this.#drafts(first, answer),
+      (draft, i) => {
+        const question = group[i]!;
+        const same = fits !== null && oneStage(question) ? fits.sameSet(question.task, draft) : draft;
+        released.push(...this.#deliver(same, question));
+      },
+    );
+    return released;
   }
 
   /** A question about parameters: answered where this site's own replay of the fit asks it next. */

@@ -244,7 +244,7 @@ export async function differenced(
       if (checkRelease(set.facts, DEFAULT_POLICY).length > 0) continue;
       const crossed = crossedBy(plan, analysis);
       const source = { data: file, map: null, secret: ledger.secret };
-      const answered = ledger.answered([crossed], null);
+      const answered = ledger.answered(null);
       const records = { table, snapshot };
       const { facts, members } = evidenceOf(source, plan, analysis, records, set, answered);
       const [refusal] = [

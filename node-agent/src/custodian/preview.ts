@@ -8,7 +8,6 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { refusal } from '@concordat/shared/wire/refusals.ts';
 import { REFUSALS, RULE_REMEDIES } from '@concordat/shared/wire/words.ts';
 
 import type { Agreement } from '../agreement/document.ts';
@@ -68,7 +67,7 @@ async function preview(
     source,
   }: {
     readonly gate: Pick<Gate, 'preview'>;
-    readonly ledger: Pick<Ledger, 'answered'>;
+    readonly ledger: Pick<Ledger, 'answered' | 'has'>;
     readonly workers: Pick<WorkerPool, 'ask'>;
     readonly source: StudySource;
   },
@@ -117,14 +116,18 @@ async function preview(
   const plan = expandPlan(written, levels);
   const asked = plan.analyses.filter(({ unsupported }) => unsupported === null);
   const analyses = asked.map(({ id }) => id);
-  const { drafts, problems } = await askBeside(workers, ledger, { source, plan, analyses, policy });
-  asked.forEach((analysis, i) => {
-    const draft = drafts[i] ?? {
-      payload: { $case: 'refusal', value: refusal(Rule.RULE_AGREEMENT, 0) },
-      evidence: { kind: 'none' },
-    };
-    released.push(judge(draft, plan, { analysis }));
-  });
+  const problems: string[] = [];
+  await askBeside(
+    workers,
+    ledger,
+    { source, plan, analyses, policy },
+    async (answer) => {
+      const { drafts, problems: found } = await answer;
+      problems.push(...found);
+      return drafts;
+    },
+    (draft, i) => void released.push(judge(draft, plan, { analysis: asked[i]! })),
+  );
   return problems.length === 0
     ? released
     : released.map((answer) => ({ ...answer, remarks: [...answer.remarks, ...problems] }));

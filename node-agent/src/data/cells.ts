@@ -203,15 +203,16 @@ function counterOf({ rows, weights, events, response }: CellSource, margins: Map
  */
 function intervalCells(plan: ExpandedPlan, { model }: Analysis, source: CellSource): Cell[] {
   return [model.cuts, model.grid, model.timeVarying?.cuts ?? []].flatMap((ends) =>
-    intervalCell(plan, ends, source),
+    intervalCell(plan, ends, source, 'all'),
   );
 }
 
-/** Participants with an event, and only at risk, in each interval between `ends`, by arm. */
+/** Participants with an event, and only at risk, in each interval, by arm: in all of them, or in those between two of the ends. */
 export function intervalCell(
   plan: ExpandedPlan,
   ends: readonly number[],
   { response, arm, rows }: CellSource,
+  which: 'all' | 'between',
 ): Cell[] {
   if (response.kind !== 'time-to-event' || ends.length === 0) return [];
   const { time, event, entry } = response;
@@ -229,7 +230,7 @@ export function intervalCell(
     let atRisk = 0;
     having.forEach((events, k) => {
       atRisk += change[k]!;
-      counts.push(events, atRisk - events);
+      if (which === 'all' || (k > 0 && k < ends.length)) counts.push(events, atRisk - events);
     });
   }
   const variable = outcomeVariables(plan.outcome)[0]!;

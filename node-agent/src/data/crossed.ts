@@ -1,21 +1,25 @@
 /** Of which columns an analysis tells cross-products, in words that outlast the plan: the ledger keeps them. */
 import type { Bitmap } from '@concordat/shared/disclosure/combinations.ts';
-import type { Analysis, Basis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import type { Analysis, Basis, Code, ExpandedPlan, Outcome } from '@concordat/shared/plan/types.ts';
 
 import { outcomeVariables } from './analysis-set.ts';
 import { shortDigest, type Members } from './members.ts';
 
-/** A factor of a column's product: 1 where the variable has a code, its number, or a spline's part. */
+/** A factor of a column's product: 1 where the variable has a code, its number, a spline's part, or one column for each of its codes. */
 export type Factor =
   | { readonly variable: string; readonly code: Code }
+  | { readonly variable: string; readonly codes: 'each' }
   | { readonly variable: string }
   | { readonly variable: string; readonly knots: readonly number[]; readonly index: number };
 
 export interface Crossed {
-  readonly outcome: readonly string[];
+  /** What links analyses: variables of the outcome (a repeated one's measurement alone), covariates, offset and strata. */
+  readonly variables: readonly string[];
   /** The variable of the arms. */
   readonly treatment: string | null;
-  /** A product each; the empty one is the analysis set itself. */
+  /** Of a time-to-event outcome; null elsewhere. */
+  readonly time: { readonly variable: string; readonly event: string } | null;
+  /** A product each; the empty one is the analysis set itself. The outcome is a column too: cross-products have no direction. */
   readonly columns: readonly (readonly Factor[])[];
   /** Times at which the analysis parts the follow-up. */
   readonly times: readonly number[];
@@ -45,24 +49,42 @@ export function crossedId(crossed: Crossed, set: string | Members): string {
 }
 
 export function crossedBy(plan: Pick<ExpandedPlan, 'treatment' | 'outcome'>, analysis: Analysis): Crossed {
-  const columns = [
+  const { outcome } = plan;
+  const { offset, strata, model } = analysis;
+  const columns: Factor[][] = [
     [],
     ...analysis.columns.map(({ product }) => product.flatMap((basis) => factorOf(plan, basis))),
+    ...outcomeFactors(outcome).map((factor) => [factor]),
+    ...(offset === null ? [] : [[{ variable: offset }]]),
+    ...strata.map((variable): Factor[] => [{ variable, codes: 'each' }]),
   ];
-  const { cuts, grid, knots, tau, timeVarying } = analysis.model;
-  const times = [
-    ...cuts,
-    ...grid,
-    ...knots.slice(1, -1),
-    ...(timeVarying?.cuts ?? []),
-    ...(tau === null ? [] : [tau]),
-  ];
+  const { cuts, grid, knots, tau, timeVarying } = model;
+  const times = [...cuts, ...grid, ...knots, ...(timeVarying?.cuts ?? []), ...(tau === null ? [] : [tau])];
+  const visits = outcome.kind === 'repeated' ? [outcome.subject, outcome.visit] : [];
+  const variables = new Set([
+    ...outcomeVariables(outcome),
+    ...columns.flat().map(({ variable }) => variable),
+  ]);
   return {
-    outcome: outcomeVariables(plan.outcome),
+    variables: [...variables].filter((variable) => !visits.includes(variable)),
     treatment: plan.treatment?.variable ?? null,
+    time: outcome.kind === 'time-to-event' ? { variable: outcome.time, event: outcome.event } : null,
     columns: [...new Map(columns.map((column) => [JSON.stringify(column), column])).values()],
     times: [...new Set(times)].toSorted((a, b) => a - b),
   };
+}
+
+function outcomeFactors(outcome: Outcome): Factor[] {
+  switch (outcome.kind) {
+    case 'binary':
+      return [{ variable: outcome.variable, code: outcome.event }];
+    case 'ordinal':
+      return outcome.levels.slice(1).map((code) => ({ variable: outcome.variable, code }));
+    case 'repeated':
+      return [{ variable: outcome.variable }];
+    default:
+      return outcomeVariables(outcome).map((variable) => ({ variable }));
+  }
 }
 
 /** Centring changes no span: the variable's own column, or the intercept, is there as well. */
@@ -89,17 +111,13 @@ function factorOf(
   }
 }
 
-export const variablesCrossed = (crossed: Crossed): string[] => [
-  ...new Set([...crossed.outcome, ...crossed.columns.flat().map(({ variable }) => variable)]),
+/** What has to be read to make the columns again. */
+export const variablesCrossed = ({ columns, time }: Crossed): string[] => [
+  ...new Set([...columns.flat().map(({ variable }) => variable), ...(time === null ? [] : [time.variable])]),
 ];
 
-/**
- * Whether both tell sums of one variable: the outcome's by the columns, or a covariate's by those beside it. That of the arms alone, which
- * nearly all analyses have, does not link them.
- */
+/** Whether both tell sums of one variable, other than that of the arms of both, which nearly all analyses have. */
 export function linked(a: Crossed, b: Crossed): boolean {
-  const of = (crossed: Crossed): string[] =>
-    variablesCrossed(crossed).filter((variable) => variable !== crossed.treatment);
-  const known = new Set(of(a));
-  return of(b).some((variable) => known.has(variable));
+  const arms = a.treatment === b.treatment ? a.treatment : null;
+  return b.variables.some((variable) => variable !== arms && a.variables.includes(variable));
 }

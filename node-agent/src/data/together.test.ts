@@ -15,6 +15,10 @@ const OUTCOMES = {
   z: '{kind: continuous, variable: z}',
   grouped: '{kind: binary, events: e, trials: w}',
   time: '{kind: time-to-event, time: t, event: e}',
+  years: '{kind: time-to-event, time: years, event: e}',
+  near: '{kind: continuous, variable: near}',
+  x: '{kind: continuous, variable: x}',
+  count: '{kind: count, variable: w}',
   visits: '{kind: repeated, variable: y, subject: s, visit: v, visits: [1, 2]}',
 };
 
@@ -45,6 +49,9 @@ const COLUMNS: Readonly<Record<string, readonly number[]>> = {
   w: id.map((i) => 10 + (i % 3)),
   e: id.map((i) => i % 2),
   t: id.map((i) => Math.ceil(i / 4)),
+  years: id.map((i) => Math.ceil(i / 4) / 10),
+  g: id.map((i) => i % 4),
+  h: id.map((i) => (i === 5 ? 0 : i % 4)),
   s: id.map((i) => Math.ceil(i / 2)),
   v: id.map((i) => 1 + (i % 2)),
 };
@@ -85,7 +92,7 @@ test('two models of one set are one design', () => {
     planOf('family: gaussian, adjust: [x]', 'y'),
     planOf('family: gaussian, adjust: [id]', 'y'),
   );
-  close(leverageTogether, leverage([column('arm'), column('x'), column('id')], N, null).maximum);
+  close(leverageTogether, leverage([column('arm'), column('x'), column('id'), column('y')], N, null).maximum);
 });
 
 test('of grouped rows and repeated measures it is one participant’s', () => {
@@ -94,7 +101,7 @@ test('of grouped rows and repeated measures it is one participant’s', () => {
     planOf('family: binomial, adjust: [id]', 'grouped'),
   );
   const columns = [column('arm'), column('x'), column('id')];
-  close(grouped.leverageTogether, leverage(columns, N, column('w')).maximum);
+  close(grouped.leverageTogether, leverage([...columns, column('e'), column('w')], N, column('w')).maximum);
   const repeated = together(
     planOf('family: gaussian, adjust: [x]', 'visits'),
     planOf('family: gaussian, adjust: [id]', 'visits'),
@@ -117,7 +124,7 @@ test('the same columns of two sets are a design of those in one of them', () => 
   const model = 'family: gaussian, adjust: [x]';
   const ten = together(planOf(model, 'y'), planOf(model, 'y', 'id > 10'));
   const first = (name: string): Float64Array => column(name).slice(0, 10);
-  close(ten.leverageTogether, leverage([first('arm'), first('x')], 10, null).maximum);
+  close(ten.leverageTogether, leverage([first('arm'), first('x'), first('y')], 10, null).maximum);
   close(together(planOf(model, 'y'), planOf(model, 'y', 'id > 1')).leverageTogether, 1);
 });
 
@@ -128,12 +135,49 @@ test('what adds no column is as it is alone', () => {
   assert.deepEqual(together(plan), { cells: [] });
 });
 
-test('intervals between the cuts of both are counted', () => {
-  const at = (cut: number) => planOf(`family: piecewise-exponential, cuts: [${cut}]`, 'time');
-  assert.deepEqual(together(at(7)).cells, []);
-  const { cells } = together(at(7), at(8));
+test('intervals between any two times are counted, of one analysis or of several', () => {
+  const at = (...cuts: readonly number[]) =>
+    planOf(`family: piecewise-exponential, cuts: [${cuts.join(', ')}]`, 'time');
+  const counts = (...plans: readonly ExpandedPlan[]) => together(...plans).cells.map(({ count }) => count);
+  assert.deepEqual(counts(at(7)), [0]);
   // Four a day, two of an arm, whose odd ones have the event.
-  assert.deepEqual(cells, [{ what: 'interval x arm x outcome', variable: 't', count: 2 }]);
+  assert.deepEqual(counts(at(7), at(8)), [2]);
+  assert.deepEqual(counts(at(7), at(7, 8)), [2]);
+  const years = planOf('family: piecewise-exponential, cuts: [0.8]', 'years');
+  assert.deepEqual(counts(at(7), years), [2]);
+});
+
+test('a variable whose values differ for one from another’s singles them out, in whatever part of a model it is', () => {
+  const pairs: readonly (readonly [ExpandedPlan, ExpandedPlan])[] = [
+    [planOf('family: gaussian, adjust: [y]', 'x'), planOf('family: gaussian, adjust: [y]', 'near')],
+    [planOf('family: poisson, offset: x', 'count'), planOf('family: poisson, offset: near', 'count')],
+    [planOf('family: cox, strata: [g]', 'time'), planOf('family: cox, strata: [h]', 'time')],
+  ];
+  for (const pair of pairs) close(together(...pair).leverageTogether, 1);
+});
+
+test('analyses that have the arms alone in common are one design of this set', () => {
+  const { leverageTogether } = together(
+    planOf('family: gaussian, adjust: [x]', 'y', 'id > 1'),
+    planOf('family: gaussian, adjust: [id]', 'z'),
+  );
+  close(
+    leverageTogether,
+    leverage([column('arm'), column('x'), column('id'), column('y'), column('z')], N, null).maximum,
+  );
+});
+
+test('what was read as a number and cannot be any more is refused', () => {
+  const plan = planOf('family: gaussian', 'y');
+  const { evidence } = buildAnalysisSet(plan, plan.analyses[0]!, table);
+  const rows = bitsOf(evidence.rows);
+  const crossed = crossedBy(plan, plan.analyses[0]!);
+  const earlier = { id: 'a', crossed: { ...crossed, columns: [[{ variable: 'gone' }]] }, rows };
+  const facts = (unreadable: readonly string[]) =>
+    factsTogether(plan, { id: 'b', crossed, rows }, evidence, [earlier], table, new Set(unreadable));
+  assert.equal(facts(['gone']).leverageTogether, 1);
+  // A column that the records never had in this form was not told of them.
+  assert.ok(facts([]).leverageTogether! < 0.5);
 });
 
 test('a variable in common links, as outcome or covariate; arms in common do not', () => {
@@ -148,4 +192,6 @@ test('a variable in common links, as outcome or covariate; arms in common do not
     linked(crossed('family: gaussian, adjust: [x]', 'y'), crossed('family: gaussian, adjust: [x]', 'z')),
   );
   assert.ok(!linked(unadjusted, crossed('family: gaussian, adjust: [x]', 'z')));
+  // A participant and a visit are no measurement.
+  assert.ok(!linked(crossed('family: gaussian', 'visits'), crossed('family: gaussian', 'z')));
 });

@@ -12,11 +12,11 @@ import { rcsBasis } from '@concordat/shared/models/rcs.ts';
 import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { intervalCell, type CellSource } from './cells.ts';
-import type { CrossedSet, Factor } from './crossed.ts';
+import { linked, variablesCrossed, type CrossedSet, type Factor } from './crossed.ts';
 import { distinctLevels } from './response.ts';
-import { matchCodes, type Table } from './table.ts';
+import { codeAt, columnOf, isMissing, matchCodes, type Table } from './table.ts';
 
-/** Facts about an analysis beside others that are linked with it; none where they add nothing. */
+/** Facts about an analysis beside others; no leverage where they add nothing. */
 export interface Together {
   /** Largest leverage of a participant in all their columns. */
   readonly leverageTogether?: number;
@@ -25,8 +25,13 @@ export interface Together {
 }
 
 /**
+ * Of those that are linked with it each column is 0 outside its own set. Of all, linked or not, the columns are taken as if each had been of
+ * this set: any number of analyses tell the sums of the arms, or of a population's members, by their columns, and the sets of
+ * different outcomes differ by those who lack one.
+ *
  * @param source what the facts of the analysis itself are of
- * @param others linked ones; columns that these records do not have are no part of what was told of them
+ * @param others what was answered; columns that these records do not have are no part of what was told of them
+ * @param unreadable variables that were read once and cannot be now
  */
 export function factsTogether(
   plan: ExpandedPlan,
@@ -34,14 +39,17 @@ export function factsTogether(
   source: CellSource,
   others: readonly CrossedSet[],
   table: Table,
+  unreadable: ReadonlySet<string> = new Set(),
 ): Together {
   if (others.some(({ id }) => id === own.id)) return { cells: [] };
-  return {
-    ...(addsColumns(own, others)
-      ? { leverageTogether: largestLeverage(plan, own, source, others, table) }
-      : {}),
-    cells: cellsTogether(plan, own, source, others),
-  };
+  const near = others.filter(({ crossed }) => linked(own.crossed, crossed));
+  const cells = cellsTogether(plan, own, source, near, table);
+  if (others.some(({ crossed }) => variablesCrossed(crossed).some((variable) => unreadable.has(variable))))
+    return { leverageTogether: 1, cells };
+  const leverages = [near, others.map((other) => ({ ...other, rows: own.rows }))]
+    .filter((sets) => addsColumns(own, sets))
+    .map((sets) => largestLeverage(plan, own, source, sets, table));
+  return { ...(leverages.length === 0 ? {} : { leverageTogether: Math.max(...leverages) }), cells };
 }
 
 /** Alone, or with the same columns of the same set, it is as its own facts say. */
@@ -58,19 +66,39 @@ function sameRows(a: Bitmap, b: Bitmap): boolean {
   return true;
 }
 
+/** Before the first time and after the last, the analysis's own cells say what it tells. */
 function cellsTogether(
   plan: ExpandedPlan,
-  { crossed }: CrossedSet,
+  { crossed: { time, times } }: CrossedSet,
   source: CellSource,
   others: readonly CrossedSet[],
+  table: Table,
 ): Cell[] {
-  const same = others.filter(({ crossed: other }) => other.outcome[0] === crossed.outcome[0]);
-  const times = new Set([...crossed.times, ...same.flatMap(({ crossed: other }) => other.times)]);
-  if (crossed.times.length === 0 || times.size === crossed.times.length) return [];
-  return intervalCell(
-    plan,
-    [...times].toSorted((a, b) => a - b),
-    source,
+  const all = others.flatMap(({ crossed: other }) =>
+    time === null || other.time === null || other.time.event !== time.event
+      ? []
+      : other.time.variable === time.variable
+        ? other.times
+        : sameOrder(other.time.variable, other.times, source, table),
+  );
+  const ends = [...new Set([...times, ...all])].toSorted((a, b) => a - b);
+  return times.length === 0 ? [] : intervalCell(plan, ends, source, 'between');
+}
+
+/** Times on another variable's scale as this one's: the latest of those until then. */
+function sameOrder(
+  variable: string,
+  times: readonly number[],
+  { response, rows }: CellSource,
+  table: Table,
+): number[] {
+  const column = table.columns.get(variable);
+  if (response.kind !== 'time-to-event' || column?.kind !== 'numeric') return [];
+  return times.map((end) =>
+    rows.reduce(
+      (latest, row, i) => (column.values[row]! <= end ? Math.max(latest, response.time[i]!) : latest),
+      0,
+    ),
   );
 }
 
@@ -98,14 +126,22 @@ function largestLeverage(
       const key = JSON.stringify([column, set]);
       if (done.has(key)) continue;
       done.add(key);
-      const values = valuesOf(column, table, rows);
-      if (values !== null) span.add(deviations(values, within));
+      for (const values of columnsOf(column, table, rows)) span.add(deviations(values, within));
+      if (span.size * rows.length > MOST) return 1;
     }
   }
-  const { outcome } = plan;
-  return span.largest(
-    outcome.kind === 'repeated' ? distinctLevels(outcome.subject, table, rows, Infinity)!.index : null,
-  );
+  return span.largest(ownersOf(plan, table, rows));
+}
+
+/** Numbers of a basis beyond which it is not made (512 MB): what was not looked at is refused. */
+const MOST = 2 ** 26;
+
+/** Of a repeated outcome a number for each row's participant; a row without one is its own. */
+function ownersOf({ outcome }: ExpandedPlan, table: Table, rows: Int32Array): Int32Array | null {
+  if (outcome.kind !== 'repeated') return null;
+  const subject = columnOf(table, outcome.subject);
+  const { index, size } = distinctLevels(outcome.subject, table, rows, Infinity)!;
+  return index.map((level, i) => (isMissing(subject, rows[i]!) ? size + i : level));
 }
 
 function rowsOf(sets: readonly CrossedSet[], count: number): Int32Array {
@@ -119,12 +155,14 @@ function rowsOf(sets: readonly CrossedSet[], count: number): Int32Array {
 const holds = (members: Bitmap, row: number): boolean =>
   ((members[row >>> 5] ?? 0) & (1 << (row & 31))) !== 0;
 
-/** A product at each row, NaN where a variable is missing; null where the records have no such column. */
-function valuesOf(column: readonly Factor[], table: Table, rows: Int32Array): Float64Array | null {
+/** The columns of a product at each row, NaN where a variable is missing; none where the records have no such variable. */
+function columnsOf(column: readonly Factor[], table: Table, rows: Int32Array): Float64Array[] {
+  const each = column.find((factor) => 'codes' in factor);
+  if (each !== undefined) return codesOf(each.variable, table, rows);
   const out = new Float64Array(rows.length).fill(1);
   for (const factor of column) {
     const found = table.columns.get(factor.variable);
-    if (found === undefined) return null;
+    if (found === undefined) return [];
     if ('code' in factor) {
       // −1: missing, −2: another code.
       const match = matchCodes(found, [factor.code]);
@@ -134,8 +172,8 @@ function valuesOf(column: readonly Factor[], table: Table, rows: Int32Array): Fl
       }
       continue;
     }
-    // Of text no number was ever told.
-    if (found.kind === 'text') return null;
+    // It was told as a number, and is text now: nobody can say what was told.
+    if (found.kind === 'text') return [out.fill(Infinity)];
     const { values } = found;
     const spline = 'knots' in factor ? factor : null;
     for (let i = 0; i < out.length; i++) {
@@ -143,8 +181,31 @@ function valuesOf(column: readonly Factor[], table: Table, rows: Int32Array): Fl
       out[i]! *= spline === null ? x : rcsBasis(x, spline.knots, spline.index);
     }
   }
-  return out;
+  return [out];
 }
+
+/** Beyond so many codes, columns of their own would be of few participants each in any honest analysis. */
+const FEW_CODES = 12;
+
+/** An indicator for each code; of many, one column of a number for each, in which two variables that are nearly the same are so too. */
+function codesOf(variable: string, table: Table, rows: Int32Array): Float64Array[] {
+  if (!table.columns.has(variable)) return [];
+  const column = columnOf(table, variable);
+  const { index, size } = distinctLevels(variable, table, rows, Infinity)!;
+  if (size <= FEW_CODES)
+    return Array.from({ length: size }, (_, level) =>
+      Float64Array.from(index, (own) => (own === level ? 1 : 0)),
+    );
+  const numbers = new Float64Array(size);
+  rows.forEach((row, i) => {
+    if (numbers[index[i]!] === 0) numbers[index[i]!] = numberOf(JSON.stringify(codeAt(column, row)));
+  });
+  return [Float64Array.from(index, (level) => numbers[level]!)];
+}
+
+/** In (0, 1), from a hash. */
+const numberOf = (text: string): number =>
+  (createHash('sha256').update(text).digest().readUInt32BE(0) + 1) / (2 ** 32 + 1);
 
 /** Turns values into deviations from the set's mean, or leaves them where all are the same; 0 outside it and where missing. */
 function deviations(values: Float64Array, within: Uint8Array): Float64Array {
@@ -182,6 +243,10 @@ class Span {
   /** @param people participants of each row */
   constructor(people: Float64Array) {
     this.#root = people.map(Math.sqrt);
+  }
+
+  get size(): number {
+    return this.#basis.length;
   }
 
   /** Takes the column over. */

@@ -25,7 +25,6 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import {
   crossedId,
-  linked,
   NOTHING_ANSWERED,
   type Answered,
   type Crossed,
@@ -119,17 +118,13 @@ export class Ledger {
     return asked?.has(question) === true ? [] : checkBudget((asked?.size ?? 0) + 1, policy);
   }
 
-  /**
-   * Answers that are linked with analyses, as rows of the file that these members are of; without members, of the one that was
-   * answered about last.
-   */
-  answered(crossed: readonly Crossed[], members: Members | null): Answered {
+  /** All answers, as rows of the file that these members are of; without members, of the one that was answered about last. */
+  answered(members: Members | null): Answered {
     const snapshot = members === null ? this.#latest : members.snapshot;
     const records = members === null ? this.#records.get(snapshot ?? '') : this.#recordsOf(members);
     if (snapshot === null || records === undefined) return NOTHING_ANSWERED;
     const rows = new Map<AnsweredSet, Bitmap>();
     const sets = [...this.#crossed].flatMap(([id, { crossed: earlier, set }]): CrossedSet[] => {
-      if (!crossed.some((own) => linked(own, earlier))) return [];
       const own = rows.get(set) ?? asRows(set.records, records);
       rows.set(set, own);
       return [{ id, crossed: earlier, rows: own }];
@@ -137,16 +132,19 @@ export class Ledger {
     return { snapshot: sets.length === 0 ? null : snapshot, sets };
   }
 
-  /** Whether an analysis was held against every answer that is linked with it, or is among them. */
+  /** Whether an analysis was held against every answer, or is among them. */
   coversAnswered(
     members: Members,
-    { crossed, against }: { crossed: Crossed; against: readonly string[] },
+    { crossed, against }: { readonly crossed: Crossed; readonly against: readonly string[] },
   ): boolean {
-    const known = new Set([
-      ...against,
-      ...(this.#crossed.has(crossedId(crossed, members)) ? this.#crossed.keys() : []),
-    ]);
-    return [...this.#crossed].every(([id, earlier]) => known.has(id) || !linked(crossed, earlier.crossed));
+    if (this.#crossed.has(crossedId(crossed, members))) return true;
+    const known = new Set(against);
+    return [...this.#crossed.keys()].every((id) => known.has(id));
+  }
+
+  /** Whether this was answered. */
+  has(id: string): boolean {
+    return this.#crossed.has(id);
   }
 
   /** Written and flushed when it returns. What is there already is not written again. */

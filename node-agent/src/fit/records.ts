@@ -1,7 +1,7 @@
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
-import { crossedBy, crossedId, linked, NOTHING_ANSWERED, type Answered } from '../data/crossed.ts';
+import { crossedBy, crossedId, NOTHING_ANSWERED, type Answered } from '../data/crossed.ts';
 import type { AnalysisSet } from '../data/design.ts';
 import { membersOf, type Members } from '../data/members.ts';
 import type { Table } from '../data/read.ts';
@@ -13,6 +13,8 @@ import type { AnalysisSetEvidence, StudySource } from './draft.ts';
 export interface Records {
   readonly table: Table;
   readonly snapshot: Snapshot | null;
+  /** Variables of earlier answers that cannot be read. */
+  readonly unreadable?: ReadonlySet<string>;
 }
 
 /** Throws `data/unreadable` where the file changes while it is read: the ledger must not take one for the other. */
@@ -41,7 +43,7 @@ export function membersOfSet(
   return secret === null || snapshot === null ? null : membersOf(snapshot, secret, plan, table, within, rows);
 }
 
-/** Evidence about an analysis set, beside the earlier answers that are linked with it. */
+/** Evidence about an analysis set, beside the earlier answers. */
 export function evidenceOf(
   source: StudySource,
   plan: ExpandedPlan,
@@ -56,13 +58,13 @@ export function evidenceOf(
   // Rows of another state of the file are not these.
   const same = snapshot === members.snapshot ? sets : [];
   const own = { id: crossedId(crossed, members), crossed, rows: members.analysis };
-  const others = same.filter((other) => linked(crossed, other.crossed));
-  const { cells, ...beside } = factsTogether(plan, own, set.evidence, others, records.table);
+  const { table, unreadable } = records;
+  const { cells, ...beside } = factsTogether(plan, own, set.evidence, same, table, unreadable);
   return {
     kind: 'analysis-set',
     facts: { ...set.facts, ...beside, cells: [...set.facts.cells, ...cells] },
     set: '',
     members,
-    crossing: { crossed, against: others.map(({ id }) => id) },
+    crossing: { crossed, against: same.map(({ id }) => id) },
   };
 }

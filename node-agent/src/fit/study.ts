@@ -8,7 +8,7 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 
 import { inPopulation, selectRows } from '../data/analysis-set.ts';
-import { crossedId, variablesCrossed, type CrossedSet } from '../data/crossed.ts';
+import { crossedBy, crossedId, variablesCrossed, type CrossedSet } from '../data/crossed.ts';
 import { divisionCells, participantsOf } from '../data/division.ts';
 import { factorLevels, levelsTable } from '../data/levels.ts';
 import { loadTable, loadVariables } from '../data/load.ts';
@@ -45,7 +45,12 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
     return { drafts: [await attempt(() => answerObjective(question))], problems };
   }
   const { answered, policy } = question;
-  const others = question.answered.sets.flatMap(({ crossed }) => variablesCrossed(crossed));
+  const asked = plan.analyses.filter(({ id }) => question.analyses.includes(id));
+  const beside = [
+    ...answered.sets.map(({ crossed }) => crossed),
+    ...asked.map((own) => crossedBy(plan, own)),
+  ];
+  const others = beside.flatMap(variablesCrossed);
   const whole = await attemptTable(question.source, plan, question.analyses, others);
   const drafts: Draft[] = [];
   /** With the answers before this one, which leave before it. */
@@ -101,7 +106,7 @@ async function attemptTable(
 }
 
 /** @param others variables of other analyses, where the records have them */
-function loadFor(
+async function loadFor(
   source: StudySource,
   plan: ExpandedPlan,
   analyses: readonly string[],
@@ -109,17 +114,31 @@ function loadFor(
 ): Promise<Records> {
   const of = plan.analyses.filter(({ id }) => analyses.includes(id) || plan.participants === 'common');
   const wanted = { ...plan, analyses: of };
-  return readRecords(source, async () => {
+  const unreadable = new Set<string>();
+  const records = await readRecords(source, async () => {
     const table = await loadTable(source.data, wanted, source.map);
-    const columns = new Map(table.columns);
-    for (const variable of new Set(others)) {
-      if (columns.has(variable)) continue;
-      // Nothing was told of a variable that cannot be read from these records.
-      const read = await loadVariables(source.data, [variable], source.map).catch(() => null);
-      for (const [name, column] of read?.columns ?? []) columns.set(name, column);
-    }
+    const more = [...new Set(others)].filter((variable) => !table.columns.has(variable));
+    const read = (variables: readonly string[]) => loadVariables(source.data, variables, source.map);
+    const found =
+      more.length === 0
+        ? []
+        : await read(more).then(
+            (all) => [all],
+            // One of them is not what it was: which?
+            () =>
+              Promise.all(
+                more.map((variable) =>
+                  read([variable]).catch(() => {
+                    unreadable.add(variable);
+                    return null;
+                  }),
+                ),
+              ),
+          );
+    const columns = new Map([...found.flatMap((own) => [...(own?.columns ?? [])]), ...table.columns]);
     return { ...table, columns };
   });
+  return { ...records, unreadable };
 }
 
 async function answerLevels(
