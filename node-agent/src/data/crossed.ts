@@ -82,6 +82,9 @@ function outcomeFactors(outcome: Outcome): Factor[] {
       return outcome.levels.slice(1).map((code) => ({ variable: outcome.variable, code }));
     case 'repeated':
       return [{ variable: outcome.variable }];
+    case 'time-to-event':
+      // Of whom the event is observed is told beside the hazard until then alone, however few have none.
+      return [{ variable: outcome.time }];
     default:
       return outcomeVariables(outcome).map((variable) => ({ variable }));
   }
@@ -113,7 +116,7 @@ function factorOf(
 
 /** What has to be read to make the columns again. */
 export const variablesCrossed = ({ columns, time }: Crossed): string[] => [
-  ...new Set([...columns.flat().map(({ variable }) => variable), ...(time === null ? [] : [time.variable])]),
+  ...new Set([...columns.flat().map(({ variable }) => variable), ...(time === null ? [] : [time.event])]),
 ];
 
 /** Whether both tell sums of one variable, other than that of the arms of both, which nearly all analyses have. */

@@ -15,6 +15,7 @@ const OUTCOMES = {
   z: '{kind: continuous, variable: z}',
   grouped: '{kind: binary, events: e, trials: w}',
   time: '{kind: time-to-event, time: t, event: e}',
+  other: '{kind: time-to-event, time: t, event: f}',
   years: '{kind: time-to-event, time: years, event: e}',
   near: '{kind: continuous, variable: near}',
   x: '{kind: continuous, variable: x}',
@@ -50,6 +51,7 @@ const COLUMNS: Readonly<Record<string, readonly number[]>> = {
   e: id.map((i) => i % 2),
   t: id.map((i) => Math.ceil(i / 4)),
   years: id.map((i) => Math.ceil(i / 4) / 10),
+  f: id.map((i) => (i === 7 ? 0 : i % 2)),
   g: id.map((i) => i % 4),
   h: id.map((i) => (i === 5 ? 0 : i % 4)),
   s: id.map((i) => Math.ceil(i / 2)),
@@ -152,19 +154,22 @@ test('a variable whose values differ for one from another’s singles them out, 
     [planOf('family: gaussian, adjust: [y]', 'x'), planOf('family: gaussian, adjust: [y]', 'near')],
     [planOf('family: poisson, offset: x', 'count'), planOf('family: poisson, offset: near', 'count')],
     [planOf('family: cox, strata: [g]', 'time'), planOf('family: cox, strata: [h]', 'time')],
+    [planOf('family: cox', 'time'), planOf('family: cox', 'other')],
   ];
   for (const pair of pairs) close(together(...pair).leverageTogether, 1);
 });
 
-test('analyses that have the arms alone in common are one design of this set', () => {
-  const { leverageTogether } = together(
-    planOf('family: gaussian, adjust: [x]', 'y', 'id > 1'),
-    planOf('family: gaussian, adjust: [id]', 'z'),
+test('of analyses that have the arms alone in common no column singles out one, and all are fewer than half the participants', () => {
+  const beside = (outcome: keyof typeof OUTCOMES) =>
+    together(planOf('family: gaussian', 'x', 'id > 1'), planOf('family: gaussian', outcome))
+      .leverageTogether!;
+  assert.ok(beside('y') < 0.3);
+  assert.ok(beside('near') > 0.9);
+  const some = ['id <= 10', 'id > 50'].map((population) =>
+    together(planOf('family: gaussian, adjust: [x]', 'y'), planOf('family: gaussian', 'z', population)),
   );
-  close(
-    leverageTogether,
-    leverage([column('arm'), column('x'), column('id'), column('y'), column('z')], N, null).maximum,
-  );
+  // Of ten participants: this set, the arms, both outcomes and a covariate.
+  for (const { leverageTogether } of some) assert.ok(leverageTogether! >= 0.5);
 });
 
 test('what was read as a number and cannot be any more is refused', () => {

@@ -25,9 +25,9 @@ export interface Together {
 }
 
 /**
- * Of those that are linked with it each column is 0 outside its own set. Of all, linked or not, the columns are taken as if each had been of
- * this set: any number of analyses tell the sums of the arms, or of a population's members, by their columns, and the sets of
- * different outcomes differ by those who lack one.
+ * Of those that are linked with it, each column is 0 outside its own set. Of all, linked or not, the columns are taken as if each had
+ * been of this set, and by themselves: any number of analyses tell the sums of the arms, or of a population's members, by their
+ * columns, and may not be half as many as the participants, nor hold one who makes half of what a column adds to those before it.
  *
  * @param source what the facts of the analysis itself are of
  * @param others what was answered; columns that these records do not have are no part of what was told of them
@@ -46,9 +46,11 @@ export function factsTogether(
   const cells = cellsTogether(plan, own, source, near, table);
   if (others.some(({ crossed }) => variablesCrossed(crossed).some((variable) => unreadable.has(variable))))
     return { leverageTogether: 1, cells };
-  const leverages = [near, others.map((other) => ({ ...other, rows: own.rows }))]
-    .filter((sets) => addsColumns(own, sets))
-    .map((sets) => largestLeverage(plan, own, source, sets, table));
+  const here = others.map((other) => ({ ...other, rows: own.rows }));
+  const leverages = [
+    ...(addsColumns(own, near) ? [spanOf(plan, own, source, near, table).leverage] : []),
+    ...(addsColumns(own, here) ? [spanOf(plan, own, source, here, table).sharpest] : []),
+  ];
   return { ...(leverages.length === 0 ? {} : { leverageTogether: Math.max(...leverages) }), cells };
 }
 
@@ -57,7 +59,9 @@ function addsColumns(own: CrossedSet, others: readonly CrossedSet[]): boolean {
   const known = new Set(own.crossed.columns.map((column) => JSON.stringify(column)));
   return others.some(
     ({ crossed, rows }) =>
-      !sameRows(rows, own.rows) || crossed.columns.some((column) => !known.has(JSON.stringify(column))),
+      !sameRows(rows, own.rows) ||
+      crossed.time?.event !== own.crossed.time?.event ||
+      crossed.columns.some((column) => !known.has(JSON.stringify(column))),
   );
 }
 
@@ -102,13 +106,20 @@ function sameOrder(
   );
 }
 
-function largestLeverage(
+interface Shares {
+  /** Largest leverage of a participant. */
+  readonly leverage: number;
+  /** The larger of a participant's largest share of what one column adds, and of the columns' number by the participants'. */
+  readonly sharpest: number;
+}
+
+function spanOf(
   plan: ExpandedPlan,
   own: CrossedSet,
   { rows: ownRows, weights }: CellSource,
   others: readonly CrossedSet[],
   table: Table,
-): number {
+): Shares {
   const sets = [...others, own];
   const rows = rowsOf(sets, table.rows);
   const people = new Float64Array(rows.length).fill(1);
@@ -123,14 +134,43 @@ function largestLeverage(
     const set = createHash('sha256').update(members).digest('hex');
     const within = Uint8Array.from(rows, (row) => (holds(members, row) ? 1 : 0));
     for (const column of crossed.columns) {
+      // The set itself has no mean to deviate from.
+      if (column.length === 0) {
+        if (!done.has(set)) span.add(Float64Array.from(within));
+        done.add(set);
+        continue;
+      }
       const key = JSON.stringify([column, set]);
       if (done.has(key)) continue;
       done.add(key);
       for (const values of columnsOf(column, table, rows)) span.add(deviations(values, within));
-      if (span.size * rows.length > MOST) return 1;
+      if (span.size * rows.length > MOST) return { leverage: 1, sharpest: 1 };
     }
   }
-  return span.largest(ownersOf(plan, table, rows));
+  for (const values of eventsApart(own, others, table, rows)) span.add(values);
+  return span.shares(ownersOf(plan, table, rows));
+}
+
+/** Where an event of another variable is not this one's, in a participant whose time is the same one. */
+function eventsApart(
+  { crossed: { time } }: CrossedSet,
+  others: readonly CrossedSet[],
+  table: Table,
+  rows: Int32Array,
+): Float64Array[] {
+  const own = time === null ? undefined : table.columns.get(time.event);
+  if (own?.kind !== 'numeric') return [];
+  const names = new Set(others.flatMap(({ crossed }) => crossed.time?.event ?? []));
+  return [...names].flatMap((name) => {
+    const other = table.columns.get(name);
+    if (other?.kind !== 'numeric' || name === time!.event) return [];
+    return [
+      Float64Array.from(rows, (row) => {
+        const apart = other.values[row]! - own.values[row]!;
+        return Number.isNaN(apart) ? 0 : apart;
+      }),
+    ];
+  });
 }
 
 /** Numbers of a basis beyond which it is not made (512 MB): what was not looked at is refused. */
@@ -207,18 +247,18 @@ function codesOf(variable: string, table: Table, rows: Int32Array): Float64Array
 const numberOf = (text: string): number =>
   (createHash('sha256').update(text).digest().readUInt32BE(0) + 1) / (2 ** 32 + 1);
 
-/** Turns values into deviations from the set's mean, or leaves them where all are the same; 0 outside it and where missing. */
+/** Turns values into deviations from the set's mean; 0 outside it and where missing. */
 function deviations(values: Float64Array, within: Uint8Array): Float64Array {
-  let [sum, n, low, high] = [0, 0, Infinity, -Infinity];
+  let [sum, n, first] = [0, 0, NaN];
   for (let i = 0; i < values.length; i++) {
     const x = values[i]!;
     if (within[i] === 0 || Number.isNaN(x)) continue;
-    sum += x;
+    if (n === 0) first = x;
+    // From the first value, so that those which are all the same have deviations of 0.
+    sum += x - first;
     n++;
-    if (x < low) low = x;
-    if (x > high) high = x;
   }
-  const centre = low < high ? sum / n : 0;
+  const centre = first + sum / n;
   for (let i = 0; i < values.length; i++) {
     const x = values[i]!;
     values[i] = within[i] === 0 || Number.isNaN(x) ? 0 : x - centre;
@@ -238,11 +278,13 @@ const AGAIN = 0.5;
 class Span {
   readonly #basis: Float64Array[] = [];
   readonly #root: Float64Array;
+  readonly #people: number;
   #beyondDoubles = false;
 
   /** @param people participants of each row */
   constructor(people: Float64Array) {
     this.#root = people.map(Math.sqrt);
+    this.#people = people.reduce((a, b) => a + b, 0);
   }
 
   get size(): number {
@@ -267,22 +309,27 @@ class Span {
     this.#basis.push(v);
   }
 
-  /** Largest leverage of a participant; of one of several rows the sum of theirs. */
-  largest(owner: Int32Array | null): number {
+  /** Of a participant of several rows the sums of theirs. */
+  shares(owner: Int32Array | null): Shares {
     // Nobody can say whose row does not dominate.
-    if (this.#beyondDoubles) return 1;
+    if (this.#beyondDoubles) return { leverage: 1, sharpest: 1 };
     const n = this.#root.length;
-    const shares = new Float64Array(n);
+    const shares = new Float64Array(owner === null ? n : 1 + owner.reduce((a, b) => Math.max(a, b), -1));
+    const whole = new Float64Array(shares.length);
+    let sharpest = this.#basis.length / Math.max(1, this.#people);
     for (const q of this.#basis) {
+      shares.fill(0);
       for (let i = 0; i < n; i++) {
         const u = q[i]! / this.#root[i]!;
         shares[owner === null ? i : owner[i]!]! += u * u;
       }
+      for (let i = 0; i < shares.length; i++) {
+        whole[i]! += shares[i]!;
+        if (shares[i]! > sharpest) sharpest = shares[i]!;
+      }
     }
-    return Math.min(
-      1,
-      shares.reduce((a, b) => Math.max(a, b), 0),
-    );
+    const leverage = whole.reduce((a, b) => Math.max(a, b), 0);
+    return { leverage: Math.min(1, leverage), sharpest: Math.min(1, sharpest) };
   }
 }
 
