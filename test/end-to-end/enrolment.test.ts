@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import 'reflect-metadata';
 import { createPublicKey, KeyObject, webcrypto, X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { join } from 'node:path';
 import { after, before, mock, test } from 'node:test';
@@ -13,6 +13,7 @@ import { readTls } from '@concordat/node-agent/identity/files.ts';
 import { newSigningKey, newTlsKey, openKey } from '@concordat/node-agent/identity/keys.ts';
 import { keepCertificate, renewalPause } from '@concordat/node-agent/identity/renewal.ts';
 import type { ExchangeClient } from '@concordat/node-agent/egress/client.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
 import { ENROL_PATH } from '@concordat/shared/wire/enrolment.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
 import { X509CertificateGenerator } from '@peculiar/x509';
@@ -51,7 +52,7 @@ test('used again: by the same keys it gives the same certificate, by others noth
   const first = await consortium.join(invitation, dir);
   // As a join that died before it had written its certificate.
   for (const name of ['agent.yaml', 'site.crt']) renameSync(join(dir, name), join(dir, `${name}.lost`));
-  writeFileSync(join(dir, 'join.pending'), '');
+  writeFileSync(join(dir, 'join.pending'), `${toHex(invitation.id)}\n`);
   const second = await consortium.join(invitation, dir);
   assert.equal(second.certificate, first.certificate);
   assert.equal(consortium.decisions.filter((decision) => decision === 'TWICE enrolled').length, 1);
@@ -65,7 +66,7 @@ test('used again after the invitation’s expiry: the same certificate as long a
   const joinAgain = (): ReturnType<Consortium['join']> => {
     for (const name of ['agent.yaml', 'site.crt'])
       if (existsSync(join(dir, name))) renameSync(join(dir, name), join(dir, `${name}.lost`));
-    writeFileSync(join(dir, 'join.pending'), '');
+    writeFileSync(join(dir, 'join.pending'), `${toHex(invitation.id)}\n`);
     return consortium.join(invitation, dir);
   };
   consortium.clock = 8 * DAY;
@@ -93,6 +94,19 @@ test('a site that is revoked while its certificate is made gets none, also when 
   assert.equal(consortium.decisions.filter((decision) => decision === 'RACES enrolled').length, 1);
 });
 
+test('a join whose answer was lost, then revoked and invited again: it makes new keys in the same folder', async () => {
+  const dir = newFolder();
+  const invitation = consortium.invite('LOST');
+  const first = await consortium.join(invitation, dir);
+  // As a join that died before it had written its certificate.
+  for (const name of ['agent.yaml', 'site.crt']) rmSync(join(dir, name));
+  writeFileSync(join(dir, 'join.pending'), `${toHex(invitation.id)}\n`);
+  consortium.registry.revoke('LOST', consortium.now().getTime());
+  const second = await consortium.join(consortium.invite('LOST'), dir);
+  assert.notDeepEqual(second.identity.publicKey, first.identity.publicKey);
+  assert.equal(await consortium.exchange(pairIn(dir)), 'ok');
+});
+
 test('an invitation that is expired, unknown, of another study, or of a site that is listed', async () => {
   const dir = newFolder();
   const late = consortium.invite('LATE');
@@ -110,7 +124,7 @@ test('an invitation that is expired, unknown, of another study, or of a site tha
   );
   assert.equal(await codeOf(consortium.join({ ...late, study: 'EARLY' }, dir)), 'enrolment/wrong-site');
   assert.equal(await codeOf(consortium.join({ ...late, study: 'LISTED' }, newFolder())), 'wire/identity');
-  // What was turned away has used nothing up, and the keys are still good.
+  // What was turned away has used nothing up.
   assert.equal(await codeOf(consortium.join(late, dir)), 'ok');
 });
 

@@ -139,6 +139,25 @@ test('a site that is revoked can be invited again with other keys; its earlier c
   sites.close();
 });
 
+test('a TLS key whose certificate was revoked uses up no other invitation, and gets no certificate', () => {
+  const sites = registry();
+  sites.invite(invitation(1));
+  const { enrolled } = sites.claim(bytes(16, 1), bytes(32, 1), applicant(7), 0);
+  sites.addCertificate(made(50), applicant(7), enrolled, 0);
+  sites.revoke('A', 20);
+  sites.invite(invitation(2));
+  const claim = (key: number) => sites.claim(bytes(16, 2), bytes(32, 2), applicant(key), 40);
+  assert.throws(() => claim(7), code('enrolment/revoked'));
+  assert.equal(sites.site('A')?.revoked, 20);
+  assert.deepEqual([...sites.openInvitations(40)], [['A', 1000]]);
+  const again = claim(8);
+  const old = { ...applicant(8), tls: bytes(91, 7) };
+  for (const now of [50, 9000])
+    assert.throws(() => sites.addCertificate(made(51), old, again.enrolled, now), code('enrolment/revoked'));
+  assert.equal(sites.certificate(bytes(32, 50))?.revoked, 20);
+  sites.close();
+});
+
 test('two processes work on one registry, and each sees at once what the other did', () => {
   const file = join(folder, 'shared.sqlite');
   const [one, two] = [new SiteRegistry(file), new SiteRegistry(file)];

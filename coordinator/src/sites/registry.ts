@@ -168,8 +168,11 @@ export class SiteRegistry {
       if (used && (!sameBytes(row.key, key) || !sameBytes(row.tls, tls)))
         throw admissionError('enrolment/used');
       if (row.withdrawn !== 0) throw admissionError('enrolment/revoked');
-      const issued = used ? this.certificateFor(study, tls) : null;
-      if ((issued?.notAfter ?? row.expires) <= now) throw admissionError('enrolment/expired');
+      const issued = this.certificateFor(study, tls);
+      // Before anything is used up: a key whose certificate was revoked never gets another.
+      if (isRevoked(issued)) throw admissionError('enrolment/revoked', study);
+      const good = used && issued !== null ? issued.notAfter : row.expires;
+      if (good <= now) throw admissionError('enrolment/expired');
       const site = this.site(study);
       if (used && site !== null) return site;
       this.#db.prepare('UPDATE invitations SET key = ?, tls = ? WHERE id = ?').run(key, tls, id);
@@ -191,7 +194,7 @@ export class SiteRegistry {
   /**
    * Keeps a certificate that was made for the admission that began at `enrolled`, unless the TLS key got one meanwhile: then that
    * one is returned. The command line may revoke the site, and another call enrol it anew, while a certificate is made.
-   * @throws ConcordatError `enrolment/revoked` where the admission has ended
+   * @throws ConcordatError `enrolment/revoked` where the admission has ended, or a certificate for the TLS key was revoked
    */
   addCertificate(
     made: Omit<IssuedCertificate, 'study' | 'revoked'>,
@@ -204,6 +207,7 @@ export class SiteRegistry {
       if (site?.revoked !== null || site.enrolled !== enrolled || !sameBytes(site.key, key))
         throw admissionError('enrolment/revoked', study);
       const first = this.certificateFor(study, tls);
+      if (isRevoked(first)) throw admissionError('enrolment/revoked', study);
       if (first !== null && first.notAfter > now) return first;
       this.#db
         .prepare(
@@ -270,4 +274,8 @@ export class SiteRegistry {
       throw error;
     }
   }
+}
+
+function isRevoked(certificate: IssuedCertificate | null): boolean {
+  return certificate !== null && certificate.revoked !== null;
 }

@@ -4,8 +4,10 @@ import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts'
 import { approvalsAfter, type Approval } from './approvals.ts';
 import {
   dropStatement,
+  isOvertakenBy,
   readStatement,
   statementDigest,
+  subjectsOf,
   waitingStatements,
   type RefuseStatement,
   type ReleaseStatement,
@@ -35,6 +37,8 @@ export class Decisions {
   #approvals: readonly Approval[] = [];
   /** Of every approval that was ever taken, by its digest. */
   readonly #approvers = new Map<string, Signer>();
+  /** The last word about each run, plan and task. */
+  readonly #words = new Map<string, Statement>();
   /** By run. */
   readonly #refusals = new Map<string, RefuseStatement & Signer>();
   /** By plan: of those that no custodian has approved since. */
@@ -120,24 +124,17 @@ export class Decisions {
 
   /** A yes that comes late, after the no that replaced it. */
   #isOvertaken(statement: Statement): boolean {
-    const later = (no: Statement | undefined): boolean => no !== undefined && no.time > statement.time;
-    switch (statement.kind) {
-      case 'approve':
-        return later(this.#refusals.get(statement.run)) || later(this.#refusedPlans.get(statement.plan));
-      case 'release': {
-        const said = this.#releases.get(statement.task);
-        return said?.kind === 'withhold' && later(said);
-      }
-      case 'refuse':
-      case 'withhold':
-        return false;
-    }
+    return subjectsOf(statement).some((subject) => {
+      const word = this.#words.get(subject);
+      return word !== undefined && isOvertakenBy(statement, word);
+    });
   }
 
   #keep(signed: SignedStatement, statement: Statement): void {
     const digest = statementDigest(signed);
     this.#taken.add(digest);
     this.#approvals = approvalsAfter(this.#approvals, signed, statement);
+    for (const subject of subjectsOf(statement)) this.#words.set(subject, statement);
     switch (statement.kind) {
       case 'approve':
         this.#approvers.set(digest, statement);

@@ -194,7 +194,16 @@ function inOrder({ statement: a }: WaitingStatement, { statement: b }: WaitingSt
   return Number(isNo(a)) - Number(isNo(b));
 }
 
-const isNo = ({ kind }: Statement): boolean => kind === 'refuse' || kind === 'withhold';
+const isNo = ({ kind }: Pick<Statement, 'kind'>): boolean => kind === 'refuse' || kind === 'withhold';
+
+/** What a statement is about: a run and its plan, or a task. */
+export const subjectsOf = (
+  about: Pick<ApproveStatement, 'run' | 'plan'> | Pick<ReleaseStatement, 'task'>,
+): readonly string[] => ('task' in about ? [about.task] : [about.run, about.plan]);
+
+/** Whether a yes comes late, after a word about the same that was a no. */
+export const isOvertakenBy = (yes: Pick<Statement, 'kind' | 'time'>, word: Statement): boolean =>
+  !isNo(yes) && isNo(word) && word.time > yes.time;
 
 function readSigned(file: string): SignedStatement | null {
   try {

@@ -1,6 +1,6 @@
 /**
  * `agent join`: makes this site's keys, has the coordinator certify them, and writes the configuration. One that died half
- * way goes on with the keys that it made; what is there already is never overwritten.
+ * way goes on with the keys that it made, where the invitation is the same; what a site uses already is never overwritten.
  */
 import { randomBytes, X509Certificate } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -37,7 +37,7 @@ const FILES = {
   key: 'tls.key',
   signing: 'signing.key',
   log: 'log',
-  /** There while a join is not finished: the keys beside it are known to nobody else. */
+  /** There while a join is not finished: the id of its invitation, for which the keys beside it were made. */
   pending: 'join.pending',
 } as const;
 
@@ -108,7 +108,7 @@ export async function joinSite(
   return { ...enrolled, identity };
 }
 
-/** A folder without keys, or one in which a join was interrupted or turned away. */
+/** Prepares a folder without keys, or one in which a join was interrupted or turned away. */
 function begin(dir: string, invitation: string): void {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   const pending = joinPath(dir, FILES.pending);
@@ -122,6 +122,10 @@ function begin(dir: string, invitation: string): void {
       remedy: 'start the agent with them, or join into another folder; nothing is overwritten',
     });
   }
+  // The earlier invitation may have been used with these keys and revoked since: they would be turned away for good.
+  if (unfinished && readConfigured(pending).trim() !== invitation)
+    for (const name of [FILES.key, FILES.signing, FILES.certificate])
+      fs.rmSync(joinPath(dir, name), { force: true });
   replacePrivate(pending, `${invitation}\n`);
 }
 

@@ -139,6 +139,54 @@ test('an answer is released as it was shown, and as nothing else', async () => {
   assert.deepEqual(kinds(await hospital.afterStatements()), ['stageOneEstimate']);
 });
 
+const isDatedLater = (error: unknown): boolean =>
+  error instanceof ConcordatError &&
+  error.code === 'approval/unknown' &&
+  /2026-02-01.*still to come/.test(error.message);
+const [TODAY, AHEAD] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-02-01T00:00:00Z')];
+
+for (const [when, take] of [
+  ['taken', (hospital: Site) => hospital.afterStatements()],
+  ['waiting', () => Promise.resolve([])],
+] as const) {
+  test(`after a refusal signed with a clock that was ahead, ${when}, no approval is signed that would be dropped`, async () => {
+    const hospital = new Site();
+    await hospital.send(offer(1));
+    const { desk } = deskOf(hospital);
+    const { run, digest: plan } = desk.plans()[0]!;
+    const refuse = { kind: 'refuse', run, plan, objection: 'other', note: '' } as const;
+    hospital.now = AHEAD;
+    await desk.decide(refuse, vera);
+    await take(hospital);
+    hospital.now = TODAY;
+    await hospital.send(offer(2));
+    const again = await approvalOf(desk);
+    await assert.rejects(desk.decide(again, vera), isDatedLater);
+    // Another no is never too early, and another plan is not concerned.
+    await desk.decide(refuse, vera);
+    await hospital.send(offer(3, { plan: `${PLAN}title: another\n` }));
+    await desk.decide(await approvalOf(desk), vera);
+    assert.ok(kinds(await hospital.afterStatements()).includes('planAccepted'));
+    hospital.now = new Date(AHEAD.getTime() + 1);
+    await desk.decide(again, vera);
+    assert.ok(kinds(await hospital.afterStatements()).includes('planAccepted'));
+    assert.deepEqual(hospital.faults(), []);
+  });
+}
+
+test('after an answer was withheld with a clock that was ahead, no release is signed that would be dropped', async () => {
+  const hospital = new Site({ approval: 'each-release' });
+  await hospital.send(offer(1));
+  await hospital.say(hospital.approval());
+  await hospital.send(question(1));
+  const { desk } = deskOf(hospital);
+  const { task, held: payload } = desk.releases()[0]!;
+  hospital.now = AHEAD;
+  await desk.decide({ kind: 'withhold', task, payload, note: '' }, vera);
+  hospital.now = TODAY;
+  await assert.rejects(desk.decide({ kind: 'release', task, payload, note: '' }, vera), isDatedLater);
+});
+
 test('a smaller roster than one that was answered needs an approval of its own, and can be given one', async () => {
   const two = { sites: [STUDY, 'B'], minimum: 2 };
   const hospital = new Site();

@@ -16,9 +16,11 @@ import { approvalFor, approvalsAfter, isShrunk } from '../agreement/approvals.ts
 import type { Agreement } from '../agreement/document.ts';
 import { explainPlan, type PlanExplanation } from '../agreement/explain.ts';
 import {
+  isOvertakenBy,
   putStatement,
   signStatement,
   statementDigest,
+  subjectsOf,
   waitingStatements,
   type StatementBody,
 } from '../agreement/statements.ts';
@@ -181,9 +183,33 @@ export class LogDesk implements CustodianDesk {
         },
       );
     }
-    const signed = signStatement(await this.#body(decision, agreement), study, custodian, now());
+    const body = await this.#body(decision, agreement);
+    const time = now();
+    this.#refuseOvertaken(decision, time.toISOString());
+    const signed = signStatement(body, study, custodian, time);
     putStatement(state, signed);
     return statementDigest(signed);
+  }
+
+  /** The agent would drop a yes that is dated before a no: one that was signed while the clock was ahead stands until then. */
+  #refuseOvertaken(decision: Decision, time: string): void {
+    const index = this.#index.update();
+    const subjects = subjectsOf(decision);
+    const waiting = waitingStatements(this.#options.state).flatMap(({ statement }) => statement ?? []);
+    const no = [
+      ...subjects.flatMap((subject) => index.word(subject) ?? []),
+      ...waiting.filter((statement) => subjectsOf(statement).some((subject) => subjects.includes(subject))),
+    ].find((word) => isOvertakenBy({ kind: decision.kind, time }, word));
+    if (no === undefined) return;
+    const otherwise = 'task' in decision ? '' : ', or have the plan asked again under another title';
+    throw new ConcordatError(
+      'approval/unknown',
+      `${no.custodian} said no at ${no.time}, which by this machine's clock (${time}) is still to come`,
+      {
+        place: 'task' in decision ? decision.task : decision.plan,
+        remedy: `set the clock if it is behind; if it was ahead then, decide after that time${otherwise}`,
+      },
+    );
   }
 
   async #body(decision: Decision, agreement: Agreement): Promise<StatementBody> {

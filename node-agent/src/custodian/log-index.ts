@@ -14,7 +14,7 @@ import { approvalsAfter, type Approval } from '../agreement/approvals.ts';
 import { askedBy } from '../agreement/asked.ts';
 import { statementIn } from '../agreement/decisions.ts';
 import { rosterOf, signerOf } from '../agreement/offers.ts';
-import { readStatement, type Statement } from '../agreement/statements.ts';
+import { readStatement, subjectsOf, type Statement } from '../agreement/statements.ts';
 import type { LogView } from './log-view.ts';
 
 export interface Offer {
@@ -68,6 +68,8 @@ export class LogIndex {
   readonly #named = new LastOther();
   readonly #asking = new LastOther();
   #approvals: readonly Approval[] = [];
+  /** By run, plan and task. */
+  readonly #words = new Map<string, Statement>();
   /** What runs were accepted with. */
   readonly #accepted: Offer[] = [];
 
@@ -108,6 +110,11 @@ export class LogIndex {
   /** Approvals that stand, as the agent has taken them. */
   get approvals(): readonly Approval[] {
     return this.#approvals;
+  }
+
+  /** The custodians' last word about a run, a plan or a task. */
+  word(subject: string): Statement | null {
+    return this.#words.get(subject) ?? null;
   }
 
   /** The offers that were accepted, also of runs that are over. */
@@ -174,6 +181,7 @@ export class LogIndex {
     const statement = signed === null ? null : readStatement(signed);
     if (signed === null || statement === null) return;
     this.#approvals = approvalsAfter(this.#approvals, signed, statement);
+    for (const subject of subjectsOf(statement)) this.#words.set(subject, statement);
     if ('run' in statement) this.#state(statement.run).word = { n: entry.n, statement };
   }
 
