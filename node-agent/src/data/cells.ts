@@ -207,7 +207,10 @@ function intervalCells(plan: ExpandedPlan, { model }: Analysis, source: CellSour
   );
 }
 
-/** Participants with an event, and only at risk, in each interval, by arm: in all of them, or in those between two of the ends. */
+/**
+ * Participants with an event, and only at risk, in each interval, by arm; or in those between two of the ends, where sums until each of them
+ * also tell of all who leave there.
+ */
 export function intervalCell(
   plan: ExpandedPlan,
   ends: readonly number[],
@@ -219,6 +222,7 @@ export function intervalCell(
   const counts: number[] = [];
   for (let a = 0; a < armsOf(plan); a++) {
     const having = new Float64Array(ends.length + 1);
+    const leaving = new Float64Array(ends.length + 1);
     const change = new Float64Array(ends.length + 2);
     for (let i = 0; i < rows.length; i++) {
       if (arm !== null && arm[i] !== a) continue;
@@ -226,11 +230,13 @@ export function intervalCell(
       change[entry === null ? 0 : intervalAfter(ends, entry[i]!)]!++;
       change[last + 1]!--;
       having[last]! += event[i]!;
+      leaving[last]!++;
     }
     let atRisk = 0;
     having.forEach((events, k) => {
       atRisk += change[k]!;
-      if (which === 'all' || (k > 0 && k < ends.length)) counts.push(events, atRisk - events);
+      if (which === 'all') counts.push(events, atRisk - events);
+      else if (k > 0 && k < ends.length) counts.push(events, leaving[k]!, atRisk - events);
     });
   }
   const variable = outcomeVariables(plan.outcome)[0]!;

@@ -83,8 +83,8 @@ function outcomeFactors(outcome: Outcome): Factor[] {
     case 'repeated':
       return [{ variable: outcome.variable }];
     case 'time-to-event':
-      // Of whom the event is observed is told beside the hazard until then alone, however few have none.
-      return [{ variable: outcome.time }];
+      // The event is told beside the hazard until then, of however few have none: `spanOf` holds it against others' alone.
+      return [{ variable: outcome.time }, ...(outcome.entry === null ? [] : [{ variable: outcome.entry }])];
     default:
       return outcomeVariables(outcome).map((variable) => ({ variable }));
   }

@@ -16,6 +16,11 @@ const OUTCOMES = {
   grouped: '{kind: binary, events: e, trials: w}',
   time: '{kind: time-to-event, time: t, event: e}',
   other: '{kind: time-to-event, time: t, event: f}',
+  'all-but-one': '{kind: time-to-event, time: t, event: o}',
+  censored: '{kind: time-to-event, time: t, event: c}',
+  binary: '{kind: binary, variable: e, event: 1}',
+  entering: '{kind: time-to-event, time: t, event: e, entry: n}',
+  entered: '{kind: time-to-event, time: t, event: e, entry: m}',
   years: '{kind: time-to-event, time: years, event: e}',
   near: '{kind: continuous, variable: near}',
   x: '{kind: continuous, variable: x}',
@@ -52,6 +57,10 @@ const COLUMNS: Readonly<Record<string, readonly number[]>> = {
   t: id.map((i) => Math.ceil(i / 4)),
   years: id.map((i) => Math.ceil(i / 4) / 10),
   f: id.map((i) => (i === 7 ? 0 : i % 2)),
+  o: id.map((i) => (i === 9 ? 0 : 1)),
+  c: id.map((i) => (i === 7 ? 1 : 1 - (i % 2))),
+  n: id.map((i) => (i % 5) / 100),
+  m: id.map((i) => (i % 5) / 100 + (i === 11 ? 1e-3 : 0)),
   g: id.map((i) => i % 4),
   h: id.map((i) => (i === 5 ? 0 : i % 4)),
   s: id.map((i) => Math.ceil(i / 2)),
@@ -155,8 +164,13 @@ test('a variable whose values differ for one from another’s singles them out, 
     [planOf('family: poisson, offset: x', 'count'), planOf('family: poisson, offset: near', 'count')],
     [planOf('family: cox, strata: [g]', 'time'), planOf('family: cox, strata: [h]', 'time')],
     [planOf('family: cox', 'time'), planOf('family: cox', 'other')],
+    [planOf('family: cox', 'time'), planOf('family: cox', 'censored')],
+    [planOf('family: cox', 'other'), planOf('family: binomial', 'binary')],
+    [planOf('family: binomial', 'binary'), planOf('family: cox', 'other')],
+    [planOf('family: cox', 'entering'), planOf('family: cox', 'entered')],
   ];
-  for (const pair of pairs) close(together(...pair).leverageTogether, 1);
+  // All but what the set itself and the event leave of one participant.
+  for (const pair of pairs) assert.ok(together(...pair).leverageTogether! > 0.9);
 });
 
 test('of analyses that have the arms alone in common no column singles out one, and all are fewer than half the participants', () => {
@@ -170,6 +184,19 @@ test('of analyses that have the arms alone in common no column singles out one, 
   );
   // Of ten participants: this set, the arms, both outcomes and a covariate.
   for (const { leverageTogether } of some) assert.ok(leverageTogether! >= 0.5);
+});
+
+test('that few had no event is held against nothing', () => {
+  const { leverageTogether } = together(
+    planOf('family: gaussian', 'y'),
+    planOf('family: cox', 'all-but-one'),
+  );
+  assert.ok(leverageTogether! < 0.5);
+  const { leverageTogether: after } = together(
+    planOf('family: cox', 'all-but-one'),
+    planOf('family: gaussian', 'y'),
+  );
+  assert.ok(after! < 0.5);
 });
 
 test('what was read as a number and cannot be any more is refused', () => {

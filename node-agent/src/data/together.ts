@@ -44,14 +44,23 @@ export function factsTogether(
   if (others.some(({ id }) => id === own.id)) return { cells: [] };
   const near = others.filter(({ crossed }) => linked(own.crossed, crossed));
   const cells = cellsTogether(plan, own, source, near, table);
-  if (others.some(({ crossed }) => variablesCrossed(crossed).some((variable) => unreadable.has(variable))))
+  if (near.some(({ crossed }) => variablesCrossed(crossed).some((variable) => unreadable.has(variable))))
     return { leverageTogether: 1, cells };
-  const here = others.map((other) => ({ ...other, rows: own.rows }));
+  const here = others.map(({ id, crossed }) => {
+    const columns = crossed.columns.filter((column) => column.every((factor) => isReadable(factor, table)));
+    return { id, crossed: { ...crossed, columns }, rows: own.rows };
+  });
   const leverages = [
     ...(addsColumns(own, near) ? [spanOf(plan, own, source, near, table).leverage] : []),
     ...(addsColumns(own, here) ? [spanOf(plan, own, source, here, table).sharpest] : []),
   ];
   return { ...(leverages.length === 0 ? {} : { leverageTogether: Math.max(...leverages) }), cells };
+}
+
+/** Of an analysis that is not linked, what cannot be read any more tells nothing here. */
+function isReadable(factor: Factor, table: Table): boolean {
+  const column = table.columns.get(factor.variable);
+  return column !== undefined && ('code' in factor || 'codes' in factor || column.kind === 'numeric');
 }
 
 /** Alone, or with the same columns of the same set, it is as its own facts say. */
@@ -79,7 +88,7 @@ function cellsTogether(
   table: Table,
 ): Cell[] {
   const all = others.flatMap(({ crossed: other }) =>
-    time === null || other.time === null || other.time.event !== time.event
+    time === null || other.time === null
       ? []
       : other.time.variable === time.variable
         ? other.times
@@ -129,6 +138,7 @@ function spanOf(
     ownRows.forEach((row, i) => (people[at[row]!] = weights[i]!));
   }
   const span = new Span(people);
+  addEvents(span, own, others, table, rows);
   const done = new Set<string>();
   for (const { crossed, rows: members } of sets) {
     const set = createHash('sha256').update(members).digest('hex');
@@ -147,30 +157,45 @@ function spanOf(
       if (span.size * rows.length > MOST) return { leverage: 1, sharpest: 1 };
     }
   }
-  for (const values of eventsApart(own, others, table, rows)) span.add(values);
   return span.shares(ownersOf(plan, table, rows));
 }
 
-/** Where an event of another variable is not this one's, in a participant whose time is the same one. */
-function eventsApart(
+/**
+ * Who had an event, by the variables of others: what they add to this one's may not lie in one participant. That few had none of one event is
+ * told by no analysis of it, so that neither its own, nor another's that is so, counts by itself.
+ */
+function addEvents(
+  span: Span,
   { crossed: { time } }: CrossedSet,
   others: readonly CrossedSet[],
   table: Table,
   rows: Int32Array,
-): Float64Array[] {
-  const own = time === null ? undefined : table.columns.get(time.event);
-  if (own?.kind !== 'numeric') return [];
+): void {
   const names = new Set(others.flatMap(({ crossed }) => crossed.time?.event ?? []));
-  return [...names].flatMap((name) => {
-    const other = table.columns.get(name);
-    if (other?.kind !== 'numeric' || name === time!.event) return [];
-    return [
-      Float64Array.from(rows, (row) => {
-        const apart = other.values[row]! - own.values[row]!;
-        return Number.isNaN(apart) ? 0 : apart;
-      }),
-    ];
-  });
+  if (names.size === 0 && time === null) return;
+  const every = new Uint8Array(rows.length).fill(1);
+  const add = (name: string, counts: (values: Float64Array) => boolean): void => {
+    for (const values of columnsOf([{ variable: name }], table, rows)) {
+      const apart = deviations(values, every);
+      span.add(apart, counts(apart));
+    }
+  };
+  span.add(Float64Array.from(every), false);
+  if (time !== null) add(time.event, () => false);
+  for (const name of names) if (name !== time?.event) add(name, (values) => largestShare(values) < FEW_FREE);
+}
+
+/** Share of a column's squares that one participant has where one or two have no event. */
+const FEW_FREE = 1 / 3;
+
+function largestShare(values: Float64Array): number {
+  let [largest, sum] = [0, 0];
+  for (let i = 0; i < values.length; i++) {
+    const square = values[i]! * values[i]!;
+    sum += square;
+    if (square > largest) largest = square;
+  }
+  return sum === 0 ? 0 : largest / sum;
 }
 
 /** Numbers of a basis beyond which it is not made (512 MB): what was not looked at is refused. */
@@ -277,6 +302,8 @@ const AGAIN = 0.5;
  */
 class Span {
   readonly #basis: Float64Array[] = [];
+  /** Those whose shares are nobody's: they are there to be taken out of the others. */
+  readonly #uncounted = new Set<Float64Array>();
   readonly #root: Float64Array;
   readonly #people: number;
   #beyondDoubles = false;
@@ -292,11 +319,18 @@ class Span {
   }
 
   /** Takes the column over. */
-  add(v: Float64Array): void {
-    for (let i = 0; i < v.length; i++) v[i]! *= this.#root[i]!;
+  add(v: Float64Array, counts = true): void {
+    let largest = 0;
+    for (let i = 0; i < v.length; i++) {
+      v[i]! *= this.#root[i]!;
+      // Not "above": what is not a number must not be overlooked.
+      if (!(Math.abs(v[i]!) <= largest)) largest = Math.abs(v[i]!);
+    }
+    if (largest === 0) return;
+    // Before squares are taken, which doubles do not hold of all they hold.
+    for (let i = 0; i < v.length; i++) v[i]! /= largest;
     const whole = norm(v);
-    if (whole === 0) return;
-    this.#beyondDoubles ||= !Number.isFinite(whole);
+    this.#beyondDoubles ||= !Number.isFinite(largest) || !Number.isFinite(whole);
     for (let i = 0; i < v.length; i++) v[i]! /= whole;
     let left = 1;
     for (let before = 0; left > EXACT && (before === 0 || left < AGAIN * before);) {
@@ -307,6 +341,7 @@ class Span {
     if (!(left > EXACT)) return;
     for (let i = 0; i < v.length; i++) v[i]! /= left;
     this.#basis.push(v);
+    if (!counts) this.#uncounted.add(v);
   }
 
   /** Of a participant of several rows the sums of theirs. */
@@ -318,6 +353,7 @@ class Span {
     const whole = new Float64Array(shares.length);
     let sharpest = this.#basis.length / Math.max(1, this.#people);
     for (const q of this.#basis) {
+      if (this.#uncounted.has(q)) continue;
       shares.fill(0);
       for (let i = 0; i < n; i++) {
         const u = q[i]! / this.#root[i]!;

@@ -82,8 +82,9 @@ export async function answer(question: StudyQuestion): Promise<StudyAnswer> {
 }
 
 /** What an answer will have told, where no rule refuses it. */
-function crossedIn({ evidence }: Draft, policy: Policy): CrossedSet[] {
+function crossedIn({ payload, evidence }: Draft, policy: Policy): CrossedSet[] {
   if (evidence.kind !== 'analysis-set') return [];
+  if (payload.$case === 'stageOneEstimate' && !policy.per_trial_estimates) return [];
   const { facts, members, crossing } = evidence;
   if (checkRelease(facts, policy).length + checkTogether(facts, policy).length > 0) return [];
   if (members?.analysis == null || crossing === undefined) return [];
