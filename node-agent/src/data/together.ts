@@ -50,9 +50,11 @@ export function factsTogether(
     const columns = crossed.columns.filter((column) => column.every((factor) => isReadable(factor, table)));
     return { id, crossed: { ...crossed, columns }, rows: own.rows };
   });
+  // What is linked and of this set is there in both, and no share of one column is above that of all.
+  const apart = near.length < others.length || near.some(({ rows }) => !sameRows(rows, own.rows));
   const leverages = [
     ...(addsColumns(own, near) ? [spanOf(plan, own, source, near, table).leverage] : []),
-    ...(addsColumns(own, here) ? [spanOf(plan, own, source, here, table).sharpest] : []),
+    ...(apart && addsColumns(own, here) ? [spanOf(plan, own, source, here, table).sharpest] : []),
   ];
   return { ...(leverages.length === 0 ? {} : { leverageTogether: Math.max(...leverages) }), cells };
 }
