@@ -8,7 +8,8 @@ import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { prepare } from '@concordat/cli/local/prepare.ts';
-import { readBody, type LogEntry } from '@concordat/shared/log/message-log.ts';
+import { hasBody } from '@concordat/shared/log/entry.ts';
+import { LogFolder } from '@concordat/shared/log/log-folder.ts';
 
 import { makeData, TERMS } from './data.ts';
 import { seconds } from './measure.ts';
@@ -136,18 +137,13 @@ function field(status: string, name: string): number {
 }
 
 function siteTraffic(out: string): { up: number; down: number; rounds: number } {
-  const site = join(out, 'log/sites/T01');
-  const entries = readFileSync(join(site, 'entries.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as LogEntry);
+  const log = new LogFolder(fs, join(out, 'log/sites/T01'));
+  const entries = log.entries();
   const size = (kind: string): number =>
     entries
+      .filter(hasBody)
       .filter((entry) => entry.kind === kind)
-      .reduce(
-        (sum, { body, pack }) => sum + (body === undefined ? 0 : readBody(fs, site, { body, pack }).length),
-        0,
-      );
+      .reduce((sum, entry) => sum + log.body(entry).length, 0);
   return {
     up: size('sent'),
     down: size('received'),

@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { COORDINATOR_ORIGIN } from '@concordat/shared/log/note.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 import { encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, toHex } from '@concordat/shared/wire/digest.ts';
@@ -84,7 +85,7 @@ export class Service {
     this.log = new MessageLog({
       fs,
       directory: config.log,
-      origin: 'concordat/coordinator',
+      origin: COORDINATOR_ORIGIN,
       identity: this.identity,
       now,
       randomBytes: (n) => randomBytes(n),

@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { siteOrigin } from '@concordat/shared/log/note.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
@@ -88,7 +89,7 @@ export function buildAgent(
   const log = new MessageLog({
     fs,
     directory: config.log,
-    origin: `concordat/site/${encodeURIComponent(study)}`,
+    origin: siteOrigin(study),
     identity,
     now: () => new Date(),
     randomBytes: (n) => randomBytes(n),

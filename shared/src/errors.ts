@@ -60,6 +60,7 @@ export const ERROR_CODES = [
   'approval/passphrase',
   // runs and processes
   'log/corrupt',
+  'log/erased',
   'store/corrupt',
   'usage/invalid',
   'run/conflict',

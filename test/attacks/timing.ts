@@ -7,6 +7,7 @@
  * `off` counts as if the rules that the site's own log names had been logged one by one.
  */
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
+import { hasBody } from '@concordat/shared/log/entry.ts';
 import { normal, random, type Attack, type Recovered } from './attack.ts';
 import { planOf, two } from './plans.ts';
 import { Run, Site } from './site.ts';
@@ -39,7 +40,10 @@ async function sizes(seen: 'outside' | 'rules'): Promise<Recovered> {
     await site.ask([run!.task({ $case: 'runClosed', value: {} }, { round: 2 })]);
     const size = SiteMessage.decode(site.sent.at(-1)!.body).header!.checkpoint!.size;
     const refused = site.log.entries.slice(entries).find(({ kind }) => kind === 'refused');
-    const rules = 1 + `${refused?.detail?.['also'] ?? ''}`.split('; ').filter((rule) => rule !== '').length;
+    const rules =
+      refused !== undefined && hasBody(refused)
+        ? (JSON.parse(Buffer.from(site.log.body(refused)).toString('utf8')) as readonly unknown[]).length
+        : 0;
     observed.push(seen === 'rules' ? `${rules}` : `${taken} flushes, ${size - entries} entries`);
   }
   await site.stop();

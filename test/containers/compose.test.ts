@@ -156,7 +156,7 @@ async function follow(name: Name, commands: string, cwd = deploy): Promise<strin
 /** In the log that the site keeps in its folder. */
 const offered = (folder: string): Promise<true> =>
   until(`a plan is offered to ${folder}`, () =>
-    readFileSync(join(folder, 'log/entries.jsonl'), 'utf8').includes('"planOffer"') ? true : null,
+    readFileSync(join(folder, 'log/tile/entries/000.open'), 'utf8').includes('"planOffer"') ? true : null,
   );
 
 test('the documented commands lead from nothing to a result, in the box and at an institution beside it', async (t) => {

@@ -5,10 +5,12 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import * as fs from 'node:fs';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { LogFolder } from '@concordat/shared/log/log-folder.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import type { StartedTestContainer } from 'testcontainers';
 import { generate } from '../../examples/hypertension/generate.ts';
@@ -153,10 +155,7 @@ const signed = (study: Study, ...args: readonly string[]): Promise<string> =>
   within(agent(study), ['concordat-agent', ...args, '--passphrase-file', '/run/secrets/passphrase']);
 
 const entriesOf = (of: Party): readonly { readonly kind: string; readonly time: string }[] =>
-  textOf(of, 'log/entries.jsonl')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  new LogFolder(fs, join(of.folder, 'log')).entries();
 
 const resultOf = (folder: string): Result =>
   JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8')) as Result;

@@ -9,7 +9,8 @@ import { after } from 'node:test';
 import { createInterface } from 'node:readline';
 import { makeAuthority, type Authority } from '@concordat/cli/local/keys.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import { readBody, type LogEntry } from '@concordat/shared/log/message-log.ts';
+import { hasBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import { LogFolder } from '@concordat/shared/log/log-folder.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
 const MAIN = join(repository, 'cli/src/main.ts');
@@ -246,18 +247,14 @@ export interface Logged extends LogEntry {
 }
 
 export function entriesOf(log: string): readonly Logged[] {
-  const file = join(log, 'entries.jsonl');
-  if (!fs.existsSync(file)) return [];
-  const text = fs.readFileSync(file, 'utf8');
-  const lines = text
-    .slice(0, text.lastIndexOf('\n') + 1)
-    .split('\n')
-    .slice(0, -1);
-  return lines.map((line) => {
-    const entry = JSON.parse(line) as LogEntry;
-    const { body, pack } = entry;
-    const message = body === undefined ? null : SignedMessage.decode(readBody(fs, log, { body, pack }));
-    return { ...entry, message };
+  const folder = new LogFolder(fs, log);
+  return folder.entries().map((entry) => {
+    // Agreements, statements and refusals are no messages.
+    const isMessage = hasBody(entry) && entry.task !== undefined && entry.kind !== 'decision';
+    return {
+      ...entry,
+      message: isMessage && entry.type !== 'refusals' ? SignedMessage.decode(folder.body(entry)) : null,
+    };
   });
 }
 

@@ -186,5 +186,5 @@ test('no planted value leaves a site, whatever is wrong with its records', async
     assertClean(readFileSync(federation.path(name)), name);
   }
   for (const study of studies)
-    assertClean(readFileSync(join(federation.log(study), 'entries.jsonl')), `entries of ${study}`);
+    for (const path of filesBelow(join(federation.log(study), 'tile'))) assertClean(readFileSync(path), path);
 });

@@ -82,9 +82,10 @@ for (const [what, ends] of Object.entries(BATCHES)) {
     const counting = dyingAt(Infinity, false);
     const whole = new Federation({ folder: newFolder(), run: newRun(), ...counting });
     assert.equal(analysesOf(await whole.play(batched())), undisturbed);
+    const steps = counting.steps();
     whole.close();
-    assert.ok(counting.steps() >= 40, `${counting.steps()} steps`);
-    for (let n = 1; n <= counting.steps(); n++) {
+    assert.ok(steps >= 40, `${steps} steps`);
+    for (let n = 1; n <= steps; n++) {
       const setting: Setting = { folder: newFolder(), run: newRun(), journal: new Journal(':memory:') };
       const first = new Federation({ ...setting, ...dyingAt(n, n % 2 === 0) });
       await assert.rejects(first.play(batched()), Crash);

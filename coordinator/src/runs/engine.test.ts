@@ -286,14 +286,3 @@ test('answers that come in any order give the same result, bit for bit', async (
     federation.close();
   }
 });
-
-test('the replies of a round are one batch of the log, in one pack', async () => {
-  const { federation } = await playNew();
-  const packs = new Map<string, Set<number | undefined>>();
-  for (const { kind, round, pack } of federation.log.entries) {
-    const key = `${kind} ${round}`;
-    packs.set(key, (packs.get(key) ?? new Set()).add(pack));
-  }
-  assert.equal(packs.size, 8);
-  for (const [what, places] of packs) assert.ok(places.size === 1 && !places.has(undefined), what);
-});

@@ -7,7 +7,8 @@ import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
-import type { EntryKind, LogEntry, LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
+import { hasBody, type EntryKind, type LogEntry } from '@concordat/shared/log/entry.ts';
+import type { LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
@@ -255,8 +256,8 @@ export class RunEngine {
       let { reply } = record;
       if (reply === null && decision === null) {
         const entry = log.entriesOf(task.digest).find(({ kind }) => kind === 'received');
-        if (entry?.body !== undefined) {
-          reply = log.body(entry.body);
+        if (entry !== undefined && hasBody(entry)) {
+          reply = log.body(entry);
           found.push({ digest, reply, decision });
         }
       }
@@ -277,9 +278,9 @@ export class RunEngine {
       const entry = log.entries[n]!;
       if (entry.run !== this.#id || entry.round === undefined) continue;
       if (entry.round !== round) break;
-      const { kind, peer: study, analysis, body } = entry;
-      if (kind === 'sent' && study !== undefined && analysis !== undefined && body !== undefined)
-        found.set(taskKey({ study, analysis }), restoreTask(study, analysis, log.body(body)));
+      const { kind, peer: study, analysis } = entry;
+      if (kind === 'sent' && study !== undefined && analysis !== undefined && hasBody(entry))
+        found.set(taskKey({ study, analysis }), restoreTask(study, analysis, log.body(entry)));
     }
     return found;
   }
@@ -399,9 +400,9 @@ export class RunEngine {
   /** Read once: a site may repeat itself as often as it likes. */
   #loggedReplies(study: string, task: string, entries: readonly LogEntry[]): Set<string> {
     const key = JSON.stringify([study, task]);
-    const bodies = entries.flatMap(({ body }) => body ?? []);
     const logged =
-      this.#logged.get(key) ?? new Set(bodies.map((body) => toHex(sha256(this.#options.log.body(body)))));
+      this.#logged.get(key) ??
+      new Set(entries.filter(hasBody).map((entry) => toHex(sha256(this.#options.log.body(entry)))));
     // A task that the log does not know may be made up, and there is no end of those.
     if (entries.length > 0) this.#logged.set(key, logged);
     return logged;

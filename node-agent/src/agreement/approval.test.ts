@@ -9,7 +9,7 @@ import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { PLAN, STUDY, taskOf } from '../testing.ts';
 import { DATA, kinds, offer, person, question, refusal, RUN, Site, vera } from './hospital.ts';
-import { putStatement, signStatement, waitingStatements } from './statements.ts';
+import { putStatement, signStatement, statementDigest, waitingStatements } from './statements.ts';
 
 test('a plan waits until the custodian approves it; the log holds their words, and the run its terms after a restart', async () => {
   const hospital = new Site();
@@ -39,7 +39,9 @@ test('killed after the offer, or after the statement was logged: nothing is aske
   assert.ok(!existsSync(kept.name));
   assert.deepEqual(kinds(await hospital.send(offer(1))), ['planAccepted']);
   assert.equal(
-    hospital.log.entries.filter(({ detail }) => detail?.['statement'] === statement.text).length,
+    hospital.log.entries.filter(
+      ({ type, detail }) => type === 'statement' && detail?.['statement'] === statementDigest(statement),
+    ).length,
     1,
   );
 });

@@ -1,10 +1,12 @@
 /** What the custodians decided, as the log holds it. */
-import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
+import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import type { LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
 
 import { approvalsAfter, type Approval } from './approvals.ts';
 import {
   dropStatement,
   isOvertakenBy,
+  readSigned,
   readStatement,
   statementDigest,
   subjectsOf,
@@ -51,7 +53,7 @@ export class Decisions {
     this.#state = state;
     this.#study = study;
     for (const entry of log.entries) {
-      const signed = statementIn(entry);
+      const signed = statementIn(entry, (logged) => log.body(logged));
       const statement = signed === null ? null : readStatement(signed);
       if (signed !== null && statement !== null) this.#keep(signed, statement);
     }
@@ -109,11 +111,15 @@ export class Decisions {
           },
         });
       } else {
-        this.#log.append({
-          kind: 'decision',
-          ...placeOf(statement),
-          detail: { statement: signed.text, signature: signed.signature },
-        });
+        this.#log.append(
+          {
+            kind: 'decision',
+            ...placeOf(statement),
+            type: 'statement',
+            detail: { statement: statementDigest(signed) },
+          },
+          Buffer.from(JSON.stringify(signed)),
+        );
         this.#keep(signed, statement);
         some = true;
       }
@@ -154,13 +160,15 @@ export class Decisions {
 }
 
 /** The statement that a log entry holds; null where it holds none. */
-export function statementIn({ kind, detail }: LogEntry): SignedStatement | null {
-  const [text, signature] = [detail?.['statement'], detail?.['signature']];
-  return kind === 'decision' && typeof text === 'string' && typeof signature === 'string'
-    ? { text, signature }
+export function statementIn(
+  entry: LogEntry,
+  bodyOf: (entry: EntryWithBody) => Uint8Array,
+): SignedStatement | null {
+  return entry.type === 'statement' && hasBody(entry)
+    ? readSigned(Buffer.from(bodyOf(entry)).toString('utf8'))
     : null;
 }
 
-function placeOf(statement: Statement): Pick<LogEntry, 'run' | 'task'> {
+function placeOf(statement: Statement): Pick<LogItem['entry'], 'run' | 'task'> {
   return 'run' in statement ? { run: statement.run } : { task: statement.task };
 }

@@ -7,6 +7,7 @@ import { CoordinatorMessage, type ObjectiveQuestion } from '@concordat/proto/con
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { Problem, Rule, SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
+import { hasBody, type EntryWithBody } from '@concordat/shared/log/entry.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { ringSum } from '@concordat/shared/numerics/ring.ts';
 import { combineEntries } from '@concordat/shared/one-stage/entry.ts';
@@ -361,18 +362,20 @@ test('an altered sum, and the question that follows from it, is answered; the lo
 
 /** The steps at which a site was told a sum that is not the sum of the answers to the step before. */
 function falseSums(local: MessageLog, central: MessageLog): number[] {
-  const messageOf = (log: MessageLog, body: string): Uint8Array => SignedMessage.decode(log.body(body)).body;
-  const asked = local.entries.flatMap(({ kind, type, task, body }) => {
-    if (kind !== 'received' || type !== 'objectiveQuestion' || body === undefined) return [];
-    const { payload } = CoordinatorMessage.decode(messageOf(local, body));
+  const messageOf = (log: MessageLog, entry: EntryWithBody): Uint8Array =>
+    SignedMessage.decode(log.body(entry)).body;
+  const asked = local.entries.filter(hasBody).flatMap((entry) => {
+    const { kind, type, task } = entry;
+    if (kind !== 'received' || type !== 'objectiveQuestion') return [];
+    const { payload } = CoordinatorMessage.decode(messageOf(local, entry));
     return payload?.$case === 'objectiveQuestion' ? [{ task: task!, question: payload.value }] : [];
   });
   return asked.flatMap(({ question }, i) => {
     const before = asked[i - 1];
     if (before === undefined) return [];
-    const answers = central.entriesOf(before.task).flatMap(({ kind, body }) => {
-      if (kind !== 'received' || body === undefined) return [];
-      const { payload } = SiteMessage.decode(messageOf(central, body));
+    const answers = central.entriesOf(before.task).flatMap((entry) => {
+      if (entry.kind !== 'received' || !hasBody(entry)) return [];
+      const { payload } = SiteMessage.decode(messageOf(central, entry));
       return payload?.$case === 'objectiveValue' ? [Float64Array.from(payload.value.values)] : [];
     });
     const sum = [...ringSum(answers)];

@@ -6,7 +6,8 @@ import { CoordinatorMessage, type ObjectiveQuestion } from '@concordat/proto/con
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { Problem, SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
+import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import type { Scaling } from '@concordat/shared/models/blocks.ts';
 import type { StudyEntry } from '@concordat/shared/one-stage/entry.ts';
 import { Replay, type Dishonesty, type ToldQuestion } from '@concordat/shared/one-stage/replay.ts';
@@ -112,22 +113,22 @@ export class Fits {
     const progress: Progress = { replay, results: new Map() };
     for (const { kind, task, detail } of logged) {
       if (kind !== 'decision' || detail?.['taken'] !== true || task === undefined) continue;
-      const body = this.#log.entriesOf(task).find((entry) => entry.kind === 'received')?.body;
-      if (body === undefined) continue;
-      const { payload } = decode(CoordinatorMessage, this.#signed(body).body, 'a logged task');
+      const received = this.#log.entriesOf(task).find((entry) => entry.kind === 'received');
+      if (received === undefined || !hasBody(received)) continue;
+      const { payload } = decode(CoordinatorMessage, this.#signed(received).body, 'a logged task');
       if (payload?.$case === 'objectiveQuestion') take(progress, task, payload.value, plan, analysis);
     }
     return progress;
   }
 
-  #entry({ body }: LogEntry): StudyEntry | null {
-    if (body === undefined) return null;
-    const { payload } = decode(SiteMessage, this.#signed(body).body, 'a logged message');
+  #entry(entry: LogEntry): StudyEntry | null {
+    if (!hasBody(entry)) return null;
+    const { payload } = decode(SiteMessage, this.#signed(entry).body, 'a logged message');
     return payload?.$case === 'oneStageEntry' ? studyEntry(payload.value) : null;
   }
 
-  #signed(body: string): SignedMessage {
-    return decode(SignedMessage, this.#log.body(body), 'a logged message');
+  #signed(entry: EntryWithBody): SignedMessage {
+    return decode(SignedMessage, this.#log.body(entry), 'a logged message');
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { hasBody } from '@concordat/shared/log/entry.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 
 import { parseAgreement, type Agreement, type LocalLeave } from './document.ts';
@@ -28,9 +29,9 @@ export class AgreementInForce implements AgreementSource {
     this.#leave = leave;
     this.#log = log;
     this.#complain = complain;
-    for (const { kind, detail } of log.entries) {
-      if (kind !== 'decision' || typeof detail?.['text'] !== 'string') continue;
-      const agreement = parseAgreement(detail['text'], 'the log', leave);
+    for (const entry of log.entries) {
+      if (entry.type !== 'agreement' || !hasBody(entry)) continue;
+      const agreement = parseAgreement(Buffer.from(log.body(entry)).toString('utf8'), 'the log', leave);
       this.#logged.set(agreement.digest, agreement);
     }
     this.#seen = { state: fileState(file), agreement: this.#read() };
@@ -56,14 +57,12 @@ export class AgreementInForce implements AgreementSource {
   #read(): Agreement {
     const agreement = readAgreement(this.#file, this.#leave);
     const entries = this.#log.entries;
-    const last = entries.findLast(
-      ({ kind, detail }) => kind === 'decision' && detail?.['text'] !== undefined,
-    );
+    const last = entries.findLast(({ type }) => type === 'agreement');
     if (last?.detail?.['agreement'] !== agreement.digest) {
-      this.#log.append({
-        kind: 'decision',
-        detail: { agreement: agreement.digest, text: agreement.text },
-      });
+      this.#log.append(
+        { kind: 'decision', type: 'agreement', detail: { agreement: agreement.digest } },
+        Buffer.from(agreement.text),
+      );
     }
     this.#logged.set(agreement.digest, agreement);
     return agreement;

@@ -2,6 +2,7 @@
 import { CoordinatorMessage, type PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import { hasBody } from '@concordat/shared/log/entry.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
 import { sameBytes, toHex } from '@concordat/shared/wire/digest.ts';
@@ -25,11 +26,11 @@ export class LoggedOffers {
 
   /** The offer that is a task (hex), if the pinned coordinator signed it. */
   of(task: string): LoggedOffer | null {
-    const body = this.#log
+    const entry = this.#log
       .entriesOf(task)
-      .find(({ kind, type }) => kind === 'received' && type === 'planOffer')?.body;
-    if (body === undefined) return null;
-    const signed = decode(SignedMessage, this.#log.body(body), 'a logged message');
+      .find(({ kind, type }) => kind === 'received' && type === 'planOffer');
+    if (entry === undefined || !hasBody(entry)) return null;
+    const signed = decode(SignedMessage, this.#log.body(entry), 'a logged message');
     if (!sameBytes(signed.key, this.#coordinatorKey)) return null;
     const { header, payload } = decode(CoordinatorMessage, signed.body, 'a logged task');
     return header === undefined || payload?.$case !== 'planOffer' ? null : { offer: payload.value, header };

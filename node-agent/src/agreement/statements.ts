@@ -182,7 +182,7 @@ export function waitingStatements(state: string): readonly WaitingStatement[] {
   return names
     .map((name) => {
       const file = join(folder, name);
-      const signed = readSigned(file);
+      const signed = readKept(file);
       return { file, signed, statement: signed === null ? null : readStatement(signed) };
     })
     .toSorted(inOrder);
@@ -205,10 +205,19 @@ export const subjectsOf = (
 export const isOvertakenBy = (yes: Pick<Statement, 'kind' | 'time'>, word: Statement): boolean =>
   !isNo(yes) && isNo(word) && word.time > yes.time;
 
-function readSigned(file: string): SignedStatement | null {
+/** A statement as it is kept, of its JSON; null where that is none. */
+export function readSigned(kept: string): SignedStatement | null {
   try {
-    const { text: written, signature } = JSON.parse(readFileSync(file, 'utf8')) as Partial<SignedStatement>;
+    const { text: written, signature } = JSON.parse(kept) as Partial<SignedStatement>;
     return typeof written === 'string' && typeof signature === 'string' ? { text: written, signature } : null;
+  } catch {
+    return null;
+  }
+}
+
+function readKept(file: string): SignedStatement | null {
+  try {
+    return readSigned(readFileSync(file, 'utf8'));
   } catch {
     return null;
   }

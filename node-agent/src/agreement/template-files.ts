@@ -37,7 +37,10 @@ export class TemplateFiles {
     const digest = text === null ? '' : toHex(sha256(text));
     const last = this.#log.entries.findLast(({ detail }) => detail?.['template_file'] === path);
     if (last?.detail?.['template'] !== digest)
-      this.#log.append({ kind: 'decision', detail: { template_file: path, template: digest } });
+      this.#log.append(
+        { kind: 'decision', type: 'template', detail: { template_file: path, template: digest } },
+        text === null ? undefined : Buffer.from(text),
+      );
     const plan = text === null ? null : parsed(text, file);
     const template = plan === null ? null : { plan, digest };
     this.#seen.set(path, { state, template });

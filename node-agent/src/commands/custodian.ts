@@ -1,8 +1,10 @@
 /** What a custodian does at the command line: look at plans and answers, decide, sign. */
+import * as fs from 'node:fs';
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { LogFolder } from '@concordat/shared/log/log-folder.ts';
 
 import { makeCustodianKey, openCustodianKey } from '../agreement/custodian-keys.ts';
 import { planExplanationLines, sitesLine } from '../agreement/explain.ts';
@@ -20,7 +22,6 @@ import {
   type OfferedPlan,
   type WaitingRelease,
 } from '../custodian/desk.ts';
-import { openLogView } from '../custodian/log-view.ts';
 import { openDesk } from '../custodian/open-desk.ts';
 import { taken } from '../custodian/taken.ts';
 import { payloadLines } from '../custodian/page/tables.ts';
@@ -227,7 +228,7 @@ async function decide(
 ): Promise<void> {
   const key = await custodianKey(config, options);
   const statement = await desk.decide(decision, key);
-  const log = openLogView(config.log);
+  const log = new LogFolder(fs, config.log);
   const fault = await taken(() => log.entries(), statement);
   if (fault === null) console.log(`Signed as ${key.name}, and taken by the agent.`);
   else if (fault === 'not yet') console.log(`Signed. ${NOT_YET}`);

@@ -16,9 +16,9 @@ function deskOf(hospital: Site): { readonly desk: LogDesk; readonly read: { bodi
     study: STUDY,
     log: {
       entries: () => hospital.log.entries,
-      body: ({ body }) => {
+      body: (entry) => {
         read.bodies += 1;
-        return hospital.log.body(body);
+        return hospital.log.body(entry);
       },
     },
     held: new HeldAnswers(hospital.state),
@@ -39,26 +39,27 @@ test('each offer is read once, however many there are and however often one look
   await hospital.say(hospital.approval({ run: toHex(RUN(100)) }));
   await hospital.send(question(100), question(100, 3));
   const { desk, read } = deskOf(hospital);
+  // The offers, and the approval.
   const shown = desk.plans();
   assert.equal(shown.length, offers + 1);
-  assert.equal(read.bodies, offers + 1);
+  assert.equal(read.bodies, offers + 2);
   const [newest] = desk.plans();
   // What is explained once stands until the agreement changes.
   assert.equal(newest!.explanation, shown[0]!.explanation);
   assert.equal(desk.plan(newest!.run, newest!.digest)!.explanation, newest!.explanation);
-  assert.equal(read.bodies, offers + 1);
+  assert.equal(read.bodies, offers + 2);
   const { messages } = desk.left(0, 2);
   assert.deepEqual(
     messages.map(({ terms }) => terms.length > 0),
     [true, true],
   );
   // Two answers and their questions; then the answers alone.
-  assert.equal(read.bodies, offers + 5);
+  assert.equal(read.bodies, offers + 6);
   desk.left(0, 2);
-  assert.equal(read.bodies, offers + 7);
+  assert.equal(read.bodies, offers + 8);
   hospital.agreement = { ...hospital.agreement!, digest: '1'.repeat(64), variables: ['arm'] };
   assert.notDeepEqual(desk.plans()[0]!.explanation.faults, shown[0]!.explanation.faults);
-  assert.equal(read.bodies, offers + 7);
+  assert.equal(read.bodies, offers + 8);
 });
 
 test('a plan is compared with the last other one of its name, or else with one of the same questions', async () => {

@@ -4,7 +4,7 @@
  */
 import { CoordinatorMessage, type PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import type { LogEntry } from '@concordat/shared/log/message-log.ts';
+import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
@@ -37,10 +37,6 @@ export interface Offer {
   readonly earlier: string | null;
 }
 
-type WithBody = LogEntry & { readonly body: string };
-
-const hasBody = (entry: LogEntry): entry is WithBody => entry.body !== undefined;
-
 /** What happened under a run. */
 interface RunState {
   closed: boolean;
@@ -59,9 +55,9 @@ export class LogIndex {
   readonly #offers = new Map<string, Offer>();
   readonly #runs = new Map<string, RunState>();
   /** Received tasks. */
-  readonly #tasks = new Map<string, WithBody>();
+  readonly #tasks = new Map<string, EntryWithBody>();
   readonly #messages = new Map<string, CoordinatorMessage>();
-  readonly #sent: WithBody[] = [];
+  readonly #sent: EntryWithBody[] = [];
   readonly #answered = new Set<string>();
   /** The last answer that was held, by task. */
   readonly #held = new Map<string, LogEntry>();
@@ -98,7 +94,7 @@ export class LogIndex {
   }
 
   /** Messages that left, in the log's order. */
-  get sent(): readonly WithBody[] {
+  get sent(): readonly EntryWithBody[] {
     return this.#sent;
   }
 
@@ -177,7 +173,7 @@ export class LogIndex {
   }
 
   #takeStatement(entry: LogEntry): void {
-    const signed = statementIn(entry);
+    const signed = statementIn(entry, (logged) => this.#log.body(logged));
     const statement = signed === null ? null : readStatement(signed);
     if (signed === null || statement === null) return;
     this.#approvals = approvalsAfter(this.#approvals, signed, statement);

@@ -1,6 +1,7 @@
 /** The desk of a configured site, for the command line and for the page. */
 import * as fs from 'node:fs';
 
+import { LogFolder } from '@concordat/shared/log/log-folder.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
@@ -11,7 +12,7 @@ import { filesDigest } from '../data/files-digest.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import type { WorkerPool } from '../fit/pool.ts';
 import { LogDesk } from './log-desk.ts';
-import { openLogView, type LogView } from './log-view.ts';
+import type { LogView } from './log-view.ts';
 import { previewPlan } from './preview.ts';
 
 /** `signingKey`: the site's own, in PEM. `log`: that of the agent, where the desk is in its process. */
@@ -19,7 +20,7 @@ export function openDesk(
   config: AgentConfig,
   signingKey: string,
   workers: Pick<WorkerPool, 'ask'>,
-  log: LogView = openLogView(config.log),
+  log: LogView = new LogFolder(fs, config.log),
 ): LogDesk {
   const { study, state } = config;
   const identity = signingIdentity(signingKey, config.signing_key);

@@ -36,7 +36,7 @@ export function pageParts(config: AgentConfig, { agent, log, workers, logger }: 
     study,
     desk: openDesk(config, readSigningKey(config), workers, {
       entries: () => log.entries,
-      body: ({ body }) => log.body(body),
+      body: (entry) => log.body(entry),
     }),
     signIn: signInTo(config),
     status: (): AgentStatus => {

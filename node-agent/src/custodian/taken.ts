@@ -1,10 +1,7 @@
 /** What the agent made of a custodian's statement. */
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { LogEntry } from '@concordat/shared/log/message-log.ts';
-
-import { statementIn } from '../agreement/decisions.ts';
-import { statementDigest } from '../agreement/statements.ts';
+import type { LogEntry } from '@concordat/shared/log/entry.ts';
 
 /** Milliseconds that a running agent is given to take a statement. */
 const PATIENCE = 5_000;
@@ -13,10 +10,9 @@ const PATIENCE = 5_000;
 export async function taken(entries: () => readonly LogEntry[], statement: string): Promise<string | null> {
   for (let waited = 0; waited < PATIENCE; waited += 100) {
     for (const entry of entries()) {
-      if (entry.kind === 'refused' && entry.detail?.['statement'] === statement)
-        return `${entry.detail['fault']}`;
-      const signed = statementIn(entry);
-      if (signed !== null && statementDigest(signed) === statement) return null;
+      if (entry.detail?.['statement'] !== statement) continue;
+      if (entry.kind === 'refused') return `${entry.detail['fault']}`;
+      if (entry.type === 'statement') return null;
     }
     await delay(100);
   }

@@ -23,7 +23,8 @@ import {
 } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
-import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
+import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
@@ -116,15 +117,15 @@ interface Decision {
 export class Gate {
   readonly #options: GateOptions;
   /** Task digest (hex) → commitment of what was sent: the same question gets the same bytes. */
-  readonly #sent = new Map<string, string>();
+  readonly #sent = new Map<string, EntryWithBody>();
   /** Task digest (hex) → the answer that the log has as held last. */
   readonly #held = new Map<string, HeldAnswer>();
 
   constructor(options: GateOptions) {
     this.#options = options;
     for (const entry of options.log.entries) {
-      if (entry.kind === 'sent' && entry.task !== undefined && entry.body !== undefined)
-        this.#sent.set(entry.task, entry.body);
+      if (entry.kind === 'sent' && entry.task !== undefined && hasBody(entry))
+        this.#sent.set(entry.task, entry);
       const { held, policy } = entry.detail ?? {};
       if (entry.kind === 'decision' && entry.task !== undefined && held !== undefined)
         this.#held.set(entry.task, { digest: `${held}`, policy: `${policy}` });
@@ -134,9 +135,9 @@ export class Gate {
   /** What was already released in answer to this task, byte for byte; null where nothing was. */
   earlier(taskDigest: Uint8Array): Released | null {
     const task = toHex(taskDigest);
-    const commitment = this.#sent.get(task);
-    if (commitment === undefined) return null;
-    return Released.make(decode(SignedMessage, this.#options.log.body(commitment), 'a logged message'), task);
+    const entry = this.#sent.get(task);
+    if (entry === undefined) return null;
+    return Released.make(decode(SignedMessage, this.#options.log.body(entry), 'a logged message'), task);
   }
 
   /**
@@ -166,8 +167,7 @@ export class Gate {
       this.#held.set(toHex(task.digest), { digest, policy });
       return null;
     }
-    if (refusals.length > 0)
-      this.#options.log.append({ kind: 'refused', ...place(task), detail: detailOf(refusals) });
+    if (refusals.length > 0) this.#logRefusals(refusals, task);
     return this.#sendOrProblem(payload, task);
   }
 
@@ -212,6 +212,19 @@ export class Gate {
       if (!(error instanceof ConcordatError)) throw error;
       return this.#problem(error, task);
     }
+  }
+
+  /**
+   * All rules that refuse are one entry, flushed once: the log's size leaves with every message, and time is seen by whoever waits, so
+   * that an entry for each would tell how many rules an answer failed, and with it how few the participants are. What was observed is
+   * in the body, which is not shown to everybody who may see the log.
+   */
+  #logRefusals(refusals: readonly Refusal[], task: Task): void {
+    const { rule, code, threshold } = refusals[0] ?? agreementRefusal;
+    this.#options.log.append(
+      { kind: 'refused', ...place(task), type: 'refusals', detail: { rule, code, threshold } },
+      Buffer.from(JSON.stringify(refusals)),
+    );
   }
 
   #problem({ code, place: where }: ConcordatError, task: Task): Released {
@@ -272,7 +285,7 @@ export class Gate {
     const signed = signMessage(identity, encode(SiteMessage, message, 'a reply'));
     const bytes = encode(SignedMessage, signed, 'a reply');
     const entry = log.append({ kind: 'sent', ...place(task), type: payload.$case }, bytes);
-    if (entry.body !== undefined) this.#sent.set(toHex(task.digest), entry.body);
+    if (hasBody(entry)) this.#sent.set(toHex(task.digest), entry);
     return Released.make(signed, toHex(task.digest));
   }
 
@@ -433,29 +446,6 @@ const perTrialRefusal: Refusal = {
 /** Levels may leave of the factors whose levels the plan leaves to be agreed, and of no other column. */
 function asksPlan({ plan, askedVariables }: Task): boolean {
   return plan !== null && askedVariables.every((variable) => plan.undeclared.includes(variable));
-}
-
-/**
- * All rules that refuse are one entry, flushed once: the log's size leaves with every message, and time is seen by whoever waits, so
- * that an entry for each would tell how many rules an answer failed, and with it how few the participants are.
- */
-function detailOf(refusals: readonly Refusal[]): NonNullable<LogEntry['detail']> {
-  const [first = agreementRefusal, ...others] = refusals;
-  const { rule, code, threshold, observed, of } = first;
-  const also = others
-    .map(
-      (other) =>
-        `${other.code} ${other.observed} (${other.threshold})${other.of === undefined ? '' : ` of ${other.of}`}`,
-    )
-    .join('; ');
-  return {
-    rule,
-    code,
-    threshold,
-    observed,
-    ...(of === undefined ? {} : { of }),
-    ...(also === '' ? {} : { also }),
-  };
 }
 
 /** Where the log places what happens to a task. */

@@ -1,61 +1,37 @@
 /**
- * One side's append-only message log: `entries.jsonl` (one entry a line; the line's bytes are the Merkle
- * leaf), `bodies/` (each message's exact bytes behind a random salt, found by its salted commitment, so
- * that the entries alone reveal nothing and a body can be erased without breaking the log) and
- * `checkpoint` (a C2SP signed note over size and root). A body logged alone is the file named by its commitment;
- * bodies logged together are in `bodies/pack-<n>`, n the place of the first of their entries (pack.ts).
+ * One side's append-only message log, in the layout of C2SP tlog-tiles: `tile/entries/` (bundles of 256 entries, each entry a
+ * leaf of the Merkle tree in JSON), `tile/<level>/` (hashes), `checkpoint` (a signed note over size and root), and beside them
+ * `bodies/` (bodies.ts). The bundle that is still growing is `tile/entries/<n>.open`, and gets its name when it is full, so that no
+ * file grows without bound and none is written twice; `close` writes the partial tiles that other software reads in its place.
  *
- * Entries and bodies are flushed to disk before `append` and `appendAll` return; only then may a message be sent.
- * After a crash in the middle of a batch, the entries whose lines are whole stand, each with its body.
- * The file system, clock and randomness are passed in.
+ * Bodies and entries are flushed to disk before `append` and `appendAll` return; only then may a message be sent. After a crash
+ * the entries that are whole stand, each with its body. The file system, clock and randomness are passed in.
  */
 import type * as fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { ConcordatError } from '../errors.ts';
-import { sha256, toHex } from '../wire/digest.ts';
-import { signBytes, type SigningIdentity } from '../wire/signing.ts';
-import { MerkleTree } from './merkle.ts';
-import { fromPack, packOf } from './pack.ts';
-
-export type EntryKind =
-  | 'start'
-  | 'stop'
-  | 'received'
-  | 'sent'
-  | 'refused'
-  | 'approved'
-  | 'decision'
-  | 'result'
-  | 'recovered';
-
-export interface LogEntry {
-  /** Position, from 0. */
-  readonly n: number;
-  /** RFC 3339. */
-  readonly time: string;
-  readonly kind: EntryKind;
-  /** The other side: a study id, or `coordinator`. */
-  readonly peer?: string;
-  /** Hex. */
-  readonly run?: string;
-  readonly analysis?: string;
-  readonly round?: number;
-  /** Message type, e.g. StageOneEstimate. */
-  readonly type?: string;
-  /** Hex SHA-256 of the task's body: what is answered, or the task itself. */
-  readonly task?: string;
-  /** Hex SHA-256 of salt and body; also the name of the body's file, where `pack` names no other. */
-  readonly body?: string;
-  /** The body is in `bodies/pack-<pack>`, with those of the entries logged with it. */
-  readonly pack?: number;
-  /** Whatever else an auditor needs: digests, rule codes, versions; on a site's own log also the counts behind a refusal. */
-  readonly detail?: Readonly<Record<string, string | number | boolean>>;
-}
+import { sameBytes } from '../wire/digest.ts';
+import type { SigningIdentity } from '../wire/signing.ts';
+import { bodyRecord, readBody, readHead, RECORD_HEAD, SALT_LENGTH } from './bodies.ts';
+import { hasBody, readEntry, readRanges, writeRanges, type EntryWithBody, type LogEntry } from './entry.ts';
+import { corrupt, foreign } from './faults.ts';
+import { MerkleTree, type TreeHead } from './merkle.ts';
+import { readCheckpoint, signCheckpoint } from './note.ts';
+import {
+  bodiesPath,
+  decodeEntries,
+  encodeEntries,
+  ENTRY_LIMIT,
+  openBundlePath,
+  TILE_WIDTH,
+  tilePath,
+} from './tiles.ts';
+import { publishPartialTiles, writeMissingTiles, writeTilesOver } from './tile-files.ts';
 
 /** What is to be logged, with the message's exact bytes where there is one. */
 export interface LogItem {
-  readonly entry: Omit<LogEntry, 'n' | 'time' | 'body' | 'pack'>;
+  readonly entry: Omit<LogEntry, 'n' | 'time' | 'body' | 'at'>;
   readonly body?: Uint8Array;
 }
 
@@ -64,6 +40,8 @@ export interface LogOptions {
     typeof fs,
     | 'mkdirSync'
     | 'openSync'
+    | 'readSync'
+    | 'writeSync'
     | 'writeFileSync'
     | 'fsyncSync'
     | 'closeSync'
@@ -72,6 +50,7 @@ export interface LogOptions {
     | 'fstatSync'
     | 'ftruncateSync'
     | 'renameSync'
+    | 'rmSync'
   >;
   readonly directory: string;
   /** Name of the log in its checkpoints, e.g. `concordat/site/A`. */
@@ -81,38 +60,48 @@ export interface LogOptions {
   readonly randomBytes: (n: number) => Uint8Array;
 }
 
-const SALT_LENGTH = 16;
+/** A file that grows: its length as this process left it. */
+interface Growing {
+  readonly file: number;
+  length: number;
+}
+
+/** Of the ranges in one entry about erasure, so that it stays far below what an entry may have. */
+const RANGES_LIMIT = 30_000;
 
 export class MessageLog {
   readonly #options: LogOptions;
   readonly #tree = new MerkleTree();
   readonly #entries: LogEntry[] = [];
   readonly #byTask = new Map<string, LogEntry[]>();
-  /** Commitment → pack, of bodies that have no file of their own. */
-  readonly #packs = new Map<string, number>();
-  readonly #file: number;
-  readonly #directoryHandle: number;
-  /** Length of the entries' file as this process left it. */
-  #bytes: number;
+  /** The bundle that grows, and its bodies once it has one. */
+  #bundle: Growing;
+  #bodies: Growing | null = null;
+  #note = '';
 
   constructor(options: LogOptions) {
     this.#options = options;
     const { fs, directory } = options;
-    fs.mkdirSync(join(directory, 'bodies'), { recursive: true, mode: 0o700 });
-    const path = join(directory, 'entries.jsonl');
-    const kept = this.#load(path);
-    this.#file = fs.openSync(path, 'a', 0o600);
-    this.#directoryHandle = fs.openSync(join(directory, 'bodies'), 'r');
-    this.#bytes = kept.bytes;
+    for (const folder of ['bodies', 'tile/entries'])
+      fs.mkdirSync(join(directory, folder), { recursive: true, mode: 0o700 });
+    const kept = this.#load();
+    writeMissingTiles(fs, directory, this.#tree);
+    this.#bundle = this.#open(openBundlePath(this.#index));
+    this.#bodies = this.#openBodies(false);
     // A new file's name is durable only with its folder.
-    const folder = fs.openSync(directory, 'r');
-    fs.fsyncSync(folder);
-    fs.closeSync(folder);
-    if (kept.torn > 0) {
-      // A crash in mid-write: the line was never complete, so nothing was ever sent on the strength of it.
-      fs.ftruncateSync(this.#file, kept.bytes);
-      this.append({ kind: 'recovered', detail: { torn_bytes: kept.torn } });
-    }
+    this.#flushFolder('tile');
+    this.#flushFolder('.');
+    // A crash in mid-write: the entry was never complete, so nothing was ever sent on the strength of it.
+    if (kept.torn > 0) cut(fs, this.#bundle, kept.whole);
+    this.#cutBodies();
+    if (kept.torn > 0) this.append({ kind: 'recovered', detail: { torn_bytes: kept.torn } });
+    else if (kept.unsigned) this.#writeCheckpoint();
+    else this.#note = this.#signed();
+    this.#finishErasing();
+  }
+
+  get origin(): string {
+    return this.#options.origin;
   }
 
   get entries(): readonly LogEntry[] {
@@ -124,8 +113,18 @@ export class MessageLog {
     return this.#byTask.get(task) ?? [];
   }
 
-  checkpoint(): { size: number; root: Uint8Array } {
+  checkpoint(): TreeHead {
     return { size: this.#tree.size, root: this.#tree.root() };
+  }
+
+  /** The checkpoint in its signed note. */
+  get note(): string {
+    return this.#note;
+  }
+
+  /** Hashes and proofs of every size that the log has had. */
+  get tree(): Pick<MerkleTree, 'size' | 'root' | 'inclusionProof' | 'consistencyProof'> {
+    return this.#tree;
   }
 
   /** Writes body and entry, flushes both, and signs a new checkpoint. Returns the entry as logged. */
@@ -136,171 +135,259 @@ export class MessageLog {
   /** As `append` one after the other, for the flushes and the checkpoint of one. */
   appendAll(items: readonly LogItem[]): readonly LogEntry[] {
     if (items.length === 0) return [];
-    const { fs, now } = this.#options;
-    // Before a body is written: a pack of the other process may have the same name.
-    if (fs.fstatSync(this.#file).size !== this.#bytes) throw foreign(this.#options.directory);
+    const { fs, now, directory } = this.#options;
+    // Before anything is written: what the other process wrote stays whole.
+    if (fs.fstatSync(this.#bundle.file).size !== this.#bundle.length) throw foreign(directory);
     const time = now().toISOString();
-    const first = this.#tree.size;
-    const bodies = this.#putBodies(
-      first,
-      items.map(({ body }) => body),
-    );
-    const entries = items.map(({ entry }, i): LogEntry => ({ n: first + i, time, ...entry, ...bodies[i] }));
-    const lines = entries.map((entry) => JSON.stringify(entry));
-    const bytes = Buffer.from(`${lines.join('\n')}\n`);
-    fs.writeFileSync(this.#file, bytes);
-    fs.fsyncSync(this.#file);
-    this.#bytes += bytes.length;
-    entries.forEach((entry, i) => this.#take(entry, lines[i]!));
+    const logged: LogEntry[] = [];
+    for (let from = 0; from < items.length;) {
+      const room = TILE_WIDTH - (this.#tree.size % TILE_WIDTH);
+      logged.push(...this.#appendToBundle(items.slice(from, from + room), time));
+      from += room;
+      if (this.#tree.size % TILE_WIDTH === 0) this.#seal();
+    }
     this.#writeCheckpoint();
-    return entries;
+    return logged;
   }
 
-  /** The exact bytes logged under a commitment. */
-  body(commitment: string): Uint8Array {
+  /** The exact bytes logged with an entry. Throws as `readBody` does. */
+  body(entry: EntryWithBody): Uint8Array {
     const { fs, directory } = this.#options;
-    return readBody(fs, directory, { body: commitment, pack: this.#packs.get(commitment) });
+    return readBody(fs, directory, entry);
+  }
+
+  /**
+   * Erases the bodies of the chosen entries for good, where they are not erased yet. That they are, and why, is logged before; the
+   * log verifies as before. Returns how many.
+   */
+  erase(chosen: (entry: EntryWithBody) => boolean, reason: string): number {
+    const erased = new Set(this.#erasedPlaces());
+    const bodies = this.#entries.filter(hasBody).filter((entry) => !erased.has(entry.n) && chosen(entry));
+    let part: number[] = [];
+    const log = (): void => {
+      if (part.length > 0) this.append({ kind: 'erased', detail: { reason, entries: writeRanges(part) } });
+      part = [];
+    };
+    for (const { n } of bodies) {
+      part.push(n);
+      if (16 * part.length >= RANGES_LIMIT) log();
+    }
+    log();
+    for (const entry of bodies) this.#overwrite(entry);
+    return bodies.length;
   }
 
   close(): void {
-    this.#options.fs.closeSync(this.#file);
-    this.#options.fs.closeSync(this.#directoryHandle);
+    const { fs, directory } = this.#options;
+    const own = fs.fstatSync(this.#bundle.file).size === this.#bundle.length;
+    fs.closeSync(this.#bundle.file);
+    if (this.#bodies !== null) fs.closeSync(this.#bodies.file);
+    try {
+      if (own) publishPartialTiles(fs, directory, this.#tree);
+    } catch {
+      // A disk that cannot be written to any more: they say nothing that the entries do not.
+    }
   }
 
-  #load(path: string): { bytes: number; torn: number } {
-    const { fs } = this.#options;
-    const content = fs.existsSync(path) ? fs.readFileSync(path) : Buffer.alloc(0);
-    const bytes = content.lastIndexOf(0x0a) + 1;
-    const lines = content.subarray(0, bytes).toString('utf8').split('\n');
-    lines.pop();
-    const noted = this.#readCheckpoint();
-    const compare = (): void => {
-      if (this.#tree.size === noted?.size && base64(this.#tree.root()) !== noted.root) throw rewritten(path);
-    };
-    lines.forEach((line, i) => {
-      this.#take(parseEntry(line, i, path), line);
-      compare();
+  /** The bundle that the next entry goes to. */
+  get #index(): number {
+    return Math.floor(this.#tree.size / TILE_WIDTH);
+  }
+
+  #appendToBundle(items: readonly LogItem[], time: string): readonly LogEntry[] {
+    const { randomBytes } = this.#options;
+    const records: Uint8Array[] = [];
+    let at = this.#bodies?.length ?? 0;
+    const entries = items.map(({ entry, body }, i): LogEntry => {
+      const placed = { n: this.#tree.size + i, time, ...entry };
+      if (body === undefined) return placed;
+      const { commitment, bytes } = bodyRecord(randomBytes(SALT_LENGTH), body);
+      records.push(bytes);
+      at += bytes.length;
+      return { ...placed, body: commitment, at: at - bytes.length };
     });
-    if (noted !== null && noted.size > lines.length) throw rewritten(path);
-    return { bytes, torn: content.length - bytes };
+    const leaves = entries.map((entry) => Buffer.from(JSON.stringify(entry)));
+    if (leaves.some(({ length }) => length > ENTRY_LIMIT))
+      throw new ConcordatError('wire/too-large', `a log entry may have ${ENTRY_LIMIT} bytes`);
+    if (records.length > 0) {
+      this.#bodies ??= this.#openBodies(true);
+      this.#write(this.#bodies!, Buffer.concat(records));
+    }
+    this.#write(this.#bundle, encodeEntries(leaves));
+    entries.forEach((entry, i) => this.#take(entry, leaves[i]!));
+    return entries;
   }
 
-  #take(entry: LogEntry, line: string): void {
+  #write(growing: Growing, bytes: Uint8Array): void {
+    const { fs } = this.#options;
+    fs.writeFileSync(growing.file, bytes);
+    fs.fsyncSync(growing.file);
+    growing.length += bytes.length;
+  }
+
+  /** Gives the full bundle its name, and writes the tiles over it. */
+  #seal(): void {
+    const { fs, directory } = this.#options;
+    const sealed = this.#index - 1;
+    fs.renameSync(join(directory, openBundlePath(sealed)), join(directory, tilePath('entries', sealed)));
+    fs.closeSync(this.#bundle.file);
+    if (this.#bodies !== null) fs.closeSync(this.#bodies.file);
+    this.#bodies = null;
+    writeTilesOver(fs, directory, this.#tree, sealed);
+    this.#bundle = this.#open(openBundlePath(this.#index));
+  }
+
+  #open(path: string): Growing {
+    const { fs, directory } = this.#options;
+    fs.mkdirSync(join(directory, dirname(path)), { recursive: true, mode: 0o700 });
+    const file = fs.openSync(join(directory, path), 'a', 0o600);
+    this.#flushFolder(dirname(path));
+    return { file, length: fs.fstatSync(file).size };
+  }
+
+  /** Of the open bundle; null where it has none and none is to be made. */
+  #openBodies(make: boolean): Growing | null {
+    const path = bodiesPath(this.#index);
+    const { fs, directory } = this.#options;
+    return make || fs.existsSync(join(directory, path)) ? this.#open(path) : null;
+  }
+
+  #flushFolder(path: string): void {
+    const { fs, directory } = this.#options;
+    const folder = fs.openSync(join(directory, path), 'r');
+    fs.fsyncSync(folder);
+    fs.closeSync(folder);
+  }
+
+  /** Reads what there is: the bytes of the open bundle's whole entries, how many are behind those, and whether entries have no checkpoint. */
+  #load(): { whole: number; torn: number; unsigned: boolean } {
+    const { fs, directory } = this.#options;
+    const noted = this.#readCheckpoint();
+    let open = { whole: 0, torn: 0 };
+    for (let index = 0; ; index++) {
+      const full = tilePath('entries', index);
+      const path = [full, openBundlePath(index)].find((name) => fs.existsSync(join(directory, name)));
+      if (path === undefined) break;
+      const bytes = fs.readFileSync(join(directory, path));
+      const { entries, length } = decodeEntries(bytes);
+      if (
+        entries.length > TILE_WIDTH ||
+        (path === full && (entries.length < TILE_WIDTH || length < bytes.length))
+      )
+        throw corrupt(path, 'a bundle does not hold the entries that belong in it');
+      for (const leaf of entries) {
+        const entry = readEntry(leaf);
+        if (entry?.n !== this.#tree.size)
+          throw corrupt(
+            `${path}, entry ${this.#tree.size}`,
+            'the log holds an entry that is not the one due there',
+          );
+        this.#take(entry, leaf);
+        if (this.#tree.size === noted?.size && !sameBytes(this.#tree.root(), noted.root)) throw rewritten();
+      }
+      if (path === full) continue;
+      open = { whole: length, torn: bytes.length - length };
+      if (entries.length < TILE_WIDTH) break;
+      // A crash came before the full bundle had its name.
+      if (open.torn > 0) throw corrupt(path, 'a bundle does not hold the entries that belong in it');
+      fs.renameSync(join(directory, path), join(directory, full));
+      open = { whole: 0, torn: 0 };
+    }
+    if (noted !== null && noted.size > this.#tree.size) throw rewritten();
+    return { ...open, unsigned: this.#tree.size > (noted?.size ?? 0) };
+  }
+
+  #take(entry: LogEntry, leaf: Uint8Array): void {
     this.#entries.push(entry);
-    this.#tree.append(Buffer.from(line));
-    if (entry.body !== undefined && entry.pack !== undefined) this.#packs.set(entry.body, entry.pack);
+    this.#tree.append(leaf);
     if (entry.task === undefined) return;
     const same = this.#byTask.get(entry.task);
     if (same === undefined) this.#byTask.set(entry.task, [entry]);
     else same.push(entry);
   }
 
-  /** Commitments, and where the bodies are; a body alone has a file of its own. */
-  #putBodies(
-    first: number,
-    bodies: readonly (Uint8Array | undefined)[],
-  ): readonly Pick<LogEntry, 'body' | 'pack'>[] {
-    const stored = bodies.map((body) => {
-      if (body === undefined) return null;
-      const bytes = Buffer.concat([this.#options.randomBytes(SALT_LENGTH), body]);
-      return { commitment: toHex(sha256(bytes)), bytes };
-    });
-    const kept = stored.filter((body) => body !== null);
-    const [alone] = kept;
-    if (kept.length > 1) this.#putFile(`pack-${first}`, packOf(kept));
-    else if (alone !== undefined) this.#putFile(alone.commitment, alone.bytes);
-    return stored.map((body) => {
-      if (body === null) return {};
-      return kept.length > 1 ? { body: body.commitment, pack: first } : { body: body.commitment };
-    });
+  /** What was written for entries that a crash came before. */
+  #cutBodies(): void {
+    if (this.#bodies === null) return;
+    const first = this.#index * TILE_WIDTH;
+    const last = this.#entries.slice(first).findLast(hasBody);
+    const end = last === undefined ? 0 : last.at + RECORD_HEAD + this.#storedLength(last);
+    if (this.#bodies.length < end)
+      throw corrupt(`${bodiesPath(this.#index)}, entry ${last?.n}`, 'a logged body is not whole');
+    if (this.#bodies.length > end) cut(this.#options.fs, this.#bodies, end);
   }
 
-  #putFile(name: string, bytes: Uint8Array): void {
+  /** Of salt and body. */
+  #storedLength({ n, at }: EntryWithBody): number {
     const { fs, directory } = this.#options;
-    const file = fs.openSync(join(directory, 'bodies', name), 'w', 0o600);
-    fs.writeFileSync(file, bytes);
+    const file = fs.openSync(join(directory, bodiesPath(Math.floor(n / TILE_WIDTH))), 'r');
+    const head = new Uint8Array(RECORD_HEAD);
+    const read = fs.readSync(file, head, 0, RECORD_HEAD, at);
+    fs.closeSync(file);
+    return read < RECORD_HEAD ? 0 : readHead(head).length;
+  }
+
+  #erasedPlaces(): readonly number[] {
+    return this.#entries.flatMap(({ kind, detail }) =>
+      kind === 'erased' ? placesIn(`${detail?.['entries']}`) : [],
+    );
+  }
+
+  /** A crash may have come between the entry and the last of its bodies. */
+  #finishErasing(): void {
+    const last = this.#entries.findLast(({ kind }) => kind === 'erased');
+    for (const n of placesIn(`${last?.detail?.['entries'] ?? ''}`)) {
+      const entry = this.#entries[n];
+      if (entry !== undefined && hasBody(entry)) this.#overwrite(entry);
+    }
+  }
+
+  #overwrite(entry: EntryWithBody): void {
+    const { fs, directory } = this.#options;
+    const zeros = new Uint8Array(this.#storedLength(entry));
+    const path = join(directory, bodiesPath(Math.floor(entry.n / TILE_WIDTH)));
+    const file = fs.openSync(path, 'r+');
+    fs.writeSync(file, zeros, 0, zeros.length, entry.at + RECORD_HEAD);
     fs.fsyncSync(file);
     fs.closeSync(file);
-    fs.fsyncSync(this.#directoryHandle);
   }
 
   /** The last checkpoint noted; null where there is none, or a power cut left it empty (it is not flushed). */
-  #readCheckpoint(): { size: number; root: string } | null {
+  #readCheckpoint(): TreeHead | null {
     const { fs, directory } = this.#options;
     const file = join(directory, 'checkpoint');
-    if (!fs.existsSync(file)) return null;
-    const [, size, root] = fs.readFileSync(file, 'utf8').split('\n');
-    return size === undefined || root === undefined ? null : { size: Number(size), root };
+    const note = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+    if (note === '') return null;
+    const checkpoint = readCheckpoint(note);
+    if (checkpoint === null) throw corrupt('checkpoint', 'the checkpoint is no signed note');
+    return checkpoint;
+  }
+
+  #signed(): string {
+    const { origin, identity } = this.#options;
+    return signCheckpoint({ origin, ...this.checkpoint() }, identity);
   }
 
   #writeCheckpoint(): void {
-    const { fs, directory, origin, identity } = this.#options;
-    const text = `${origin}\n${this.#tree.size}\n${base64(this.#tree.root())}\n`;
-    const note = signNote(text, origin, identity);
+    const { fs, directory } = this.#options;
+    this.#note = this.#signed();
     const temporary = join(directory, 'checkpoint.tmp');
-    const file = fs.openSync(temporary, 'w', 0o600);
-    fs.writeFileSync(file, note);
-    fs.closeSync(file);
+    fs.writeFileSync(temporary, this.#note, { mode: 0o600 });
     fs.renameSync(temporary, join(directory, 'checkpoint'));
   }
 }
 
-/** The exact bytes of a logged message, from a log's folder. Throws `log/corrupt` where they are not those of the commitment. */
-export function readBody(
-  files: Pick<typeof fs, 'readFileSync'>,
-  directory: string,
-  { body, pack }: { readonly body: string; readonly pack?: number | undefined },
-): Uint8Array {
-  const name = join('bodies', pack === undefined ? body : `pack-${pack}`);
-  const file = files.readFileSync(join(directory, name));
-  const stored = pack === undefined ? file : fromPack(file, body);
-  if (stored === null || toHex(sha256(stored)) !== body) {
-    throw new ConcordatError('log/corrupt', 'a logged body does not match its commitment', {
-      place: name,
-      remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
-    });
-  }
-  return new Uint8Array(stored.subarray(SALT_LENGTH));
-}
-
-/** C2SP signed note: the text, an empty line, and `— name base64(key id ‖ signature)`; Ed25519 is type 1. */
-function signNote(text: string, name: string, identity: SigningIdentity): string {
-  const keyId = sha256(`${name}\n`, Uint8Array.of(1), identity.publicKey).subarray(0, 4);
-  const signature = signBytes(identity, '', Buffer.from(text));
-  return `${text}\n— ${name} ${base64(Buffer.concat([keyId, signature]))}\n`;
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64');
-}
-
-function foreign(directory: string): ConcordatError {
-  return new ConcordatError('run/conflict', 'another process has written to this log', {
-    place: directory,
-    remedy: 'a log belongs to one process at a time: stop the other one, then start this one again',
-  });
-}
-
-function rewritten(path: string): ConcordatError {
-  return new ConcordatError(
-    'log/corrupt',
-    'the log does not hold the entries that its own checkpoint counts',
-    {
-      place: path,
-      remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
-    },
+function placesIn(ranges: string): readonly number[] {
+  return (readRanges(ranges) ?? []).flatMap(([first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, i) => first + i),
   );
 }
 
-function parseEntry(line: string, i: number, path: string): LogEntry {
-  try {
-    const entry = JSON.parse(line) as LogEntry;
-    if (entry.n === i) return entry;
-  } catch {
-    // Falls through to the error below.
-  }
-  throw new ConcordatError('log/corrupt', 'the log holds a line that is not the entry due at its place', {
-    place: `${path}:${i + 1}`,
-    remedy: 'the log was changed on disk: restore it from a backup and tell the other side',
-  });
+function cut(files: Pick<typeof fs, 'ftruncateSync'>, growing: Growing, length: number): void {
+  files.ftruncateSync(growing.file, length);
+  growing.length = length;
+}
+
+function rewritten(): ConcordatError {
+  return corrupt('checkpoint', 'the log does not hold the entries that its own checkpoint counts');
 }

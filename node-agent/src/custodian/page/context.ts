@@ -16,7 +16,7 @@ export interface PageParts {
   readonly desk: CustodianDesk;
   readonly signIn: SignIn;
   readonly status: () => AgentStatus;
-  readonly log: Pick<MessageLog, 'entries'>;
+  readonly log: Pick<MessageLog, 'entries' | 'body'>;
   /** Waits a little until the agent has taken a statement (SHA-256, hex): null; `not yet`; or what it found against it. */
   readonly taken: (statement: string) => Promise<string | null>;
   readonly logger: Logger;

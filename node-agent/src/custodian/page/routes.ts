@@ -105,7 +105,7 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     const end = total - (page - 1) * PAGE_LENGTH;
     if (end <= 0 && page > 1) return null;
     const entries = all.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
-    return logPage(status(), entries, page, total);
+    return logPage(status(), { entries, body: (entry) => log.body(entry) }, page, total);
   });
 
   /**

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
-import type { LogEntry } from '@concordat/shared/log/message-log.ts';
+import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
@@ -273,7 +273,7 @@ export function pageParts(
       },
     },
     status: () => STATUS,
-    log: { entries: LOG },
+    log: { entries: LOG, body: () => new Uint8Array(0) },
     taken: async () => null,
     logger: { info: note, warn: note, error: note },
     now: () => new Date(clock.now),

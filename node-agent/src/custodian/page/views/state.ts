@@ -1,5 +1,7 @@
 /** Overview, agreement, connection and log. */
-import type { LogEntry } from '@concordat/shared/log/message-log.ts';
+import type { Refusal } from '@concordat/shared/disclosure/rules.ts';
+import { hasBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 
 import { isWaiting, type LeftMessage, type OfferedPlan, type WaitingRelease } from '../../desk.ts';
 import { html, type Html, type Piece } from '../html.ts';
@@ -140,7 +142,7 @@ export function connectionPage(status: AgentStatus, now: Date): PageContent {
 
 export function logPage(
   status: AgentStatus,
-  entries: readonly LogEntry[],
+  { entries, body }: Pick<MessageLog, 'entries' | 'body'>,
   page: number,
   total: number,
 ): PageContent {
@@ -167,15 +169,21 @@ export function logPage(
           entry.analysis === undefined || entry.analysis === ''
             ? null
             : `${entry.analysis}, ${entry.round ?? 0}`,
-          details(entry),
+          details(entry, body),
         ]),
       })}
       ${pager('/log', page, total)}`,
   };
 }
 
-function details({ detail = {} }: LogEntry): string {
-  return Object.entries(detail)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ');
+/** With what was observed, where a rule refused: the custodian may know. */
+function details(entry: LogEntry, body: MessageLog['body']): string {
+  const refusals =
+    entry.type === 'refusals' && hasBody(entry)
+      ? (JSON.parse(Buffer.from(body(entry)).toString('utf8')) as Refusal[])
+      : [];
+  return [
+    ...Object.entries(entry.detail ?? {}).map(([name, value]) => `${name} ${value}`),
+    ...refusals.map(({ rule, observed }) => `${rule}: ${observed} observed`),
+  ].join(', ');
 }
