@@ -12,15 +12,17 @@ import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
 import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';
-import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
+import { AgreementInForce } from '@concordat/node-agent/agreement/in-force.ts';
+import { TemplateFiles } from '@concordat/node-agent/agreement/template-files.ts';
 import { filesDigest } from '@concordat/node-agent/data/files-digest.ts';
 import { answer } from '@concordat/node-agent/fit/study.ts';
 import type { StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import { MessageLog, type LogOptions } from '@concordat/shared/log/message-log.ts';
-import { AGREEMENT } from '@concordat/node-agent/testing.ts';
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 import { generateSigningKey, signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+import { stringify } from 'yaml';
 
 /** In memory where the system has a folder there. */
 const root = fs.mkdtempSync(join(fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'in-process-'));
@@ -112,6 +114,20 @@ export class InProcess {
     const id = new Uint8Array(randomBytes(16));
     this.run = { id, plan: setting.plan, roster, started: '2026-01-01T00:00:00Z', signature: null };
     this.#journal.createRun(this.run);
+    const { policy: _version, ...disclosure } = setting.policy ?? DEFAULT_POLICY;
+    const agreement = {
+      agreement: 1,
+      name: 'test',
+      until: '9999-12-31',
+      approval: 'matching-template',
+      templates: ['plan.yaml'],
+      variables: 'all',
+      outcomes: 'all',
+      families: 'all',
+      disclosure,
+    };
+    fs.writeFileSync(join(this.folder, 'agreement.yaml'), stringify(agreement));
+    fs.writeFileSync(join(this.folder, 'plan.yaml'), setting.plan);
   }
 
   log(name: string): string {
@@ -180,15 +196,20 @@ export class InProcess {
   #agent(study: string): Agent {
     const running = this.#agents.get(study);
     if (running !== undefined) return running.agent;
-    const { data, policy = DEFAULT_POLICY } = this.#setting;
+    const { data } = this.#setting;
     const log = this.#openLog(study, this.#beginLife(study));
-    const agreement: Agreement = { ...AGREEMENT, policy };
+    const templates = new TemplateFiles(this.folder, log);
     const agent = new Agent({
       study,
       identity: this.#identities.get(study)!,
       coordinatorKey: this.#identities.get(COORDINATOR)!.publicKey,
-      agreement: { current: () => agreement, of: () => agreement },
-      template: () => null,
+      agreement: new AgreementInForce(
+        join(this.folder, 'agreement.yaml'),
+        { local: false },
+        log,
+        () => undefined,
+      ),
+      template: (path) => templates.at(path),
       snapshot: () => filesDigest([data[study]!]),
       state: join(this.folder, `${study}.state`),
       now: () => new Date('2026-01-01T00:00:00Z'),
@@ -213,14 +234,16 @@ export class InProcess {
   }
 
   #openLog(name: string, { files }: Life): MessageLog {
-    return new MessageLog({
+    const log = new MessageLog({
       fs: files,
       directory: this.log(name),
-      origin: `concordat/${name}`,
+      origin: name === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(name),
       identity: this.#identities.get(name)!,
       now: () => new Date('2026-01-01T00:00:00Z'),
       randomBytes: (n) => new Uint8Array(randomBytes(n)),
     });
+    log.append({ kind: 'start' });
+    return log;
   }
 }
 
