@@ -12,6 +12,8 @@ import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
+import type { SiteState } from '@concordat/shared/runs/answers.ts';
+import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import type { PlanSignature } from '@concordat/shared/wire/offers.ts';
 
@@ -19,9 +21,7 @@ import type { CoordinatorConfig } from './config.ts';
 import type { Logger } from './logger.ts';
 import { figures } from './report/figures.ts';
 import { renderReport } from './report/report.ts';
-import type { SiteState } from './runs/answers.ts';
 import { RunEngine, type Progress } from './runs/engine.ts';
-import type { RunOutcome } from './runs/program.ts';
 import { Service, type KnownSite, type ServiceEvent } from './service.ts';
 import type { RunRecord } from './store/journal.ts';
 

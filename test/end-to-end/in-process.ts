@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Desk } from '@concordat/coordinator/exchange/desk.ts';
 import { RunEngine } from '@concordat/coordinator/runs/engine.ts';
-import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
+import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
 import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';

@@ -4,13 +4,13 @@
  * the same result whenever and however often it is replayed.
  */
 import type { FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
-import { codeKey, codeNumber } from '@concordat/shared/plan/codes.ts';
-import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { AnalysisResult } from '@concordat/shared/plan/result-types.ts';
-import type { Analysis, Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
-import { codeOf, levelOf } from '@concordat/shared/wire/levels.ts';
+import { codeKey, codeNumber } from '../plan/codes.ts';
+import { expandPlan, undeclaredFactors } from '../plan/expand.ts';
+import { parsePlan } from '../plan/parse.ts';
+import type { AnalysisResult } from '../plan/result-types.ts';
+import type { Analysis, Code, ExpandedPlan } from '../plan/types.ts';
+import { toHex } from '../wire/digest.ts';
+import { codeOf, levelOf } from '../wire/levels.ts';
 
 import { missing, type SiteAnswer, type SiteState } from './answers.ts';
 import { OneStageRun } from './one-stage.ts';

@@ -1,10 +1,10 @@
 /** From the sites' answers to an analysis's entry in result.json. Pure. */
 import type { Counts, StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
-import { families } from '@concordat/shared/models/registry.ts';
-import { packedIndex } from '@concordat/shared/linalg/symmetric.ts';
-import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
-import { armNames, hasEvents, modifierColumns } from '@concordat/shared/plan/design.ts';
+import { ConcordatError } from '../errors.ts';
+import { families } from '../models/registry.ts';
+import { packedIndex } from '../linalg/symmetric.ts';
+import { parameterTerms } from '../one-stage/spec.ts';
+import { armNames, hasEvents, modifierColumns } from '../plan/design.ts';
 import type {
   AnalysisResult,
   OneStageResult,
@@ -12,10 +12,10 @@ import type {
   StudyResult,
   TwoStageResult,
   Warning,
-} from '@concordat/shared/plan/result-types.ts';
-import type { Analysis, ExpandedPlan, FamilyName } from '@concordat/shared/plan/types.ts';
-import { stageTwo, type StageTwo } from '@concordat/shared/pooling/stage-two.ts';
-import type { StudyEstimates } from '@concordat/shared/pooling/study-estimates.ts';
+} from '../plan/result-types.ts';
+import type { Analysis, ExpandedPlan, FamilyName } from '../plan/types.ts';
+import { stageTwo, type StageTwo } from '../pooling/stage-two.ts';
+import type { StudyEstimates } from '../pooling/study-estimates.ts';
 
 import { failureReason, missing, type SiteAnswer } from './answers.ts';
 

@@ -3,15 +3,15 @@
  * result.json. Pure: driven with the same answers it asks the same questions and gives the same result.
  */
 import type { FactorLevelList } from '@concordat/proto/concordat/v1/header.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
-import { ringSum } from '@concordat/shared/numerics/ring.ts';
-import { combineEntries } from '@concordat/shared/one-stage/entry.ts';
-import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
-import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
-import type { Ask, Entry, OneStageFit, OneStageSpec, Program } from '@concordat/shared/one-stage/types.ts';
-import type { OneStageResult, Reason } from '@concordat/shared/plan/result-types.ts';
-import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { objectiveQuestion, studyEntry } from '@concordat/shared/wire/one-stage.ts';
+import { ConcordatError } from '../errors.ts';
+import { ringSum } from '../numerics/ring.ts';
+import { combineEntries } from '../one-stage/entry.ts';
+import { oneStageModels } from '../one-stage/registry.ts';
+import { oneStageSpec } from '../one-stage/spec.ts';
+import type { Ask, Entry, OneStageFit, OneStageSpec, Program } from '../one-stage/types.ts';
+import type { OneStageResult, Reason } from '../plan/result-types.ts';
+import type { Analysis, ExpandedPlan } from '../plan/types.ts';
+import { objectiveQuestion, studyEntry } from '../wire/one-stage.ts';
 
 import { missing, type SiteAnswer } from './answers.ts';
 import { eventsOf, failedOneStage, FAILURES, oneStageResult, type FitTraffic } from './one-stage-results.ts';

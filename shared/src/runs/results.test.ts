@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Diagnosis, Problem, Rule, type StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
-import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { TwoStageResult } from '@concordat/shared/plan/result-types.ts';
-import type { Tau2Method } from '@concordat/shared/plan/types.ts';
-import { refusal } from '@concordat/shared/wire/refusals.ts';
+import { expandPlan } from '../plan/expand.ts';
+import { parsePlan } from '../plan/parse.ts';
+import type { TwoStageResult } from '../plan/result-types.ts';
+import type { Tau2Method } from '../plan/types.ts';
+import { refusal } from '../wire/refusals.ts';
 import fc from 'fast-check';
 import { failureReason, missing, refusalReason, type SiteAnswer } from './answers.ts';
 import { analysisResult, type StudyAnswer } from './results.ts';

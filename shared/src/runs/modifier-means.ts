@@ -1,8 +1,8 @@
 import type { OneStageEntry } from '@concordat/proto/concordat/v1/site.ts';
-import { modifierColumns } from '@concordat/shared/plan/design.ts';
-import type { StudyResult } from '@concordat/shared/plan/result-types.ts';
-import { basisKey } from '@concordat/shared/plan/terms.ts';
-import type { Analysis, Basis } from '@concordat/shared/plan/types.ts';
+import { modifierColumns } from '../plan/design.ts';
+import type { StudyResult } from '../plan/result-types.ts';
+import { basisKey } from '../plan/terms.ts';
+import type { Analysis, Basis } from '../plan/types.ts';
 
 type ModifierMean = NonNullable<StudyResult['modifier_means']>[number];
 

@@ -6,9 +6,9 @@ import type {
   SiteMessage,
   StageOneFailure,
 } from '@concordat/proto/concordat/v1/site.ts';
-import type { ErrorCode } from '@concordat/shared/errors.ts';
-import type { Reason, SiteResult } from '@concordat/shared/plan/result-types.ts';
-import { DIAGNOSES, OBJECTIONS, PROBLEMS, REFUSALS } from '@concordat/shared/wire/words.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { Reason, SiteResult } from '../plan/result-types.ts';
+import { DIAGNOSES, OBJECTIONS, PROBLEMS, REFUSALS } from '../wire/words.ts';
 
 export type SiteAnswer =
   | {

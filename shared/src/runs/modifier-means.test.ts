@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { Analysis } from '@concordat/shared/plan/types.ts';
+import { expandPlan } from '../plan/expand.ts';
+import { parsePlan } from '../plan/parse.ts';
+import type { Analysis } from '../plan/types.ts';
 import { entryModifierMeans } from './modifier-means.ts';
 
 function analysis(model: string, modifier: string): Analysis {

@@ -1,22 +1,11 @@
 /** From a one-stage fit to its entry in result.json. Pure. */
 import { Diagnosis } from '@concordat/proto/concordat/v1/site.ts';
-import { toRows } from '@concordat/shared/linalg/symmetric.ts';
-import {
-  normalQuantile,
-  normalTwoSided,
-  tQuantile,
-  tTwoSided,
-} from '@concordat/shared/numerics/distributions.ts';
-import type { FittedCoefficient, OneStageFit, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
-import type {
-  Coefficient,
-  OneStageResult,
-  Reason,
-  StudyResult,
-  Warning,
-} from '@concordat/shared/plan/result-types.ts';
-import { hasEvents } from '@concordat/shared/plan/design.ts';
-import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
+import { toRows } from '../linalg/symmetric.ts';
+import { normalQuantile, normalTwoSided, tQuantile, tTwoSided } from '../numerics/distributions.ts';
+import type { FittedCoefficient, OneStageFit, OneStageSpec } from '../one-stage/types.ts';
+import type { Coefficient, OneStageResult, Reason, StudyResult, Warning } from '../plan/result-types.ts';
+import { hasEvents } from '../plan/design.ts';
+import type { Analysis, ExpandedPlan } from '../plan/types.ts';
 
 import { diagnosisReason, failureReason, missing } from './answers.ts';
 import { entryModifierMeans } from './modifier-means.ts';
