@@ -12,7 +12,7 @@ import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
 import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';
-import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
 import { filesDigest } from '@concordat/node-agent/data/files-digest.ts';
 import { answer } from '@concordat/node-agent/fit/study.ts';
 import type { StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';

@@ -1,20 +1,19 @@
 /** What the custodians decided, as the log holds it. */
-import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
-
-import { approvalsAfter, type Approval } from './approvals.ts';
+import { approvalsAfter, type Approval } from '@concordat/shared/agreement/approvals.ts';
 import {
-  dropStatement,
   isOvertakenBy,
   readStatement,
   statementDigest,
   subjectsOf,
-  waitingStatements,
   type RefuseStatement,
   type ReleaseStatement,
   type Signer,
   type SignedStatement,
   type Statement,
-} from './statements.ts';
+} from '@concordat/shared/agreement/statements.ts';
+import type { LogEntry, MessageLog } from '@concordat/shared/log/message-log.ts';
+
+import { dropStatement, waitingStatements } from './statement-files.ts';
 
 /** Why a statement is not taken. */
 export type StatementFault =

@@ -1,7 +1,7 @@
 /** What a custodian does at the command line: look at plans and answers, decide, sign. */
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
+import type { CustodianKey, ObjectionName } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { makeCustodianKey, openCustodianKey } from '../agreement/custodian-keys.ts';
@@ -14,9 +14,7 @@ import {
   isRefusable,
   isWaiting,
   type CustodianDesk,
-  type CustodianKey,
   type Decision,
-  type ObjectionName,
   type OfferedPlan,
   type WaitingRelease,
 } from '../custodian/desk.ts';

@@ -1,10 +1,9 @@
 /** What the agent made of a custodian's statement. */
 import { setTimeout as delay } from 'node:timers/promises';
-
+import { statementDigest } from '@concordat/shared/agreement/statements.ts';
 import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 
 import { statementIn } from '../agreement/decisions.ts';
-import { statementDigest } from '../agreement/statements.ts';
 
 /** Milliseconds that a running agent is given to take a statement. */
 const PATIENCE = 5_000;
