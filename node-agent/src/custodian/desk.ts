@@ -3,9 +3,12 @@
  * from the agent's own log and state; a decision is a statement signed with the custodian's key.
  */
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import type { OpenedKey as CustodianKey } from '@concordat/web/sealed-keys.ts';
 
 import type { Payload } from '../fit/draft.ts';
 import type { PlanExplanation } from '../agreement/explain.ts';
+
+export type { CustodianKey };
 
 /** A plan that was offered under a run, and how it stands here. */
 export interface OfferedPlan {
@@ -159,12 +162,4 @@ export interface PreviewedRelease {
   readonly payload: Payload;
   /** For the custodian alone: what went wrong, or what the rules saw. */
   readonly remarks: readonly string[];
-}
-
-/** A custodian's key, opened with their passphrase. */
-export interface CustodianKey {
-  readonly name: string;
-  /** 64 hexadecimal digits. */
-  readonly publicKey: string;
-  sign(statement: Uint8Array): Uint8Array;
 }

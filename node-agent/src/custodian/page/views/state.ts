@@ -2,11 +2,21 @@
 import type { LogEntry } from '@concordat/shared/log/message-log.ts';
 
 import { isWaiting, type LeftMessage, type OfferedPlan, type WaitingRelease } from '../../desk.ts';
-import { html, type Html, type Piece } from '../html.ts';
+import { html, type Html, type Piece } from '@concordat/web/html.ts';
 import type { AgentStatus } from '../status.ts';
-import { count, digest, facts, fileText, list, moment, pager, prose, type PageContent } from './layout.ts';
+import {
+  count,
+  digest,
+  facts,
+  fileText,
+  list,
+  moment,
+  pager,
+  prose,
+  type PageContent,
+} from '@concordat/web/layout.ts';
 import { planLink } from './plans.ts';
-import { table } from './table.ts';
+import { table } from '@concordat/web/table.ts';
 
 const DAY = 86_400_000;
 
