@@ -96,6 +96,20 @@ export function coordinatorProgram(
       (await import('./commands/sites.ts')).admitSite(site, options);
     });
   program
+    .command('auditor')
+    .description(
+      "make an auditor's key: who has it reads on the page of the coordinator, and changes nothing",
+    )
+    .argument('<name>', "the auditor's name")
+    .option(...CONFIG)
+    .option(
+      '--passphrase-file <file>',
+      'file that holds the passphrase to seal the key with; asked for where left out',
+    )
+    .action(async (name: string, options: { readonly config: string; readonly passphraseFile?: string }) => {
+      await (await import('./commands/auditor.ts')).makeAuditor(name, options);
+    });
+  program
     .command('health')
     .description(
       'ask the running coordinator whether it is alive, at the health endpoint of its configuration',

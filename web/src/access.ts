@@ -23,7 +23,7 @@ export function addAccess(
   app.decorateRequest('session', null);
   app.addHook('onRoute', ({ method, url, config }) => {
     if (config?.access === 'auditors' && ![method].flat().every((each) => READING.has(each)))
-      throw new TypeError(`${method} ${url} is no reading, and cannot be for auditors`);
+      throw new TypeError(`${String(method)} ${url} changes something, and cannot be for auditors`);
   });
   app.addHook('onRequest', async (request, reply) => {
     request.session = current(request.cookies[cookie]);

@@ -20,7 +20,10 @@ import {
 } from './testing.ts';
 
 interface Tried {
-  start(t: TestContext, given: { readonly signIn: SignIn; readonly log: AuditorLog }): Promise<Started>;
+  readonly start: (
+    t: TestContext,
+    given: { readonly signIn: SignIn; readonly log: AuditorLog },
+  ) => Promise<Started>;
   /** Those who may sign in; the visitor has the first. */
   readonly roles: readonly [Role, ...Role[]];
   /** Every page that the visitor may see. */
