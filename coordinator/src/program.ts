@@ -106,9 +106,11 @@ export function coordinatorProgram(
       '--passphrase-file <file>',
       'file that holds the passphrase to seal the key with; asked for where left out',
     )
-    .action(async (name: string, options: { readonly config: string; readonly passphraseFile?: string }) => {
-      await (await import('./commands/auditor.ts')).makeAuditor(name, options);
-    });
+    .action(
+      async (auditor: string, options: { readonly config: string; readonly passphraseFile?: string }) => {
+        await (await import('./commands/auditor.ts')).makeAuditor(auditor, options);
+      },
+    );
   program
     .command('health')
     .description(
