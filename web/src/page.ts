@@ -78,7 +78,7 @@ export async function newPage(parts: PageParts, { tls, address }: Listening): Pr
   );
   app.setNotFoundHandler((request, reply) => {
     const home = homeOf(places, request.session);
-    return show(request, reply, faultPage('Not found', 'There is no such page, plan or message.', home), 404);
+    return show(request, reply, faultPage('Not found', 'There is no such page.', home), 404);
   });
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);

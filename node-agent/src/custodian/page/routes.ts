@@ -99,14 +99,14 @@ export function addRoutes({ app, show }: Page, parts: CustodianPageParts): void 
   view('/connection', () => connectionPage(status(), now()));
   view(
     '/log',
-    (_session, request) => {
+    ({ role }, request) => {
       const page = pageOf(request);
       const all = log.entries;
       const total = all.length;
       const end = total - (page - 1) * PAGE_LENGTH;
       if (end <= 0 && page > 1) return null;
       const entries = all.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
-      return logPage(status(), entries, page, total);
+      return logPage(status(), entries, page, total, role);
     },
     { config: { access: 'auditors' } },
   );

@@ -46,6 +46,17 @@ test('nothing is decided by who is not signed in, nor by an auditor', async (t) 
   assert.deepEqual(desk.decisions, []);
 });
 
+test('an auditor sees which entries the log has, and not the details that stay at the site', async (t) => {
+  const { app, visitor } = await start(t);
+  await visitor.signIn();
+  assert.match((await visitor.get('/log')).body, /Detail[^]*number 44/);
+  const auditor = new Visitor(app, AUDITOR);
+  await auditor.signIn();
+  const { body } = await auditor.get('/log');
+  assert.match(body, /StageOneQuestion/);
+  assert.doesNotMatch(body, /Detail|number 44/);
+});
+
 test('a decision is taken from its own form alone: another origin, no origin, no token, a token of another session', async (t) => {
   const { app, visitor, desk } = await start(t, waiting());
   await visitor.signIn();

@@ -16,6 +16,7 @@ import {
   type PageContent,
 } from '@concordat/web/layout.ts';
 import { planLink } from './plans.ts';
+import type { Role } from '@concordat/web/sessions.ts';
 import { table } from '@concordat/web/table.ts';
 
 const DAY = 86_400_000;
@@ -148,12 +149,15 @@ export function connectionPage(status: AgentStatus, now: Date): PageContent {
   };
 }
 
+/** Details are the site's own: counts behind refusals, custodians' notes. Auditors are not shown them. */
 export function logPage(
   status: AgentStatus,
   entries: readonly LogEntry[],
   page: number,
   total: number,
+  role: Role,
 ): PageContent {
+  const detailed = role === 'custodian';
   return {
     title: 'Log',
     at: '/log',
@@ -168,7 +172,7 @@ export function logPage(
       ${table({
         id: 'entries',
         caption: 'Entries, newest first',
-        columns: ['Entry', 'Time', 'Kind', 'Type', 'Analysis, round', 'Detail'],
+        columns: ['Entry', 'Time', 'Kind', 'Type', 'Analysis, round', ...(detailed ? ['Detail'] : [])],
         rows: entries.map((entry) => [
           `${entry.n}`,
           moment(entry.time),
@@ -177,7 +181,7 @@ export function logPage(
           entry.analysis === undefined || entry.analysis === ''
             ? null
             : `${entry.analysis}, ${entry.round ?? 0}`,
-          details(entry),
+          ...(detailed ? [details(entry)] : []),
         ]),
       })}
       ${pager('/log', page, total)}`,
