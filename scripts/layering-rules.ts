@@ -29,7 +29,24 @@ export const forbidden: Rule[] = [
     { pathNot: '^test/' },
     { path: '^test/' },
   ),
-  rule('shared-knows-no-program', 'shared is below every program.', { path: '^shared/' }, { path: program }),
+  rule(
+    'shared-knows-no-program',
+    'shared is below every program, and below what their pages share.',
+    { path: '^shared/' },
+    { path: [program, '^web/'] },
+  ),
+  rule(
+    'web-knows-no-program',
+    'What the pages of both programs share knows neither.',
+    { path: '^web/' },
+    { path: program },
+  ),
+  rule(
+    'web-dials-nothing',
+    'A page listens, and asks nothing of the network.',
+    { path: '^web/src/', pathNot: test },
+    { path: ['^(node:)?(http|https|http2|dgram|dns)(/|$)', npm('(@grpc/[^/]+|undici)')] },
+  ),
   rule(
     'shared-is-pure',
     'No I/O, no clock, no threads in shared.',
@@ -81,15 +98,21 @@ export const forbidden: Rule[] = [
   ),
   rule(
     'agent-listens-or-leaves',
-    'In the agent, only egress dials and only the custodian page listens.',
-    { path: '^node-agent/src/', pathNot: ['^node-agent/src/(egress|custodian)/', test] },
+    'In the agent, only egress opens a connection; the custodian page listens as web does.',
+    { path: '^node-agent/src/', pathNot: ['^node-agent/src/egress/', test] },
     { path: network },
+  ),
+  rule(
+    'custodian-owns-the-page',
+    'In the agent, only the custodian page listens.',
+    { path: '^node-agent/src/', pathNot: ['^node-agent/src/custodian/', test] },
+    { path: '^web/src/(page|serve)\\.ts$' },
   ),
   rule(
     'data-has-no-transport',
     'The code that reads records can reach nothing that sends.',
     { path: '^node-agent/src/data/', pathNot: test },
-    { path: ['^node-agent/src/(egress|custodian)/', network, npm('(@grpc/[^/]+|fastify|undici)')] },
+    { path: ['^node-agent/src/(egress|custodian)/', '^web/', network, npm('(@grpc/[^/]+|fastify|undici)')] },
   ),
 ];
 
