@@ -1,10 +1,10 @@
 /** The agent's commands: `concordat agent …` at the command line, and the whole program in the agent's container. */
 import { Command, Option } from 'commander';
+import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
 
 import type { AgreementPlace } from './commands/agreement.ts';
 import type * as custodianCode from './commands/custodian.ts';
 import type { Common, Signing } from './commands/custodian.ts';
-import { OBJECTIONS, type ObjectionName } from './custodian/desk.ts';
 
 const CONFIG = ['--config <file>', 'agent.yaml of the site', 'agent.yaml'] as const;
 

@@ -1,11 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-
+import type { LocalLeave } from '@concordat/shared/agreement/document.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 
 import type { Agent } from './agent.ts';
-import type { LocalLeave } from './agreement/document.ts';
-import { decisionsFolder } from './agreement/statements.ts';
+import { decisionsFolder } from './agreement/statement-files.ts';
 import { buildAgent, readAgentConfig } from './app.ts';
 import type { AgentConfig, PageConfig } from './config.ts';
 import type { pageParts } from './custodian/page-parts.ts';

@@ -10,8 +10,9 @@
  * *Repeats*: a task once more after one participant was added: X'y then differs by that participant's row.
  */
 import { makeCustodianKey, openCustodianKey } from '@concordat/node-agent/agreement/custodian-keys.ts';
-import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
-import { putStatement, signStatement } from '@concordat/node-agent/agreement/statements.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
+import { signStatement } from '@concordat/shared/agreement/statements.ts';
+import { putStatement } from '@concordat/node-agent/agreement/statement-files.ts';
 import type { Payload } from '@concordat/node-agent/fit/draft.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signingIdentity } from '@concordat/shared/wire/signing.ts';

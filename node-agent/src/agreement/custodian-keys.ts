@@ -7,11 +7,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
-
-import type { CustodianKey } from '../custodian/desk.ts';
 
 const KDF = { memory: 65_536, passes: 3, parallelism: 4 } as const;
 /** A passphrase of fewer characters is guessed from a stolen file. */

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
+import type { CustodianKey, ObjectionName } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { LogFolder } from '@concordat/shared/log/log-folder.ts';
 
@@ -16,9 +16,7 @@ import {
   isRefusable,
   isWaiting,
   type CustodianDesk,
-  type CustodianKey,
   type Decision,
-  type ObjectionName,
   type OfferedPlan,
   type WaitingRelease,
 } from '../custodian/desk.ts';

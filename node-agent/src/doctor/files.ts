@@ -3,13 +3,13 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
+import { parseAgreement } from '@concordat/shared/agreement/document.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
-import { parseAgreement } from '../agreement/document.ts';
 import { RECORDS_PLACEHOLDER, type AgentConfig } from '../config.ts';
 import { pageAddress } from '../custodian/page/address.ts';
 import { withSource } from '../data/read.ts';

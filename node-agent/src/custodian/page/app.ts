@@ -8,10 +8,10 @@ import { join } from 'node:path';
 
 import cookie from '@fastify/cookie';
 import formbody from '@fastify/formbody';
+import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import Fastify, { type FastifyInstance } from 'fastify';
 
-import type { CustodianKey } from '../desk.ts';
 import type { PageAddress } from './address.ts';
 import { faultOf, type PageContext, type PageParts } from './context.ts';
 import { guard } from './guard.ts';

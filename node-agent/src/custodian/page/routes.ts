@@ -1,17 +1,16 @@
 /** The pages of a custodian who is signed in, and their decisions. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
-import {
-  OBJECTIONS,
-  type CustodianDesk,
-  type Decision,
-  type LeftMessage,
-  type ObjectionName,
-  type OfferedPlan,
-  type PreviewedRelease,
-  type WaitingRelease,
+import type {
+  CustodianDesk,
+  Decision,
+  LeftMessage,
+  OfferedPlan,
+  PreviewedRelease,
+  WaitingRelease,
 } from '../desk.ts';
 import { faultOf, type PageContext } from './context.ts';
 import { isToken, tokenOf, type Session } from './sessions.ts';

@@ -4,7 +4,7 @@
  */
 import { Tokens } from '@fastify/csrf';
 
-import type { CustodianKey } from '../desk.ts';
+import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 
 const MINUTE = 60_000;
 /** Without a request. */

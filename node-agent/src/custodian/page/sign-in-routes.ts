@@ -1,9 +1,9 @@
 /** Signing in and out. Whatever is wrong with an attempt, the answer is the same. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
-import type { CustodianKey } from '../desk.ts';
 import type { PageContext } from './context.ts';
 import { Attempts } from './attempts.ts';
 import { isToken, newSecret, tokenOf } from './sessions.ts';

@@ -1,5 +1,5 @@
 /** Who may sign in to the page, and how their key is opened. */
-import type { CustodianKey } from '../desk.ts';
+import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 
 export interface SignIn {
   /** Those whom the agreement names now, with their public keys (64 hexadecimal digits). */

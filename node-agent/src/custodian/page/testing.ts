@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -15,7 +16,6 @@ import {
   isApprovable,
   isRefusable,
   type CustodianDesk,
-  type CustodianKey,
   type Decision,
   type LeftMessage,
   type OfferedPlan,

@@ -1,13 +1,6 @@
 /** Plans that were offered: the list, one in full, and what stage one would send for it. */
-import {
-  isApprovable,
-  isRefusable,
-  isWaiting,
-  OBJECTIONS,
-  type ObjectionName,
-  type OfferedPlan,
-  type PreviewedRelease,
-} from '../../desk.ts';
+import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
+import { isApprovable, isRefusable, isWaiting, type OfferedPlan, type PreviewedRelease } from '../../desk.ts';
 import type { AnalysisExplanation } from '../../../agreement/explain.ts';
 import { html, type Html } from '../html.ts';
 import { numbersIn, payloadReading } from '../tables.ts';

@@ -1,7 +1,7 @@
 /** Plans with everything in them, made from the plan's schema, so that a key that is added to it is tested from that day on. */
-import schema from '@concordat/shared/schema/plan.schema.json' with { type: 'json' };
-import { ID_PATTERN, VARIABLE_PATTERN } from '@concordat/shared/plan/names.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
+import schema from '../../schema/plan.schema.json' with { type: 'json' };
+import { ID_PATTERN, VARIABLE_PATTERN } from '../plan/names.ts';
+import type { WrittenPlan } from '../plan/schema.ts';
 
 import { parseAgreement, type Agreement } from './document.ts';
 

@@ -1,8 +1,8 @@
 /** Which variables a plan reads, and what for: what an agreement's lists are held against, and what a custodian is told. */
-import { adjustTerms, modifierTerm } from '@concordat/shared/plan/columns.ts';
-import { parseExpression, variablesOf } from '@concordat/shared/plan/expression.ts';
-import type { WrittenAnalysis, WrittenOutcome, WrittenPlan } from '@concordat/shared/plan/schema.ts';
-import type { TermFactor } from '@concordat/shared/plan/terms.ts';
+import { adjustTerms, modifierTerm } from '../plan/columns.ts';
+import { parseExpression, variablesOf } from '../plan/expression.ts';
+import type { WrittenAnalysis, WrittenOutcome, WrittenPlan } from '../plan/schema.ts';
+import type { TermFactor } from '../plan/terms.ts';
 
 export interface VariableUse {
   readonly variable: string;

@@ -1,6 +1,8 @@
 /** What is wrong with an agreement that its schema accepts. */
-import type { WrittenAgreement } from '@concordat/shared/disclosure/agreement-schema.ts';
-import type { Finding, Path } from '@concordat/shared/plan/findings.ts';
+import type { WrittenAgreement } from '../disclosure/agreement-schema.ts';
+import type { Finding, Path } from '../plan/findings.ts';
+
+import { isDay } from './days.ts';
 
 /** @param sound whether the schema found nothing at or below a path; other parts may have any shape */
 export function agreementFindings(
@@ -40,12 +42,6 @@ export function agreementFindings(
   if (sound(['custodians'])) findings.push(...partyFindings('custodians', custodians ?? []));
   if (sound(['statisticians'])) findings.push(...partyFindings('statisticians', statisticians ?? []));
   return findings;
-}
-
-/** `Date.parse` takes 30 February for 2 March. */
-function isDay(text: string): boolean {
-  const time = Date.parse(`${text}T00:00:00Z`);
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }
 
 function partyFindings(

@@ -2,10 +2,10 @@
  * Whether a plan asks no more than a template that the custodian has agreed to. Default deny: what is not listed here as
  * free must be written as in the template, so that a key that a later version adds is compared before anyone thinks of it.
  */
-import { codeKey } from '@concordat/shared/plan/codes.ts';
-import { adjustTerms, analysisFactors } from '@concordat/shared/plan/columns.ts';
-import { formatExpression, parseExpression } from '@concordat/shared/plan/expression.ts';
-import type { WrittenAnalysis, WrittenOutcome, WrittenPlan } from '@concordat/shared/plan/schema.ts';
+import { codeKey } from '../plan/codes.ts';
+import { adjustTerms, analysisFactors } from '../plan/columns.ts';
+import { formatExpression, parseExpression } from '../plan/expression.ts';
+import type { WrittenAnalysis, WrittenOutcome, WrittenPlan } from '../plan/schema.ts';
 
 /**
  * Whether everything that the plan could make leave would leave under the template too. Ids, titles, the registration, time

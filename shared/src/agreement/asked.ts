@@ -1,8 +1,8 @@
-import { ConcordatError } from '@concordat/shared/errors.ts';
-import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
-import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { ConcordatError } from '../errors.ts';
+import { expandPlan } from '../plan/expand.ts';
+import { parsePlan } from '../plan/parse.ts';
+import type { WrittenPlan } from '../plan/schema.ts';
+import { sha256, toHex } from '../wire/digest.ts';
 
 /**
  * Digests (hex) of what a plan's analyses ask of records, each without its name and how results are pooled: the same

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import { analysisFactors } from '@concordat/shared/plan/columns.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
+import { parsePlan } from '../plan/parse.ts';
+import { analysisFactors } from '../plan/columns.ts';
+import type { WrittenPlan } from '../plan/schema.ts';
 
 import { matchesTemplate, templateDifference } from './templates.ts';
 import { fullPlans } from './testing.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import { parsePlan } from '../plan/parse.ts';
 
 import { daysLeft, faultsOfPlan, isExpired } from './permits.ts';
 import { agreementOf, fullPlans, KEY } from './testing.ts';

@@ -1,10 +1,10 @@
 /** Reads `agreement.yaml`: what this site's data-sharing agreement allows, as the agent enforces it. */
-import schema from '@concordat/shared/schema/agreement.schema.json' with { type: 'json' };
-import type { WrittenAgreement } from '@concordat/shared/disclosure/agreement-schema.ts';
-import { DEFAULT_POLICY, isOpenPolicy, type Policy } from '@concordat/shared/disclosure/policy.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
-import { documentReader } from '@concordat/shared/plan/document.ts';
-import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import schema from '../../schema/agreement.schema.json' with { type: 'json' };
+import type { WrittenAgreement } from '../disclosure/agreement-schema.ts';
+import { DEFAULT_POLICY, isOpenPolicy, type Policy } from '../disclosure/policy.ts';
+import { ConcordatError } from '../errors.ts';
+import { documentReader } from '../plan/document.ts';
+import { sha256, toHex } from '../wire/digest.ts';
 
 import { agreementFindings } from './findings.ts';
 

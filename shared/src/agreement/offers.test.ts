@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Roster, type PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
-import { sha256 } from '@concordat/shared/wire/digest.ts';
-import { planOffer } from '@concordat/shared/wire/offers.ts';
-import { coordinator, PLAN, roster, site, STUDY } from '../testing.ts';
-import { faultOf, type OfferFault } from './agreement.ts';
+import { sha256 } from '../wire/digest.ts';
+import { planOffer } from '../wire/offers.ts';
+import { coordinator, identities, PLAN, roster, STUDIES } from '../runs/testing.ts';
+import { faultOf, type OfferFault } from './offers.ts';
+
+const STUDY = STUDIES[0]!;
+const site = identities.get(STUDY)!;
 
 const context = { study: STUDY, key: site.publicKey, planDigest: sha256(PLAN), rosterDigest: sha256(roster) };
 const offer = planOffer(PLAN, Roster.decode(roster));
@@ -23,7 +26,7 @@ test('an offer that is what its header says, with this site under its own key, c
 const faults: readonly (readonly [OfferFault, PlanOffer, typeof context])[] = [
   ['plan-digest', { ...offer, plan: `${PLAN} ` }, context],
   ['no-roster', { ...offer, roster: undefined }, context],
-  ['roster-digest', { ...offer, roster: { ...Roster.decode(roster), minimumStudies: 2 } }, context],
+  ['roster-digest', { ...offer, roster: { ...Roster.decode(roster), minimumStudies: 3 } }, context],
   ['masked-sums', ...withRoster({ masked: true })],
   ['not-in-roster', ...withRoster({ sites: [] })],
   ['not-in-roster', ...withRoster({ sites: [{ study: 'B', key: site.publicKey }] })],

@@ -1,16 +1,27 @@
-/**
- * What a custodian decided, in their own signature. A statement comes as a file in `<state>/decisions/`, from the command line or
- * the local page; the agent takes it into its log, and acts on it.
- */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** What a custodian decided, in their own signature. */
+import { schemaCheck } from '../plan/document.ts';
+import { fromHex, sha256, toHex } from '../wire/digest.ts';
+import { verifyBytes } from '../wire/signing.ts';
 
-import { ConcordatError } from '@concordat/shared/errors.ts';
-import { schemaCheck } from '@concordat/shared/plan/document.ts';
-import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
-import { verifyBytes } from '@concordat/shared/wire/signing.ts';
+export const OBJECTIONS = [
+  'purpose',
+  'population',
+  'variables',
+  'outcome',
+  'method',
+  'disclosure',
+  'data-not-ready',
+  'other',
+] as const;
+export type ObjectionName = (typeof OBJECTIONS)[number];
 
-import { OBJECTIONS, type CustodianKey, type ObjectionName } from '../custodian/desk.ts';
+/** A custodian's key, opened with their passphrase. */
+export interface CustodianKey {
+  readonly name: string;
+  /** 64 hexadecimal digits. */
+  readonly publicKey: string;
+  sign(statement: Uint8Array): Uint8Array;
+}
 
 /** What is decided about, as the custodian saw it. Digests are SHA-256 in hex. */
 export interface ApproveStatement {
@@ -144,57 +155,8 @@ export function readStatement({ text: written, signature }: SignedStatement): St
 /** SHA-256 (hex) of the signed text: the statement's name in the log. */
 export const statementDigest = ({ text: written }: SignedStatement): string => toHex(sha256(written));
 
-export const decisionsFolder = (state: string): string => join(state, 'decisions');
-
-/** Hands a statement to the agent, whether it runs or not. */
-export function putStatement(state: string, statement: SignedStatement): void {
-  const folder = decisionsFolder(state);
-  const file = join(folder, `${statementDigest(statement)}.json`);
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeFileSync(`${file}.part`, JSON.stringify(statement), { mode: 0o600, flush: true });
-    renameSync(`${file}.part`, file);
-  } catch (cause) {
-    throw new ConcordatError('config/invalid', "the agent's folder for decisions cannot be written", {
-      place: folder,
-      remedy: 'give the command as the user that the agent runs as',
-      cause,
-    });
-  }
-}
-
-/** A statement that the agent has not taken yet, with its file; null for what the file does not hold. */
-export interface WaitingStatement {
-  readonly file: string;
-  readonly signed: SignedStatement | null;
-  readonly statement: Statement | null;
-}
-
-/** The statements that wait in the folder, in the order in which they were signed; of the same moment a no is the last word. */
-export function waitingStatements(state: string): readonly WaitingStatement[] {
-  const folder = decisionsFolder(state);
-  let names: string[];
-  try {
-    names = readdirSync(folder).filter((name) => name.endsWith('.json'));
-  } catch {
-    return [];
-  }
-  return names
-    .map((name) => {
-      const file = join(folder, name);
-      const signed = readKept(file);
-      return { file, signed, statement: signed === null ? null : readStatement(signed) };
-    })
-    .toSorted(inOrder);
-}
-
-function inOrder({ statement: a }: WaitingStatement, { statement: b }: WaitingStatement): number {
-  if (a === null || b === null) return Number(a !== null) - Number(b !== null);
-  if (a.time !== b.time) return a.time < b.time ? -1 : 1;
-  return Number(isNo(a)) - Number(isNo(b));
-}
-
-const isNo = ({ kind }: Pick<Statement, 'kind'>): boolean => kind === 'refuse' || kind === 'withhold';
+/** Whether it forbids what it is about. */
+export const isNo = ({ kind }: Pick<Statement, 'kind'>): boolean => kind === 'refuse' || kind === 'withhold';
 
 /** What a statement is about: a run and its plan, or a task. */
 export const subjectsOf = (
@@ -214,13 +176,3 @@ export function readSigned(kept: string): SignedStatement | null {
     return null;
   }
 }
-
-function readKept(file: string): SignedStatement | null {
-  try {
-    return readSigned(readFileSync(file, 'utf8'));
-  } catch {
-    return null;
-  }
-}
-
-export const dropStatement = (file: string): void => rmSync(file, { force: true });

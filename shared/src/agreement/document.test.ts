@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
+import { DEFAULT_POLICY } from '../disclosure/policy.ts';
+import { ConcordatError } from '../errors.ts';
 
 import { parseAgreement } from './document.ts';
 import { agreementOf, KEY } from './testing.ts';

@@ -1,5 +1,5 @@
 /** What custodians allowed, and for which plans, sites, records and agreement it holds. */
-import { fromHex, sameBytes } from '@concordat/shared/wire/digest.ts';
+import { fromHex, sameBytes } from '../wire/digest.ts';
 
 import type { Agreement } from './document.ts';
 import {

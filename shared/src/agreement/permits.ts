@@ -2,9 +2,10 @@
  * What an agreement permits, as pure functions. A plan is permitted as a whole or not at all: what a custodian approves,
  * and what runs, is the digest of the whole plan.
  */
-import type { Refusal } from '@concordat/shared/disclosure/rules.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
+import type { Refusal } from '../disclosure/rules.ts';
+import type { WrittenPlan } from '../plan/schema.ts';
 
+import { dayBegins } from './days.ts';
 import type { Agreement } from './document.ts';
 import { usesByVariable, variableUses, type VariableUse } from './uses.ts';
 
@@ -79,10 +80,10 @@ const DAY = 24 * 60 * 60 * 1000;
 
 /** Whether the agreement's last day (UTC, itself included) is over. A day that cannot be read is over. */
 export function isExpired({ until }: Pick<Agreement, 'until'>, now: Date): boolean {
-  return !(now.getTime() < Date.parse(`${until}T00:00:00Z`) + DAY);
+  return !(now.getTime() < dayBegins(until) + DAY);
 }
 
 /** Whole days on which the agreement still holds, today among them; 0 where it has expired. */
 export function daysLeft({ until }: Pick<Agreement, 'until'>, now: Date): number {
-  return Math.max(0, Math.ceil((Date.parse(`${until}T00:00:00Z`) + DAY - now.getTime()) / DAY));
+  return Math.max(0, Math.ceil((dayBegins(until) + DAY - now.getTime()) / DAY));
 }
