@@ -55,4 +55,5 @@ export const named = (party: Party): string =>
   party === COORDINATOR ? 'the coordinator' : `the site ${party}`;
 
 /** SHA-256 of a key, as it is compared by telephone. */
-export const fingerprint = (key: Uint8Array): string => toHex(sha256(key)).match(/.{4}/g)!.slice(0, 8).join(' ');
+export const fingerprint = (key: Uint8Array): string =>
+  toHex(sha256(key)).match(/.{4}/g)!.slice(0, 8).join(' ');

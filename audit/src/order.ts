@@ -84,7 +84,8 @@ export class OrderCheck {
   #findDeviation({ place, n, size }: Deviation): void {
     const shift = n - size;
     const kind: FindingKind =
-      this.#fitting > 0 || this.#deviations.some((other) => Math.sign(other.n - other.size) !== Math.sign(shift))
+      this.#fitting > 0 ||
+      this.#deviations.some((other) => Math.sign(other.n - other.size) !== Math.sign(shift))
         ? 'reorder'
         : shift > 0
           ? 'insertion'
