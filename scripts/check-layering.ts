@@ -20,6 +20,7 @@ for (const { rule, from, to } of source.violations) console.error(`${rule.name}:
 
 const fixture = await violations(resolve(root, 'test/fixtures/layering'), [
   'shared',
+  'audit',
   'node-agent',
   'coordinator',
   'cli',

@@ -6,7 +6,7 @@ import type { ICruiseOptions, IRegularForbiddenRuleType } from 'dependency-cruis
 
 // Tests, and what only they import.
 const test = '(\\.test|testing)\\.ts$';
-const program = '^(coordinator|node-agent|cli|bench|examples|scripts|test)/';
+const program = '^(audit|coordinator|node-agent|cli|bench|examples|scripts|test)/';
 const network = '^(node:)?(net|tls|http|https|http2|dgram|dns)(/|$)';
 const npm = (name: string): string => `(^|/)node_modules/${name}/`;
 
@@ -60,6 +60,12 @@ export const forbidden: Rule[] = [
     'The programs meet in proto and shared alone.',
     { path: '^node-agent/' },
     { path: '^coordinator/' },
+  ),
+  rule(
+    'audit-trusts-neither',
+    'What judges both sides shares no code with either but proto and shared.',
+    { path: '^audit/' },
+    { path: '^(coordinator|node-agent|cli|bench|examples|scripts)/' },
   ),
   rule(
     'programs-know-no-cli',

@@ -13,6 +13,7 @@ import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { SiteAnswer } from '@concordat/shared/runs/answers.ts';
 import { runProgram, type RunOutcome } from '@concordat/shared/runs/program.ts';
+import { checkHeader, PayloadCheck } from '@concordat/shared/runs/reply-checks.ts';
 import type { Round, RoundAnswers } from '@concordat/shared/runs/rounds.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -23,7 +24,6 @@ import { verifyMessageAside, type SigningIdentity } from '@concordat/shared/wire
 import type { Desk } from '../exchange/desk.ts';
 import type { Journal, RunRecord, Settlement } from '../store/journal.ts';
 import type { RefusedReplies } from '../store/refused-replies.ts';
-import { checkHeader, PayloadCheck } from './engine-checks.ts';
 import { makeTask, restoreAnswer, restoreTask, taskKey, type OpenTask } from './engine-tasks.ts';
 
 export interface EngineOptions {

@@ -1,13 +1,13 @@
 /** Whether a site's reply has the form that its task gives it. */
 import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
-import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
-import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
-import { sameBytes } from '@concordat/shared/wire/digest.ts';
-import { checkPayload } from '@concordat/shared/wire/lengths.ts';
-import { agreedLevels } from '@concordat/shared/wire/levels.ts';
+import { ConcordatError } from '../errors.ts';
+import { expandPlan } from '../plan/expand.ts';
+import type { WrittenPlan } from '../plan/schema.ts';
+import type { ExpandedPlan } from '../plan/types.ts';
+import { sameBytes } from '../wire/digest.ts';
+import { checkPayload } from '../wire/lengths.ts';
+import { agreedLevels } from '../wire/levels.ts';
 
 /** Throws wire/identity unless the reply names the run, analysis, round, plan and roster of its task. */
 export function checkHeader(
