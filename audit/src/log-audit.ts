@@ -104,8 +104,9 @@ export class LogAudit {
     });
   }
 
-  finish(): void {
-    this.#order.finish();
+  /** `proven`: the entries are those of the log's checkpoint. */
+  finish(proven: boolean): void {
+    this.#order.finish(proven);
     this.#answers.finish();
     this.#messages.finish();
     this.#tally.finish();

@@ -67,7 +67,9 @@ export class OrderCheck {
     else this.#otherPast.count++;
   }
 
-  finish(): void {
+  /** Where the entries are not those of the checkpoint (`proven`), what is wrong with them is told elsewhere. */
+  finish(proven: boolean): void {
+    if (!proven) return;
     const [first] = this.#deviations;
     if (first !== undefined) this.#findDeviation(first);
     // What is moved, added or taken away changes every root after it: one fault, one finding.

@@ -14,6 +14,8 @@ export interface ReadLog {
   readonly index: LogIndex;
   readonly checkpoint: TreeHead;
   readonly tree: Pick<MerkleTree, 'size' | 'root'>;
+  /** Whether the entries are those of the checkpoint. */
+  readonly proven: boolean;
 }
 
 /** Clocks may be apart by this much. */
@@ -177,7 +179,7 @@ class Pair {
     const other = witness === this.#site ? this.#coordinator : this.#site;
     if (isExcused(witness, other, n, null))
       this.#report.note({ place, message: `${message} (acknowledged)` });
-    else this.#report.find({ kind, place, message });
+    else this.#tally.find(`${place.log}`, { kind, place, message });
   }
 
   #place({ owner }: ReadLog, { run, analysis, round, study }: TaskIndex, n: number | null): Place {
@@ -208,15 +210,14 @@ function isExcused({ index }: ReadLog, { owner }: ReadLog, n: number | null, siz
 
 /** Every checkpoint that `witness` saw of `log` must be of the log as it is given. */
 function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
-  const { tree, checkpoint, owner } = log;
-  // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
-  const sound = tree.size >= checkpoint.size && toHex(tree.root(checkpoint.size)) === toHex(checkpoint.root);
+  const { tree, checkpoint, owner, proven } = log;
   const short: Sighting[] = [];
   const other: Sighting[] = [];
   for (const sighting of witness.index.sightings.get(owner.party)?.values() ?? []) {
     if (isExcused(witness, log, sighting.n, sighting.size)) continue;
     if (sighting.size > checkpoint.size) short.push(sighting);
-    else if (sound && toHex(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
+    // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
+    else if (proven && toHex(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
   }
   const where = ({ n }: Sighting): string =>
     n === null ? `a note beside ${witness.owner.origin}` : `entry ${n} of ${witness.owner.origin}`;
