@@ -15,7 +15,7 @@ import { Plans } from './plans.ts';
 import { NOT_RECOMPUTED } from './policy-check.ts';
 import { recompute } from './recompute.ts';
 import { checkAttestation, readResult, tellReplay, type GivenFile } from './result-check.ts';
-import { transcripts, type RunTranscript } from './transcripts.ts';
+import { transcripts } from './transcripts.ts';
 
 /** What a log is at its end. */
 export interface LogEnd {
