@@ -151,13 +151,21 @@ async function play(
   const serve = async (study: string, i: number): Promise<void> => {
     const site = siteOf(study, i, answers);
     const key = identities.get(study)!;
-    let request = encode(ExchangeRequest, { ...RULE, replies: [], waiting: [] }, 'an exchange');
+    let request = encode(
+      ExchangeRequest,
+      { ...RULE, replies: [], waiting: [], witness: undefined },
+      'an exchange',
+    );
     while (!gone.signal.aborted) {
       await travel(latency / 2);
       for (const reply of decode(ExchangeRequest, request, 'an exchange').replies)
         await engine.accept(study, reply);
       const tasks = await desk.collect(study, 60_000, gone.signal);
-      const response = encode(ExchangeResponse, { protocol: 1, ...RULE, tasks: [...tasks] }, 'an answer');
+      const response = encode(
+        ExchangeResponse,
+        { protocol: 1, ...RULE, tasks: [...tasks], witness: undefined },
+        'an answer',
+      );
       await travel(latency / 2);
       const start = performance.now();
       const replies = decode(ExchangeResponse, response, 'an answer').tasks.map(({ body }) => {
@@ -173,7 +181,7 @@ async function play(
           up = Math.max(up, SignedMessage.encode(reply).finish().length);
         return reply;
       });
-      request = encode(ExchangeRequest, { ...RULE, replies, waiting: [] }, 'an exchange');
+      request = encode(ExchangeRequest, { ...RULE, replies, waiting: [], witness: undefined }, 'an exchange');
       clock.sites += performance.now() - start;
     }
   };
