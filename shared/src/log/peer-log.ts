@@ -69,7 +69,7 @@ export class PeerLog {
   /** A later one that is consistent with it, to be cosigned when the interval has passed. */
   #later: Kept | null = null;
   /** The own checkpoint that the peer said last to keep, and its size. */
-  #cosigned = '';
+  #cosigned: Kept | null = null;
   #from = 0;
   /** Divergences that no administrator has acknowledged, of the peer's log and of the own. */
   #open: readonly Divergence[] = [];
@@ -85,7 +85,7 @@ export class PeerLog {
     const cosigned = this.#read('cosigned');
     const own = readCheckpoint(cosigned);
     if (own !== null && own.origin === log.origin && divergenceFrom(log.tree, own) === null)
-      [this.#cosigned, this.#from] = [cosigned, own.size];
+      [this.#cosigned, this.#from] = [{ note: cosigned, head: own }, own.size];
     for (const logged of loggedDivergences(log.entries, peer, (entry) => log.body(entry))) {
       const { log: of, kept: before } = headsOf(logged);
       // Of a site that joined anew, what was kept under its old key is of another log.
@@ -137,14 +137,19 @@ export class PeerLog {
   /** What the peer keeps of this side's log. */
   #takeOwn(note: string): void {
     const { log, identity, key, origin } = this.#options;
+    if (note === this.#cosigned?.note) {
+      this.#from = this.#cosigned.head.size;
+      return;
+    }
     const own = readCheckpoint(note);
     if (own === null || own.origin !== log.origin) throw malformed();
-    this.#from = own.size;
-    if (note === this.#cosigned) return;
     const kind = divergenceFrom(log.tree, own);
-    if (!isSigned(own, identity.publicKey) || cosignedAt(own, origin, key) === null) throw notSigned(own);
+    // What the own log holds needs no signature; what it does not hold is evidence with one alone.
+    if ((kind !== null && !isSigned(own, identity.publicKey)) || cosignedAt(own, origin, key) === null)
+      throw notSigned(own);
+    this.#from = own.size;
     if (kind === null) {
-      this.#cosigned = note;
+      this.#cosigned = { note, head: own };
       this.#write('cosigned', note);
     } else if (!this.#forgone.some((head) => sameHead(head, own)))
       this.#diverged({ kind, kept: note, shown: log.note });
