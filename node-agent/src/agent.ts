@@ -195,7 +195,8 @@ export class Agent {
       if (answer.status !== 'ok' || this.#stopped) return answer;
       try {
         const standpoint = witness.take(answer.witness);
-        if (standpoint === 'together') return answer;
+        // The halt is over, and nothing was sent under it: now it is.
+        if (standpoint === 'together') return sent === replies ? answer : { status: 'interrupted' };
         if (standpoint !== 'unproven') return { status: 'failed', failure: divergenceCode(standpoint) };
         if (n === MOST_UNPROVEN) return { status: 'failed', failure: 'rejected' };
       } catch (error) {
