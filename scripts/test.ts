@@ -11,7 +11,7 @@ const REFERENCE_DATA = '../shared/reference';
 
 const SUITES: Readonly<Record<string, { include: string[]; exclude: string[] }>> = {
   fast: {
-    include: ['{shared,audit,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
+    include: ['{shared,web,audit,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
     exclude: ['**/node_modules/**', 'test/{fixtures,reference,attacks,containers,browser}/**'],
   },
   attacks: { include: ['test/attacks/**/*.test.ts'], exclude: [] },

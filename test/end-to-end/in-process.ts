@@ -10,11 +10,12 @@ import { join } from 'node:path';
 import { Desk } from '@concordat/coordinator/exchange/desk.ts';
 import { Witnesses } from '@concordat/coordinator/exchange/witnesses.ts';
 import { RunEngine } from '@concordat/coordinator/runs/engine.ts';
-import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
+import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
 import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';
-import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
+import { AgreementInForce } from '@concordat/node-agent/agreement/in-force.ts';
+import { TemplateFiles } from '@concordat/node-agent/agreement/template-files.ts';
 import { filesDigest } from '@concordat/node-agent/data/files-digest.ts';
 import { answer } from '@concordat/node-agent/fit/study.ts';
 import type { StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
@@ -24,8 +25,8 @@ import type { Divergence } from '@concordat/shared/log/divergence.ts';
 import { MessageLog, type LogOptions } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 import { PeerLog } from '@concordat/shared/log/peer-log.ts';
-import { AGREEMENT } from '@concordat/node-agent/testing.ts';
 import { generateSigningKey, signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
+import { stringify } from 'yaml';
 
 /** In memory where the system has a folder there. */
 const root = fs.mkdtempSync(join(fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'in-process-'));
@@ -129,6 +130,20 @@ export class InProcess {
     const id = new Uint8Array(randomBytes(16));
     this.run = { id, plan: setting.plan, roster, started: '2026-01-01T00:00:00Z', signature: null };
     this.#journal.createRun(this.run);
+    const { policy: _version, ...disclosure } = setting.policy ?? DEFAULT_POLICY;
+    const agreement = {
+      agreement: 1,
+      name: 'test',
+      until: '9999-12-31',
+      approval: 'matching-template',
+      templates: ['plan.yaml'],
+      variables: 'all',
+      outcomes: 'all',
+      families: 'all',
+      disclosure,
+    };
+    fs.writeFileSync(join(this.folder, 'agreement.yaml'), stringify(agreement));
+    fs.writeFileSync(join(this.folder, 'plan.yaml'), setting.plan);
   }
 
   log(name: string): string {
@@ -229,9 +244,9 @@ export class InProcess {
   #agent(study: string): Running {
     const running = this.#agents.get(study);
     if (running !== undefined) return running;
-    const { data, policy = DEFAULT_POLICY } = this.#setting;
+    const { data } = this.#setting;
     const log = this.#openLog(study, this.#beginLife(study));
-    const agreement: Agreement = { ...AGREEMENT, policy };
+    const templates = new TemplateFiles(this.folder, log);
     const witness = new PeerLog({
       log,
       identity: this.#identities.get(study)!,
@@ -245,8 +260,13 @@ export class InProcess {
       study,
       identity: this.#identities.get(study)!,
       coordinatorKey: this.#identities.get(COORDINATOR)!.publicKey,
-      agreement: { current: () => agreement, of: () => agreement },
-      template: () => null,
+      agreement: new AgreementInForce(
+        join(this.folder, 'agreement.yaml'),
+        { local: false },
+        log,
+        () => undefined,
+      ),
+      template: (path) => templates.at(path),
       snapshot: () => filesDigest([data[study]!]),
       state: join(this.folder, `${study}.state`),
       now: () => new Date('2026-01-01T00:00:00Z'),
@@ -273,7 +293,7 @@ export class InProcess {
   }
 
   #openLog(name: string, { files }: Life): MessageLog {
-    return new MessageLog({
+    const log = new MessageLog({
       fs: files,
       directory: this.log(name),
       origin: name === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(name),
@@ -281,6 +301,8 @@ export class InProcess {
       now: () => new Date('2026-01-01T00:00:00Z'),
       randomBytes: (n) => new Uint8Array(randomBytes(n)),
     });
+    log.append({ kind: 'start' });
+    return log;
   }
 }
 

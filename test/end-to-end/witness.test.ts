@@ -46,7 +46,7 @@ interface Watched {
   readonly program: Program;
   readonly events: readonly Record<string, unknown>[];
   /** Studies of the events of this name. */
-  of(name: string): readonly unknown[];
+  readonly of: (name: string) => readonly unknown[];
 }
 
 function run(federation: Federation): Watched {

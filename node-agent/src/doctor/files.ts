@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
+import { parseAgreement } from '@concordat/shared/agreement/document.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { openDivergences } from '@concordat/shared/log/divergence.ts';
 import { divergenceCode } from '@concordat/shared/log/witness.ts';
@@ -11,10 +12,9 @@ import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
+import { pageAddress } from '@concordat/web/address.ts';
 
-import { parseAgreement } from '../agreement/document.ts';
 import { RECORDS_PLACEHOLDER, type AgentConfig } from '../config.ts';
-import { pageAddress } from '../custodian/page/address.ts';
 import { withSource } from '../data/read.ts';
 import { openKey, readPassphrase } from '../identity/keys.ts';
 import { attempt, fail, ok, warn, type Finding } from './finding.ts';
@@ -52,7 +52,7 @@ export async function checkFiles(config: AgentConfig, machine: Machine): Promise
     ...(page === undefined
       ? []
       : await attempt('page address', async () => {
-          pageAddress(page.listen);
+          pageAddress(page.listen, 'page');
           return checkAddress('page address', page.listen);
         })),
   ];
