@@ -61,7 +61,7 @@ const FIELDS: readonly string[] = ['n', 'time', 'kind', 'round', 'body', 'at', '
 export function readEntry(leaf: Uint8Array): LogEntry | null {
   let read: unknown;
   try {
-    read = JSON.parse(Buffer.from(leaf).toString('utf8'));
+    read = JSON.parse(Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength).toString('utf8'));
   } catch {
     return null;
   }

@@ -7,13 +7,20 @@ import { sameBytes, sha256 } from '../wire/digest.ts';
 const LEAF = Uint8Array.of(0);
 const NODE = Uint8Array.of(1);
 export const HASH_LENGTH = 32;
+/** What is hashed for a node: its mark, left, right. Written over for each, because trees have as many nodes as leaves. */
+const joined = new Uint8Array(1 + 2 * HASH_LENGTH);
+joined.set(NODE);
 
 export function leafHash(entry: Uint8Array): Uint8Array {
   return sha256(LEAF, entry);
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return sha256(NODE, left, right);
+  // A proof from elsewhere may hold what is no hash.
+  if (left.length !== HASH_LENGTH || right.length !== HASH_LENGTH) return sha256(NODE, left, right);
+  joined.set(left, 1);
+  joined.set(right, 1 + HASH_LENGTH);
+  return sha256(joined);
 }
 
 /** A root that grows: only the right edge is kept, so that memory is O(log n). */
@@ -66,7 +73,7 @@ export class MerkleTree {
       const row = (this.#levels[level] ??= new HashList());
       row.push(hash);
       if (row.length % 2 === 1) return;
-      hash = nodeHash(row.at(row.length - 2), hash);
+      hash = nodeHash(row.view(row.length - 2), hash);
     }
   }
 
@@ -198,6 +205,11 @@ class HashList {
   }
 
   at(index: number): Uint8Array {
-    return this.#bytes.slice(index * HASH_LENGTH, (index + 1) * HASH_LENGTH);
+    return this.view(index).slice();
+  }
+
+  /** Without a copy, so only until the next hash is added. */
+  view(index: number): Uint8Array {
+    return this.#bytes.subarray(index * HASH_LENGTH, (index + 1) * HASH_LENGTH);
   }
 }

@@ -24,10 +24,16 @@ export function writeTilesOver(files: TileFiles, directory: string, tree: Hashes
   }
 }
 
-/** After a crash between a bundle and its tiles. */
+/** After a crash between a bundle and the last of its tiles. */
 export function writeMissingTiles(files: TileFiles, directory: string, tree: Hashes): void {
-  for (let index = 0; index < Math.floor(tree.size / TILE_WIDTH); index++)
-    if (!files.existsSync(join(directory, tilePath(0, index)))) writeTilesOver(files, directory, tree, index);
+  for (let level = 0, count = tree.size; count >= TILE_WIDTH; level++) {
+    count = Math.floor(count / TILE_WIDTH);
+    for (let index = 0; index < count; index++)
+      if (!files.existsSync(join(directory, tilePath(level, index)))) {
+        const sealed = (index + 1) * TILE_WIDTH ** level - 1;
+        writeTilesOver(files, directory, tree, sealed);
+      }
+  }
 }
 
 /** The partial tiles of the tree as it stands, in place of those of an earlier end. */

@@ -1,7 +1,9 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash as hashOnce } from 'node:crypto';
 
 /** SHA-256, 32 bytes. */
 export function sha256(...parts: readonly (Uint8Array | string)[]): Uint8Array {
+  const [first, second] = parts;
+  if (first !== undefined && second === undefined) return new Uint8Array(hashOnce('sha256', first, 'buffer'));
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return new Uint8Array(hash.digest());
