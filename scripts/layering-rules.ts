@@ -57,7 +57,10 @@ export const forbidden: Rule[] = [
     'shared-only-hashes-and-signs',
     'Where shared digests and signs, node:crypto and the arithmetic of paths are all that it may use.',
     // The message log is given a file system. dependency-cruiser cannot tell that it imports only the type; the linter does.
-    { path: '^shared/src/(log|wire|plan)/', pathNot: [test, '^shared/src/log/(bodies|log-folder|message-log|peer-log|tile-files)\\.ts$'] },
+    {
+      path: '^shared/src/(log|wire|plan)/',
+      pathNot: [test, '^shared/src/log/(bodies|log-folder|message-log|peer-log|tile-files)\\.ts$'],
+    },
     { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|path)$' },
   ),
   rule(
