@@ -23,7 +23,7 @@ import {
   truncations,
   type LogFiles,
   type Mutation,
-} from './testing.ts';
+} from './log-testing.ts';
 
 const root = fs.mkdtempSync(join(tmpdir(), 'read-log-'));
 after(() => fs.rmSync(root, { recursive: true }));

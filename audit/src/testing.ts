@@ -1,226 +1,160 @@
-/** For tests: logs in memory, and what can be done to them, each with what an audit has to say of it. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Transcripts of runs that were played by the book, for tests to change. */
+import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { Diagnosis, SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
+import { combineEntries, siteEntry } from '@concordat/shared/one-stage/entry.ts';
+import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
+import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
+import { studyData, type Records } from '@concordat/shared/one-stage/testing.ts';
+import { expandPlan } from '@concordat/shared/plan/expand.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { Result } from '@concordat/shared/plan/result-types.ts';
+import { validateResult } from '@concordat/shared/plan/validate-result.ts';
+import { assemble } from '@concordat/shared/runs/assemble.ts';
+import { runProgram } from '@concordat/shared/runs/program.ts';
+import { coordinator, honest, roster, STUDIES, type Payload } from '@concordat/shared/runs/testing.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { planOffer } from '@concordat/shared/wire/offers.ts';
+import { toldQuestion } from '@concordat/shared/wire/one-stage.ts';
+import { signMessage } from '@concordat/shared/wire/signing.ts';
+import type { Transcript, TranscriptTask } from './recompute.ts';
 
-import { readHead, RECORD_HEAD } from '@concordat/shared/log/bodies.ts';
-import { decodeEntries, encodeEntries } from '@concordat/shared/log/tiles.ts';
+/** What a site answers to a task; null for no answer in time. */
+export type Answering = (study: string, task: CoordinatorMessage) => Payload | null;
 
-import type { FindingKind, Finding, Note } from './finding.ts';
-import { openLogFolder, type LogSource } from './log-source.ts';
-import { auditLog, type LogSummary } from './read-log.ts';
-import type { AuditedEntry } from './audited-entry.ts';
+export const ONE_STAGE_PLAN = `plan: 1
+id: pooled
+treatment: {variable: arm, control: 0, active: 1}
+outcome: {kind: binary, variable: y}
+analyses:
+  - {id: fit, approach: one-stage, model: {family: binomial}}
+`;
 
-/** The files of a log, by their paths in its folder. */
-export type LogFiles = ReadonlyMap<string, Uint8Array>;
-
-/** A log that something was done to. */
-export interface Mutation {
-  readonly what: string;
-  readonly files: LogFiles;
-  /** Any of which is a right name for it. */
-  readonly kinds: readonly FindingKind[];
-  readonly file: string;
-  readonly entry?: number;
-}
-
-export function filesOf(directory: string): LogFiles {
-  const source = openLogFolder(directory);
-  const paths = [...source.files.keys()];
-  source.close();
-  return new Map(paths.map((path) => [path, new Uint8Array(readFileSync(join(directory, path)))]));
-}
-
-export function sourceOf(files: LogFiles): LogSource {
-  const folders = [...files.keys()].flatMap((path) => {
-    const parts = path.split('/');
-    return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join('/'));
+/** Played to its end, with the result as its file holds it. */
+export function played(
+  plan: string,
+  answering: Answering = honest,
+): { readonly transcript: Transcript; readonly result: Result } {
+  const run = new Uint8Array(16).fill(7);
+  const tasks: TranscriptTask[] = [];
+  const sites = Roster.decode(roster);
+  const program = runProgram({
+    plan,
+    studies: STUDIES,
+    offer: { $case: 'planOffer', value: planOffer(plan, sites) },
   });
-  return {
-    files: new Map([...files].map(([path, { length }]) => [path, length])),
-    folders: new Set([...folders, 'bodies']),
-    oddities: [],
-    read: (path, at, into) => {
-      const part = (files.get(path) ?? new Uint8Array(0)).subarray(at, at + into.length);
-      into.set(part);
-      return part.length;
-    },
-    close: () => {},
-  };
-}
-
-export interface Audited {
-  readonly entries: readonly AuditedEntry[];
-  readonly summary: LogSummary;
-  readonly findings: readonly Finding[];
-  readonly notes: readonly Note[];
-}
-
-export function audited(source: LogSource, keys: ReadonlyMap<string, Uint8Array>): Audited {
-  const findings: Finding[] = [];
-  const notes: Note[] = [];
-  const report = {
-    find: (finding: Finding) => void findings.push(finding),
-    note: (note: Note) => void notes.push(note),
-  };
-  const entries: AuditedEntry[] = [];
-  const reading = auditLog(source, keys, report);
-  for (;;) {
-    const { done, value } = reading.next();
-    if (done === true) return { entries, summary: value, findings, notes };
-    entries.push(value);
-  }
-}
-
-/** What is wrong with the first finding about a mutation; null where it is as it must be. */
-export function missed({ what, kinds, file, entry }: Mutation, findings: readonly Finding[]): string | null {
-  const first = findings[0];
-  if (first === undefined) return `${what}: not detected`;
-  const right =
-    kinds.includes(first.kind) &&
-    first.place.file === file &&
-    (entry === undefined || first.place.entry === entry);
-  return right
-    ? null
-    : `${what}: expected ${kinds.join('|')} in ${file}, entry ${entry}; found ${JSON.stringify(first)}`;
-}
-
-/** Bits of each byte of a file, from `from` on in steps of `step` bytes. */
-export function* flips(
-  files: LogFiles,
-  path: string,
-  bits: readonly number[],
-  step = 1,
-  from = 0,
-): Generator<Mutation> {
-  const bytes = files.get(path)!;
-  for (let at = from; at < bytes.length; at += step)
-    for (const bit of bits) {
-      const changed = bytes.slice();
-      changed[at]! ^= 1 << bit;
-      yield {
-        what: `bit ${bit} of byte ${at} of ${path}`,
-        files: new Map(files).set(path, changed),
-        kinds: kindsOfFlip(path),
-        file: path,
-        ...entryAt(files, path, at),
+  let step = program.next();
+  while (step.done !== true) {
+    const { round, tasks: asked } = step.value;
+    const answers = asked.map(({ study, analysis, payload }) => {
+      const header = {
+        study,
+        run,
+        analysis,
+        round,
+        planDigest: sha256(plan),
+        rosterDigest: sha256(roster),
+        attempt: 0,
+        inReplyTo: new Uint8Array(0),
+        checkpoint: { size: tasks.length, root: sha256('') },
       };
+      const body = CoordinatorMessage.encode({ header, payload }).finish();
+      const message = CoordinatorMessage.decode(body);
+      const reply = answering(study, message);
+      const answer: TranscriptTask['answer'] =
+        reply === null
+          ? { kind: 'unreachable' }
+          : {
+              kind: 'reply',
+              payload: reply,
+              bytes: {
+                down: signedLength(body),
+                up: signedLength(SiteMessage.encode({ header, payload: reply }).finish()),
+              },
+            };
+      tasks.push({ round, study, analysis, message, answer });
+      return answer;
+    });
+    step = program.next(answers);
+  }
+  const result: unknown = JSON.parse(
+    JSON.stringify(
+      assemble(step.value, plan, {
+        id: toHex(run),
+        started: '2026-01-01T00:00:00Z',
+        finished: '2026-01-01T00:01:00Z',
+        software: 'concordat 0.0.0',
+      }),
+    ),
+  );
+  validateResult(result);
+  return { transcript: { run: toHex(run), plan, signature: null, roster: sites, tasks }, result };
+}
+
+const signedLength = (body: Uint8Array): number =>
+  SignedMessage.encode(signMessage(coordinator, body)).finish().length;
+
+const ROWS = 40;
+
+/** Half in each arm; the odds of an event differ by arm and study. */
+function records(study: number): Records {
+  const rows = Array.from({ length: ROWS }, (_, row) => row);
+  return {
+    arm: rows.map((row) => row % 2),
+    y: rows.map((row) => ((row * 7 + study) % 10 < 3 + study + 2 * (row % 2) ? 1 : 0)),
+  };
+}
+
+/** Sites that answer `ONE_STAGE_PLAN` from small tables of their own. */
+export function oneStageSites(): Answering {
+  const plan = expandPlan(parsePlan(ONE_STAGE_PLAN, 'the plan'));
+  const analysis = plan.analyses[0]!;
+  const spec = oneStageSpec(plan, analysis);
+  const sites = STUDIES.map((study, i) => {
+    const data = studyData(plan, analysis, records(i));
+    const entry = siteEntry(spec, data);
+    if (entry.status === 'excluded') throw new Error(entry.code);
+    return { study, data, entry: entry.entry };
+  });
+  const { scaling } = combineEntries(
+    spec,
+    sites.map(({ entry }) => entry),
+  );
+  const model = oneStageModels[spec.kind];
+  const asking = new Map(sites.map(({ study, data }) => [study, model.study(spec, data, scaling)]));
+  return (study, task) => {
+    const { entry } = sites.find((site) => site.study === study)!;
+    switch (task.payload?.$case) {
+      case 'entryQuestion':
+        return {
+          $case: 'oneStageEntry',
+          value: {
+            counts: {
+              participants: [ROWS / 2, ROWS / 2],
+              events: [],
+              notInPopulation: 0,
+              otherTreatment: 0,
+              missingTreatment: 0,
+              missingOutcome: 0,
+              missingCovariate: 0,
+            },
+            means: [...entry.means],
+            deviations: [...entry.deviations],
+            estimable: [...(entry.own?.estimable ?? [])],
+            estimates: [...(entry.own?.estimates ?? [])],
+            vcov: [...(entry.own?.vcov ?? [])],
+            diagnosis: Diagnosis.DIAGNOSIS_UNSPECIFIED,
+          },
+        };
+      case 'objectiveQuestion': {
+        const { ask } = toldQuestion(task.payload.value, spec);
+        return {
+          $case: 'objectiveValue',
+          value: { values: [...asking.get(study)!({ ...ask, gather: 'sum' })] },
+        };
+      }
+      default:
+        return honest(study, task);
     }
-}
-
-function kindsOfFlip(path: string): readonly FindingKind[] {
-  if (path === 'checkpoint') return ['mutation', 'signature'];
-  if (/^(witness|cosigned)\//.test(path)) return ['mutation', 'signature', 'malformed'];
-  // The length before a body that was erased: nothing but the file's end says where its zeros end.
-  return path.startsWith('bodies/') ? ['mutation', 'truncation'] : ['mutation'];
-}
-
-/** The entry that a byte of a bundle belongs to. */
-function entryAt(files: LogFiles, path: string, at: number): { entry?: number } {
-  const index = bundleIndex(path);
-  if (index === null) return {};
-  let end = 0;
-  const n = decodeEntries(files.get(path)!).entries.findIndex((entry) => (end += 2 + entry.length) > at);
-  return n < 0 ? {} : { entry: 256 * index + n };
-}
-
-const bundleIndex = (path: string): number | null => {
-  const [, number] = /^tile\/entries\/(\d{3})(?:\.open|\.p\/\d+)?$/.exec(path) ?? [];
-  return number === undefined ? null : Number(number);
-};
-
-/** Every entry of a bundle left out, twice there, exchanged with the next, and with one before it that was never logged. */
-export function* entryMutations(files: LogFiles, path: string, step = 1): Generator<Mutation> {
-  const entries = decodeEntries(files.get(path)!).entries;
-  const first = 256 * (bundleIndex(path) ?? 0);
-  const made = (
-    what: string,
-    kinds: readonly FindingKind[],
-    n: number,
-    changed: readonly Uint8Array[],
-  ): Mutation => ({
-    what: `entry ${first + n} of ${path} ${what}`,
-    files: new Map(files).set(path, encodeEntries(changed)),
-    kinds,
-    file: path,
-    entry: first + n,
-  });
-  for (let n = 0; n < entries.length; n += step) {
-    const entry = entries[n]!;
-    const next = entries[n + 1];
-    const other = Buffer.from(
-      JSON.stringify({ n: first + n, time: '2026-01-01T00:00:00.000Z', kind: 'decision' }),
-    );
-    yield made('left out', next === undefined ? ['truncation'] : ['omission'], n, entries.toSpliced(n, 1));
-    // Of two that are the same, the second is the one too many.
-    yield made('twice', ['insertion'], n + 1, entries.toSpliced(n, 0, entry));
-    if (next !== undefined)
-      yield made('exchanged with the next', ['reorder'], n, entries.toSpliced(n, 2, next, entry));
-    yield made('behind one that was not logged', ['insertion'], n, entries.toSpliced(n, 0, other));
-  }
-}
-
-/** Every record of a file of bodies left out, twice there, and exchanged with the next. */
-export function* bodyMutations(files: LogFiles, path: string): Generator<Mutation> {
-  const bytes = files.get(path)!;
-  const records: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const end = at + RECORD_HEAD + readHead(bytes.subarray(at, at + RECORD_HEAD)).length;
-    records.push(bytes.subarray(at, end));
-    at = end;
-  }
-  const made = (what: string, kinds: readonly FindingKind[], changed: readonly Uint8Array[]): Mutation => ({
-    what: `${what} of ${path}`,
-    files: new Map(files).set(path, new Uint8Array(Buffer.concat(changed))),
-    kinds,
-    file: path,
-  });
-  for (const [i, record] of records.entries()) {
-    const next = records[i + 1];
-    yield made(
-      `without body ${i}`,
-      next === undefined ? ['truncation'] : ['omission'],
-      records.toSpliced(i, 1),
-    );
-    yield made(`body ${i} twice`, ['insertion'], records.toSpliced(i, 0, record));
-    if (next !== undefined)
-      yield made(`body ${i} exchanged with the next`, ['reorder'], records.toSpliced(i, 2, next, record));
-  }
-}
-
-/** A file cut to some of the lengths that it might have. */
-export function* truncations(files: LogFiles, path: string, count: number): Generator<Mutation> {
-  const bytes = files.get(path)!;
-  for (let i = 0; i < count; i++) {
-    const length = Math.floor((i * bytes.length) / count);
-    // An empty note is what a power cut leaves, and tells as little as none.
-    if (length === 0 && /^(witness|cosigned)\//.test(path)) continue;
-    yield {
-      what: `${path} cut to ${length} bytes`,
-      files: new Map(files).set(path, bytes.slice(0, length)),
-      kinds: /^(witness|cosigned)\/|^checkpoint$/.test(path)
-        ? ['truncation', 'malformed', 'mutation', 'signature']
-        : ['truncation'],
-      file: path,
-    };
-  }
-}
-
-/**
- * Each file taken away of which the log itself shows that it was there: not the notes that peers keep, of which a later one takes an earlier
- * one's place, and not what is published of a bundle before it is full, which says nothing that the bundle does not.
- */
-export function* removals(files: LogFiles): Generator<Mutation> {
-  for (const path of files.keys()) {
-    if (/^(witness|cosigned)\/|\.p\//.test(path)) continue;
-    const rest = new Map(files);
-    rest.delete(path);
-    const copied = [...files.keys()].some((other) => other.startsWith(`${path.replace(/open$/, 'p')}/`));
-    if (path.endsWith('.open') && copied) continue;
-    yield {
-      what: `without ${path}`,
-      files: rest,
-      kinds: path === 'checkpoint' ? ['signature'] : ['omission', 'truncation'],
-      file: path,
-    };
-  }
+  };
 }

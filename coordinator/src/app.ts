@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
-import { DEFAULT_POLICY, OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { planDigest } from '@concordat/shared/plan/digest.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { validateResult } from '@concordat/shared/plan/validate-result.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
+import { assemble } from '@concordat/shared/runs/assemble.ts';
+import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import type { PlanSignature } from '@concordat/shared/wire/offers.ts';
 
@@ -19,9 +20,7 @@ import type { CoordinatorConfig } from './config.ts';
 import type { Logger } from './logger.ts';
 import { figures } from './report/figures.ts';
 import { renderReport } from './report/report.ts';
-import type { SiteState } from './runs/answers.ts';
 import { RunEngine, type Progress } from './runs/engine.ts';
-import type { RunOutcome } from './runs/program.ts';
 import { Service, type KnownSite, type ServiceEvent } from './service.ts';
 import type { RunRecord } from './store/journal.ts';
 
@@ -96,7 +95,8 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     if (!service.listens) await service.listen();
     const outcome = await Promise.race([outcomeOfRun, stopped(options.stop)]);
     const finished = journal.finishRun(run.id, now().toISOString());
-    const result = assemble(run, planText, outcome, finished, software);
+    const { started } = run;
+    const result = assemble(outcome, planText, { id: runId, started, finished, software });
     publish(out, result, outcome, planText);
     log.append({ kind: 'result', run: runId, detail: { result: toHex(sha256(resultText(result))) } });
     journal.markPublished(run.id);
@@ -200,39 +200,6 @@ function checkListed({ sites }: CoordinatorConfig, studies: 'all' | readonly str
       remedy: `the sites are: ${sites.map(({ study }) => study).join(', ')}`,
     },
   );
-}
-
-function assemble(
-  run: RunRecord,
-  planText: string,
-  outcome: RunOutcome,
-  finished: string,
-  software: string,
-): Result {
-  return {
-    result: 1,
-    plan: { id: outcome.plan.id, sha256: planDigest(Buffer.from(planText)) },
-    run: {
-      id: toHex(run.id),
-      started: run.started,
-      finished,
-      software,
-      policy: commonPolicy(outcome.sites),
-      sites: outcome.sites.map(({ policy: _policy, ...site }) => site),
-    },
-    analyses: outcome.analyses,
-  };
-}
-
-/** The policy in force where all sites that answered have the same; null where each has its own. */
-function commonPolicy(sites: readonly SiteState[]): Result['run']['policy'] {
-  const policies = sites.flatMap(({ policy }) => (policy === undefined ? [] : [policy]));
-  const first = policies[0];
-  if (first === undefined || policies.some(({ sha256: digest }) => digest !== first.sha256)) return null;
-  const known = [DEFAULT_POLICY, OPEN_POLICY].find(
-    (policy) => toHex(sha256(JSON.stringify(policy))) === first.sha256,
-  );
-  return { name: known?.name ?? 'custom', sha256: first.sha256, open: first.open };
 }
 
 function publish(out: string, result: Result, outcome: RunOutcome, planText: string): void {

@@ -96,6 +96,22 @@ export function coordinatorProgram(
       (await import('./commands/sites.ts')).admitSite(site, options);
     });
   program
+    .command('auditor')
+    .description(
+      "make an auditor's key: who has it reads on the page of the coordinator, and changes nothing",
+    )
+    .argument('<name>', "the auditor's name")
+    .option(...CONFIG)
+    .option(
+      '--passphrase-file <file>',
+      'file that holds the passphrase to seal the key with; asked for where left out',
+    )
+    .action(
+      async (auditor: string, options: { readonly config: string; readonly passphraseFile?: string }) => {
+        await (await import('./commands/auditor.ts')).makeAuditor(auditor, options);
+      },
+    );
+  program
     .command('health')
     .description(
       'ask the running coordinator whether it is alive, at the health endpoint of its configuration',

@@ -15,7 +15,7 @@ import { encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
-import type { CoordinatorConfig } from './config.ts';
+import { auditorsFolder, type CoordinatorConfig } from './config.ts';
 import { Desk } from './exchange/desk.ts';
 import { startExchangeServer, type RunningServer } from './exchange/server.ts';
 import { readConfigured } from './files.ts';
@@ -65,6 +65,7 @@ export class Service {
   readonly desk = new Desk();
   #server: RunningServer | null = null;
   #health: FastifyInstance | null = null;
+  #auditPage: FastifyInstance | null = null;
   #check: NodeJS.Timeout | undefined;
   /** What the server listens with, as text. */
   #tls = '';
@@ -150,6 +151,7 @@ export class Service {
     this.#check = setInterval(() => void this.#renewServer(), CERTIFICATE_CHECK);
     this.#check.unref();
     await this.#listenForHealth(config.health);
+    await this.#listenForAuditors(config);
     progress({ event: 'listening', port: this.#server.port, sites: this.sites().length });
   }
 
@@ -158,6 +160,7 @@ export class Service {
     this.#noteRevocations();
     await this.#server?.stop();
     await this.#health?.close();
+    await this.#auditPage?.close();
     this.refused.close();
     this.log.append({ kind: 'stop', ...(run === undefined ? {} : { run }) });
     this.log.close();
@@ -188,6 +191,20 @@ export class Service {
     );
     await this.#health.listen(parseAddress(address)).catch((error: unknown) => {
       throw cannotListen(address, error);
+    });
+  }
+
+  async #listenForAuditors(config: CoordinatorConfig): Promise<void> {
+    if (config.audit_page === undefined) return;
+    // Loaded where it is asked for: a coordinator without it stays smaller.
+    const { auditorsIn, serveAuditPage } = await import('./http/audit-page.ts');
+    this.#auditPage = await serveAuditPage(config.audit_page, {
+      address: config.address ?? config.listen,
+      key: this.identity.publicKey,
+      log: this.log,
+      signIn: auditorsIn(auditorsFolder(config)),
+      logger: this.#options.logger,
+      now,
     });
   }
 

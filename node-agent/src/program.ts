@@ -1,10 +1,10 @@
 /** The agent's commands: `concordat agent …` at the command line, and the whole program in the agent's container. */
 import { Command, Option } from 'commander';
+import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
 
 import type { AgreementPlace } from './commands/agreement.ts';
 import type * as custodianCode from './commands/custodian.ts';
-import type { Common, Signing } from './commands/custodian.ts';
-import { OBJECTIONS, type ObjectionName } from './custodian/desk.ts';
+import type { Common, Making, Signing } from './commands/custodian.ts';
 
 const CONFIG = ['--config <file>', 'agent.yaml of the site', 'agent.yaml'] as const;
 
@@ -116,15 +116,21 @@ function addCustodian(program: Command): void {
   signing('withhold', 'keep an answer back')
     .argument('<task>', "first digits of the answer's task")
     .action(async (task: string, options: Signing) => (await code()).withhold(task, options));
-  looking('custodian', "make a custodian's key, and name it in the agreement")
-    .argument('<name>', "the custodian's name")
-    .option(
-      '--passphrase-file <file>',
-      'file that holds the passphrase to seal the key with; asked for where left out',
-    )
-    .action(async (name: string, options: Common & { readonly passphraseFile?: string }) =>
-      (await code()).custodian(name, options),
-    );
+  const making = (name: string, what: string, whose: string): Command =>
+    looking(name, what)
+      .argument('<name>', `the ${whose} name`)
+      .option(
+        '--passphrase-file <file>',
+        'file that holds the passphrase to seal the key with; asked for where left out',
+      );
+  making('custodian', "make a custodian's key, and name it in the agreement", "custodian's").action(
+    async (name: string, options: Making) => (await code()).custodian(name, options),
+  );
+  making(
+    'auditor',
+    "make an auditor's key: who has it reads the log on the agent's page, and decides nothing",
+    "auditor's",
+  ).action(async (name: string, options: Making) => (await code()).auditor(name, options));
 }
 
 function addAgreement(program: Command): void {

@@ -1,13 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-
+import type { LocalLeave } from '@concordat/shared/agreement/document.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
+import type { PageConfig } from '@concordat/web/page-config.ts';
 
 import type { Agent } from './agent.ts';
-import type { LocalLeave } from './agreement/document.ts';
-import { decisionsFolder } from './agreement/statements.ts';
+import { decisionsFolder } from './agreement/statement-files.ts';
 import { buildAgent, readAgentConfig } from './app.ts';
-import type { AgentConfig, PageConfig } from './config.ts';
+import type { AgentConfig } from './config.ts';
 import type { pageParts } from './custodian/page-parts.ts';
 import { WorkerPool } from './fit/pool.ts';
 import { lockFolder } from './lock.ts';
@@ -94,10 +94,10 @@ async function startPage(
   page: PageConfig,
   serving: Parameters<typeof pageParts>[1],
 ): Promise<() => Promise<unknown>> {
-  const [{ servePage }, { pageParts: partsOf }] = await Promise.all([
-    import('./custodian/page/serve.ts'),
+  const [{ serveCustodianPage }, { pageParts: partsOf }] = await Promise.all([
+    import('./custodian/page/app.ts'),
     import('./custodian/page-parts.ts'),
   ]);
-  const server = await servePage(page, partsOf(config, serving));
+  const server = await serveCustodianPage(page, partsOf(config, serving));
   return () => server.close();
 }

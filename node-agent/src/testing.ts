@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
@@ -13,7 +14,6 @@ import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
 
 import type { AgentOptions } from './agent.ts';
-import type { Agreement } from './agreement/document.ts';
 
 /** An agreement that allows everything, and asks nobody. */
 export const AGREEMENT: Agreement = {
@@ -95,7 +95,7 @@ export function openLog(directory: string): MessageLog {
   });
 }
 
-export const roster = Roster.encode({
+const roster = Roster.encode({
   sites: [{ study: STUDY, key: site.publicKey }],
   minimumStudies: 1,
   masked: false,

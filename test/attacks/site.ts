@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, type AgentOptions } from '@concordat/node-agent/agent.ts';
-import type { Agreement } from '@concordat/node-agent/agreement/document.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
 import { sealOf } from '@concordat/node-agent/agreement/seal.ts';
 import { filesDigest } from '@concordat/node-agent/data/files-digest.ts';
 import type { ExchangeAnswer } from '@concordat/node-agent/egress/client.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Desk } from '@concordat/coordinator/exchange/desk.ts';
 import { RunEngine } from '@concordat/coordinator/runs/engine.ts';
-import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
+import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
 import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
 import { Agent } from '@concordat/node-agent/agent.ts';
@@ -21,6 +21,8 @@ import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import { MessageLog, type LogOptions } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { assemble } from '@concordat/shared/runs/assemble.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 import { stringify } from 'yaml';
 
@@ -132,6 +134,29 @@ export class InProcess {
 
   log(name: string): string {
     return join(this.folder, name);
+  }
+
+  /** The signing identity of a study, or of the coordinator. */
+  identity(name: string): SigningIdentity {
+    return this.#identities.get(name)!;
+  }
+
+  /** The result as its file would hold it; the coordinator's log names it. */
+  publish(outcome: RunOutcome): string {
+    const { id, plan, started } = this.run;
+    const result = assemble(outcome, plan, {
+      id: toHex(id),
+      started,
+      finished: started,
+      software: 'concordat test',
+    });
+    const text = `${JSON.stringify(result, null, 2)}\n`;
+    const log = this.#openLog(COORDINATOR, new Life());
+    log.append({ kind: 'result', run: toHex(id), detail: { result: toHex(sha256(text)) } });
+    log.append({ kind: 'stop' });
+    log.close();
+    for (const study of this.studies) this.stop(study);
+    return text;
   }
 
   /** From offer to close, through every death; resolves to the outcome. */

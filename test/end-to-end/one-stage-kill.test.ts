@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { RunOutcome } from '@concordat/coordinator/runs/program.ts';
+import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { entriesOf } from './federation.ts';
 import { InProcess, Life } from './in-process.ts';
 import { assertLogsAgree } from './logs.ts';

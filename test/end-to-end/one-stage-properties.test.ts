@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SiteAnswer } from '@concordat/coordinator/runs/answers.ts';
-import { runProgram, type RunOutcome } from '@concordat/coordinator/runs/program.ts';
-import type { RunTask } from '@concordat/coordinator/runs/rounds.ts';
+import type { SiteAnswer } from '@concordat/shared/runs/answers.ts';
+import { runProgram, type RunOutcome } from '@concordat/shared/runs/program.ts';
+import type { RunTask } from '@concordat/shared/runs/rounds.ts';
 import type { Table } from '@concordat/node-agent/data/table.ts';
 import { draftEntry, openAnalysis, type OpenAnalysis } from '@concordat/node-agent/fit/one-stage.ts';
 import { draftStageOne } from '@concordat/node-agent/fit/stage-one.ts';

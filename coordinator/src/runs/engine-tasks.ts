@@ -4,12 +4,11 @@ import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { SiteAnswer } from '@concordat/shared/runs/answers.ts';
+import type { RunTask } from '@concordat/shared/runs/rounds.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
-
-import type { SiteAnswer } from './answers.ts';
-import type { RunTask } from './rounds.ts';
 
 export interface OpenTask {
   readonly study: string;

@@ -4,12 +4,13 @@ import { mock } from 'node:test';
 import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { RunOutcome } from '@concordat/shared/runs/program.ts';
+import { coordinator, honest, identities, replyTo, STUDIES } from '@concordat/shared/runs/testing.ts';
 import { Desk } from '../exchange/desk.ts';
 import { Journal, type RunRecord } from '../store/journal.ts';
 import { RefusedReplies } from '../store/refused-replies.ts';
 import { RunEngine, type Progress } from './engine.ts';
-import type { RunOutcome } from './program.ts';
-import { coordinator, honest, identities, newFolder, newRun, openLog, replyTo, STUDIES } from './testing.ts';
+import { newFolder, newRun, openLog } from './testing.ts';
 
 /** What a site sends when it is given a task; several messages, or none. */
 export type Behaviour = (

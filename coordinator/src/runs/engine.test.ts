@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { estimate, identities, replyTo } from '@concordat/shared/runs/testing.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import {
   analysesOf,
@@ -13,7 +14,7 @@ import {
   type Behaviour,
 } from './engine-testing.ts';
 import { STAGING_LIMIT } from './engine.ts';
-import { estimate, identities, newFolder, newRun, replyTo } from './testing.ts';
+import { newFolder, newRun } from './testing.ts';
 
 // Time stands still unless a test moves it: no round ends because the machine is slow.
 beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));

@@ -11,6 +11,10 @@ import { hasBody, type EntryKind, type LogEntry } from '@concordat/shared/log/en
 import type { LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { SiteAnswer } from '@concordat/shared/runs/answers.ts';
+import { runProgram, type RunOutcome } from '@concordat/shared/runs/program.ts';
+import { checkHeader, PayloadCheck } from '@concordat/shared/runs/reply-checks.ts';
+import type { Round, RoundAnswers } from '@concordat/shared/runs/rounds.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { planOffer } from '@concordat/shared/wire/offers.ts';
@@ -20,11 +24,7 @@ import { verifyMessageAside, type SigningIdentity } from '@concordat/shared/wire
 import type { Desk } from '../exchange/desk.ts';
 import type { Journal, RunRecord, Settlement } from '../store/journal.ts';
 import type { RefusedReplies } from '../store/refused-replies.ts';
-import type { SiteAnswer } from './answers.ts';
-import { checkHeader, PayloadCheck } from './engine-checks.ts';
 import { makeTask, restoreAnswer, restoreTask, taskKey, type OpenTask } from './engine-tasks.ts';
-import { runProgram, type RunOutcome } from './program.ts';
-import type { Round, RoundAnswers } from './rounds.ts';
 
 export interface EngineOptions {
   readonly journal: Journal;

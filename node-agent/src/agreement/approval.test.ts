@@ -4,12 +4,13 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Rule } from '@concordat/proto/concordat/v1/site.ts';
+import { signStatement, statementDigest } from '@concordat/shared/agreement/statements.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { PLAN, STUDY, taskOf } from '../testing.ts';
 import { DATA, kinds, offer, person, question, refusal, RUN, Site, vera } from './hospital.ts';
-import { putStatement, signStatement, statementDigest, waitingStatements } from './statements.ts';
+import { putStatement, waitingStatements } from './statement-files.ts';
 
 test('a plan waits until the custodian approves it; the log holds their words, and the run its terms after a restart', async () => {
   const hospital = new Site();

@@ -1,22 +1,21 @@
 /** What the custodians decided, as the log holds it. */
-import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
-import type { LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
-
-import { approvalsAfter, type Approval } from './approvals.ts';
+import { approvalsAfter, type Approval } from '@concordat/shared/agreement/approvals.ts';
 import {
-  dropStatement,
   isOvertakenBy,
   readSigned,
   readStatement,
   statementDigest,
   subjectsOf,
-  waitingStatements,
   type RefuseStatement,
   type ReleaseStatement,
   type Signer,
   type SignedStatement,
   type Statement,
-} from './statements.ts';
+} from '@concordat/shared/agreement/statements.ts';
+import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import type { LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
+
+import { dropStatement, waitingStatements } from './statement-files.ts';
 
 /** Why a statement is not taken. */
 export type StatementFault =

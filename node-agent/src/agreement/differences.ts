@@ -1,9 +1,9 @@
 /** What a plan asks that an earlier one did not, and the other way round, in words. */
-import { populationInWords } from './words.ts';
+import { usesByVariable, variableUses } from '@concordat/shared/agreement/uses.ts';
 import { parseExpression } from '@concordat/shared/plan/expression.ts';
 import type { WrittenAnalysis, WrittenPlan } from '@concordat/shared/plan/schema.ts';
 
-import { usesByVariable, variableUses } from './uses.ts';
+import { populationInWords } from './words.ts';
 
 /** Keys that are told in words of their own, below. */
 const APART = new Set(['id', 'population', 'analyses']);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import schema from '@concordat/shared/schema/agreement.schema.json' with { type: 'json' };
 
-import { parseAgreement } from './document.ts';
+import { parseAgreement } from '@concordat/shared/agreement/document.ts';
 import { explainAgreement } from './explain-agreement.ts';
 import { explainThresholds } from './thresholds.ts';
 

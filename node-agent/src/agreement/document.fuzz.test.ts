@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import schema from '@concordat/shared/schema/agreement.schema.json' with { type: 'json' };
 
-import { parseAgreement, type Agreement } from './document.ts';
+import { parseAgreement, type Agreement } from '@concordat/shared/agreement/document.ts';
+import { agreementOf, KEY } from '@concordat/shared/agreement/testing.ts';
 import { explainAgreement } from './explain-agreement.ts';
 import { addCustodian, agreementTemplate } from './template.ts';
-import { agreementOf, KEY } from './testing.ts';
 import { unusualIn } from './unusual.ts';
 
 const NOW = new Date('2027-01-01T00:00:00Z');

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { agreementOf, KEY } from '@concordat/shared/agreement/testing.ts';
 import { DEFAULT_POLICY, OPEN_POLICY } from '@concordat/shared/disclosure/policy.ts';
 
 import { explainAgreement } from './explain-agreement.ts';
-import { agreementOf, KEY } from './testing.ts';
 import { explainThresholds } from './thresholds.ts';
 
 const NOW = new Date('2027-12-02T12:00:00Z');

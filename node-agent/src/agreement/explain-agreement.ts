@@ -1,8 +1,8 @@
 /** Says in plain language what an agreement allows, and what it does not. */
+import type { Agreement, Party } from '@concordat/shared/agreement/document.ts';
+import { daysLeft, isExpired } from '@concordat/shared/agreement/permits.ts';
 import { FAMILIES } from '@concordat/shared/plan/schema.ts';
 
-import type { Agreement, Party } from './document.ts';
-import { daysLeft, isExpired } from './permits.ts';
 import { explainThresholds, type ThresholdExplanation } from './thresholds.ts';
 import { count, listed } from './words.ts';
 

@@ -3,14 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { NOTHING_ANSWERED } from '../data/crossed.ts';
+import { agreementOf, KEY } from '@concordat/shared/agreement/testing.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import { NOTHING_ANSWERED } from '../data/crossed.ts';
 
 import { answer } from '../fit/study.ts';
 import { explainPlan, planExplanationLines, type PlanContext } from './explain.ts';
-import { agreementOf, KEY } from './testing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'explain-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));

@@ -1,4 +1,7 @@
 /** Says in plain language what a plan asks, for the custodian who decides on it. */
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
+import { faultsOfPlan } from '@concordat/shared/agreement/permits.ts';
+import { usesByVariable, variableUses } from '@concordat/shared/agreement/uses.ts';
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
 import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
@@ -7,10 +10,7 @@ import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { planDifferences } from './differences.ts';
-import type { Agreement } from './document.ts';
 import { analysisLeaves } from './leaves.ts';
-import { faultsOfPlan } from './permits.ts';
-import { usesByVariable, variableUses } from './uses.ts';
 import { count, listed, modelInWords, outcomeInWords, populationInWords } from './words.ts';
 
 /** One analysis of a plan, as a custodian is told of it. */

@@ -1,11 +1,11 @@
 /** Answers that a custodian sees before they leave. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StatementBody } from '@concordat/shared/agreement/statements.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import { estimate, kinds, offer, party, person, question, Site, sound, vera } from './hospital.ts';
-import type { StatementBody } from './statements.ts';
 
 test('each-release: an answer is held exactly as it would leave, through a restart, until it is released', async () => {
   const hospital = new Site({ approval: 'each-release' });

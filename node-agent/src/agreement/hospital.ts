@@ -2,17 +2,22 @@
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage, type StageOneEstimate } from '@concordat/proto/concordat/v1/site.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
+import {
+  type CustodianKey,
+  type ObjectionName,
+  signStatement,
+  type StatementBody,
+} from '@concordat/shared/agreement/statements.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { planOffer, signPlan } from '@concordat/shared/wire/offers.ts';
 import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { Agent } from '../agent.ts';
-import type { CustodianKey, ObjectionName } from '../custodian/desk.ts';
 import type { Draft, Payload, StudyAnswer, StudyQuestion } from '../fit/draft.ts';
 import { AGREEMENT, newFolder, openLog, PLAN, site, situation, STUDY, taskOf } from '../testing.ts';
-import type { Agreement } from './document.ts';
-import { putStatement, signStatement, type StatementBody } from './statements.ts';
+import { putStatement } from './statement-files.ts';
 
 export function person(name: string): CustodianKey {
   const identity = signingIdentity(generateSigningKey(), name);

@@ -1,11 +1,10 @@
 /** The agreement as it stands, read again when its file changes; each one that was in force is in the log. */
 import { readFileSync, statSync } from 'node:fs';
 
+import { parseAgreement, type Agreement, type LocalLeave } from '@concordat/shared/agreement/document.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { hasBody } from '@concordat/shared/log/entry.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
-
-import { parseAgreement, type Agreement, type LocalLeave } from './document.ts';
 
 export interface AgreementSource {
   /** Null while the file cannot be read or is invalid: nothing is answered then. */

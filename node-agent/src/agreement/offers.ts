@@ -5,10 +5,7 @@ import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { hasBody } from '@concordat/shared/log/entry.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
-import { sameBytes, toHex } from '@concordat/shared/wire/digest.ts';
-import { isPlanSigned } from '@concordat/shared/wire/offers.ts';
-
-import type { Roster } from './approvals.ts';
+import { sameBytes } from '@concordat/shared/wire/digest.ts';
 
 export interface LoggedOffer {
   readonly offer: PlanOffer;
@@ -59,15 +56,4 @@ export class LoggedOffers {
         [],
     );
   }
-}
-
-/** Public key (hex) that a plan is signed with, null for none; and whether the signature is that key's. */
-export function signerOf(offer: PlanOffer): readonly [signer: string | null, sound: boolean] {
-  const { plan, statistician, signature } = offer;
-  if (statistician.length === 0 && signature.length === 0) return [null, true];
-  return [toHex(statistician), isPlanSigned(plan, { key: statistician, signature })];
-}
-
-export function rosterOf({ roster }: PlanOffer): Roster {
-  return { sites: (roster?.sites ?? []).map(({ study }) => study), minimum: roster?.minimumStudies ?? 0 };
 }

@@ -5,6 +5,21 @@
 import type { PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { Objection, Problem, Rule, type PlanAccepted } from '@concordat/proto/concordat/v1/site.ts';
+import {
+  approvalFor,
+  isCustodian,
+  isShrunk,
+  sameRoster,
+  type Approval,
+  type Earlier,
+  type Roster,
+} from '@concordat/shared/agreement/approvals.ts';
+import { askedBy, askedIn } from '@concordat/shared/agreement/asked.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
+import { faultOf, rosterOf, signerOf } from '@concordat/shared/agreement/offers.ts';
+import { faultsOfPlan, isExpired } from '@concordat/shared/agreement/permits.ts';
+import type { ObjectionName, Signer, Statement } from '@concordat/shared/agreement/statements.ts';
+import { matchesTemplate } from '@concordat/shared/agreement/templates.ts';
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { tightestPolicy } from '@concordat/shared/disclosure/tightest.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -17,26 +32,10 @@ import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
 import type { Terms } from '../egress/gate.ts';
 import type { Draft } from '../fit/draft.ts';
-import { faultOf } from './agreement.ts';
-import {
-  approvalFor,
-  isCustodian,
-  isShrunk,
-  sameRoster,
-  type Approval,
-  type Earlier,
-  type Roster,
-} from './approvals.ts';
-import { askedBy, askedIn } from './asked.ts';
 import { Decisions, type StatementFault } from './decisions.ts';
-import type { Agreement } from './document.ts';
 import type { AgreementSource } from './in-force.ts';
-import { LoggedOffers, rosterOf, signerOf } from './offers.ts';
-import { faultsOfPlan, isExpired } from './permits.ts';
-import type { ObjectionName } from '../custodian/desk.ts';
-import type { Signer, Statement } from './statements.ts';
+import { LoggedOffers } from './offers.ts';
 import type { Template } from './template-files.ts';
-import { matchesTemplate } from './templates.ts';
 
 export interface RunsOptions {
   readonly study: string;

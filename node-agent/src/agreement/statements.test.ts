@@ -1,11 +1,12 @@
 /** Statements that wait while the agent is down: whose word is the last. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { signStatement, type StatementBody } from '@concordat/shared/agreement/statements.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import { STUDY } from '../testing.ts';
 import { kinds, offer, question, refusal, Site, vera } from './hospital.ts';
-import { putStatement, signStatement, waitingStatements, type StatementBody } from './statements.ts';
+import { putStatement, waitingStatements } from './statement-files.ts';
 
 const MORNING = new Date('2026-01-01T08:00:00Z');
 const put = ({ state }: Site, body: StatementBody, time: Date): void =>

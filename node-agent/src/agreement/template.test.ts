@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 
-import { parseAgreement, type Party } from './document.ts';
+import { parseAgreement, type Party } from '@concordat/shared/agreement/document.ts';
+import { KEY } from '@concordat/shared/agreement/testing.ts';
 import { addCustodian, agreementTemplate } from './template.ts';
-import { KEY } from './testing.ts';
 
 const ADA: Party = { name: 'Ada', key: KEY };
 const BO: Party = { name: 'Bo: "of, #1"', key: '12'.repeat(32) };

@@ -1,10 +1,10 @@
 /** The commented agreement.yaml that a site begins with, and changes to its text that keep its comments. */
+import type { Party } from '@concordat/shared/agreement/document.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
 import { FAMILIES } from '@concordat/shared/plan/schema.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { isMap, isSeq, parseDocument } from 'yaml';
 
-import type { Party } from './document.ts';
 import { explainThresholds } from './thresholds.ts';
 
 /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 
-import { agreementOf, KEY } from './testing.ts';
+import { agreementOf, KEY } from '@concordat/shared/agreement/testing.ts';
 import { unusualIn, type Surroundings } from './unusual.ts';
 
 const OTHER = 'cd'.repeat(32);

@@ -1,9 +1,9 @@
 /** What is valid in an agreement, and still worth a second look before the agent serves under it. */
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
+import { daysLeft, faultsOfPlan, isExpired } from '@concordat/shared/agreement/permits.ts';
 import { isVariableName } from '@concordat/shared/plan/names.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 
-import type { Agreement } from './document.ts';
-import { daysLeft, faultsOfPlan, isExpired } from './permits.ts';
 import { explainThresholds } from './thresholds.ts';
 import { count, listed } from './words.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { KEY } from '@concordat/shared/agreement/testing.ts';
 
 import { agreementTemplate } from '../agreement/template.ts';
-import { KEY } from '../agreement/testing.ts';
 import { newFolder } from '../testing.ts';
 import { agreementCheck, agreementExplain, agreementStart } from './agreement.ts';
 

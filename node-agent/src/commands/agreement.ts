@@ -1,10 +1,10 @@
 /** `concordat agent agreement check|explain|template`: reads files and prints; it talks to nobody. */
 import { dirname, resolve } from 'node:path';
 
+import { parseAgreement, type Agreement } from '@concordat/shared/agreement/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 
-import { parseAgreement, type Agreement } from '../agreement/document.ts';
 import { explainAgreement } from '../agreement/explain-agreement.ts';
 import { agreementTemplate } from '../agreement/template.ts';
 import { unusualIn } from '../agreement/unusual.ts';

@@ -3,9 +3,12 @@
  * from the agent's own log and state; a decision is a statement signed with the custodian's key.
  */
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
+import type { CustodianKey, ObjectionName } from '@concordat/shared/agreement/statements.ts';
 
 import type { Payload } from '../fit/draft.ts';
 import type { PlanExplanation } from '../agreement/explain.ts';
+
+export type { CustodianKey };
 
 /** A plan that was offered under a run, and how it stands here. */
 export interface OfferedPlan {
@@ -111,18 +114,6 @@ export type Decision =
       readonly note: string;
     };
 
-export const OBJECTIONS = [
-  'purpose',
-  'population',
-  'variables',
-  'outcome',
-  'method',
-  'disclosure',
-  'data-not-ready',
-  'other',
-] as const;
-export type ObjectionName = (typeof OBJECTIONS)[number];
-
 export interface CustodianDesk {
   plans(): readonly OfferedPlan[];
   /** The plan of that digest that a run was last offered; null where it was not. */
@@ -159,12 +150,4 @@ export interface PreviewedRelease {
   readonly payload: Payload;
   /** For the custodian alone: what went wrong, or what the rules saw. */
   readonly remarks: readonly string[];
-}
-
-/** A custodian's key, opened with their passphrase. */
-export interface CustodianKey {
-  readonly name: string;
-  /** 64 hexadecimal digits. */
-  readonly publicKey: string;
-  sign(statement: Uint8Array): Uint8Array;
 }

@@ -4,6 +4,16 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
+import { approvalFor, approvalsAfter, isShrunk } from '@concordat/shared/agreement/approvals.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
+import {
+  isOvertakenBy,
+  signStatement,
+  statementDigest,
+  subjectsOf,
+  type StatementBody,
+  type CustodianKey,
+} from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parameterTerms } from '@concordat/shared/one-stage/spec.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
@@ -12,23 +22,12 @@ import { decode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { agreedLevels } from '@concordat/shared/wire/levels.ts';
 
-import { approvalFor, approvalsAfter, isShrunk } from '../agreement/approvals.ts';
-import type { Agreement } from '../agreement/document.ts';
 import { explainPlan, type PlanExplanation } from '../agreement/explain.ts';
-import {
-  isOvertakenBy,
-  putStatement,
-  signStatement,
-  statementDigest,
-  subjectsOf,
-  waitingStatements,
-  type StatementBody,
-} from '../agreement/statements.ts';
+import { putStatement, waitingStatements } from '../agreement/statement-files.ts';
 import type { HeldAnswers } from '../egress/held.ts';
 import {
   isApprovable,
   type CustodianDesk,
-  type CustodianKey,
   type Decision,
   type LeftMessage,
   type OfferedPlan,

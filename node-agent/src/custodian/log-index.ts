@@ -4,17 +4,17 @@
  */
 import { CoordinatorMessage, type PlanOffer } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { approvalsAfter, type Approval } from '@concordat/shared/agreement/approvals.ts';
+import { askedBy } from '@concordat/shared/agreement/asked.ts';
+import { rosterOf, signerOf } from '@concordat/shared/agreement/offers.ts';
+import { readStatement, subjectsOf, type Statement } from '@concordat/shared/agreement/statements.ts';
 import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 
-import { approvalsAfter, type Approval } from '../agreement/approvals.ts';
-import { askedBy } from '../agreement/asked.ts';
 import { statementIn } from '../agreement/decisions.ts';
-import { rosterOf, signerOf } from '../agreement/offers.ts';
-import { readStatement, subjectsOf, type Statement } from '../agreement/statements.ts';
 import type { LogView } from './log-view.ts';
 
 export interface Offer {

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import { Rule } from '@concordat/proto/concordat/v1/site.ts';
+import type { Agreement } from '@concordat/shared/agreement/document.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { expandPlan, undeclaredFactors } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { REFUSALS, RULE_REMEDIES } from '@concordat/shared/wire/words.ts';
 
-import type { Agreement } from '../agreement/document.ts';
 import { Gate, type GateOptions, type Task } from '../egress/gate.ts';
 import { ENTRIES, Ledger } from '../egress/ledger.ts';
 import { askBeside } from '../fit/beside.ts';

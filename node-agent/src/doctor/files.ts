@@ -3,15 +3,15 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
+import { parseAgreement } from '@concordat/shared/agreement/document.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
+import { pageAddress } from '@concordat/web/address.ts';
 
-import { parseAgreement } from '../agreement/document.ts';
 import { RECORDS_PLACEHOLDER, type AgentConfig } from '../config.ts';
-import { pageAddress } from '../custodian/page/address.ts';
 import { withSource } from '../data/read.ts';
 import { openKey, readPassphrase } from '../identity/keys.ts';
 import { attempt, fail, ok, warn, type Finding } from './finding.ts';
@@ -48,7 +48,7 @@ export async function checkFiles(config: AgentConfig, machine: Machine): Promise
     ...(page === undefined
       ? []
       : await attempt('page address', async () => {
-          pageAddress(page.listen);
+          pageAddress(page.listen, 'page');
           return checkAddress('page address', page.listen);
         })),
   ];

@@ -59,7 +59,7 @@ export function federate(text: string, given: readonly Records[], { ownEstimates
 }
 
 /** Response and design of complete records, as an agent makes them. */
-function studyData(plan: ExpandedPlan, analysis: Analysis, records: Records): StudyData {
+export function studyData(plan: ExpandedPlan, analysis: Analysis, records: Records): StudyData {
   const { outcome, treatment } = plan;
   const numbers = (name: string): Float64Array => Float64Array.from(records[name] ?? [], Number);
   const codes = (name: string): readonly Code[] => records[name] ?? [];

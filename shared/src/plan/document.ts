@@ -59,7 +59,7 @@ export function schemaCheck(schema: object): (value: unknown) => readonly ErrorO
 }
 
 /** `analyses[0].model.family`; empty for the root. */
-function pathText(path: Path): string {
+export function pathText(path: Path): string {
   return path
     .map((step, i) => (typeof step === 'number' ? `[${step}]` : i === 0 ? step : `.${step}`))
     .join('');

@@ -25,7 +25,10 @@ export interface SigningIdentity {
   readonly publicKey: Uint8Array;
 }
 
-/** A message's domain, or none for a signed note, whose text begins with its own origin line (C2SP signed-note). */
+/**
+ * A message's domain, or none for what separates itself: a signed note, whose text begins with its own origin line (C2SP
+ * signed-note), and a DSSE envelope, whose encoding begins with `DSSEv1 `.
+ */
 const MESSAGE = 'concordat.v1 message\n';
 export type SignatureDomain =
   | typeof MESSAGE

@@ -1,6 +1,6 @@
 /** Answers that wait for release, and everything that left. */
 import type { LeftMessage, OfferedPlan, WaitingRelease } from '../../desk.ts';
-import { html, type Html } from '../html.ts';
+import { html, type Html } from '@concordat/web/html.ts';
 import { headerTable, numbersIn, payloadReading } from '../tables.ts';
 import {
   count,
@@ -12,7 +12,7 @@ import {
   tokenField,
   type FormFault,
   type PageContent,
-} from './layout.ts';
+} from '@concordat/web/layout.ts';
 import { noteField, planLink } from './plans.ts';
 import { payloadTableView, readingView } from './table.ts';
 

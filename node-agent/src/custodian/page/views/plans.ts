@@ -1,15 +1,8 @@
 /** Plans that were offered: the list, one in full, and what stage one would send for it. */
-import {
-  isApprovable,
-  isRefusable,
-  isWaiting,
-  OBJECTIONS,
-  type ObjectionName,
-  type OfferedPlan,
-  type PreviewedRelease,
-} from '../../desk.ts';
+import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
+import { isApprovable, isRefusable, isWaiting, type OfferedPlan, type PreviewedRelease } from '../../desk.ts';
 import type { AnalysisExplanation } from '../../../agreement/explain.ts';
-import { html, type Html } from '../html.ts';
+import { html, type Html } from '@concordat/web/html.ts';
 import { numbersIn, payloadReading } from '../tables.ts';
 import {
   count,
@@ -23,8 +16,9 @@ import {
   tokenField,
   type FormFault,
   type PageContent,
-} from './layout.ts';
-import { readingView, table } from './table.ts';
+} from '@concordat/web/layout.ts';
+import { table } from '@concordat/web/table.ts';
+import { readingView } from './table.ts';
 
 const OBJECTION_WORDS: Readonly<Record<ObjectionName, string>> = {
   purpose: 'the purpose',

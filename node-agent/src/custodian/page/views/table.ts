@@ -1,5 +1,7 @@
 /** Tables of a message, in HTML. */
-import { html, type Html, type Piece } from '../html.ts';
+import { html, type Html } from '@concordat/web/html.ts';
+import { table } from '@concordat/web/table.ts';
+
 import type { PayloadReading, PayloadTable } from '../tables.ts';
 
 /** `id`: unique on the page. */
@@ -10,42 +12,4 @@ export function readingView(reading: PayloadReading, id: string): Html {
 
 export function payloadTableView({ caption, sentence, columns, rows }: PayloadTable, id: string): Html {
   return table({ id, caption, sentence, columns, rows });
-}
-
-/** The first cell of a row is its heading. A wide table scrolls in its own box, which the keyboard can reach. */
-export function table(content: {
-  /** Unique on the page. */
-  readonly id: string;
-  readonly caption: string;
-  readonly sentence?: string;
-  readonly columns: readonly string[];
-  readonly rows: readonly (readonly Piece[])[];
-}): Html {
-  const { id, caption, sentence, columns, rows } = content;
-  return html`${sentence === undefined ? null : html`<p class="explains">${sentence}</p>`}
-    <div class="scroll" role="group" aria-labelledby="${id}" tabindex="0">
-      <table>
-        <caption id="${id}">
-          ${caption}
-        </caption>
-        <thead>
-          <tr>
-            ${columns.map((column) => html`<th scope="col">${column}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${rows.map(
-            ([name = null, ...cells]) =>
-              html`<tr>
-                <th scope="row">${name}</th>
-                ${cells.map(cellView)}
-              </tr> `,
-          )}
-        </tbody>
-      </table>
-    </div>`;
-}
-
-function cellView(cell: Piece): Html {
-  return typeof cell === 'number' ? html`<td class="number">${cell}</td>` : html`<td>${cell}</td>`;
 }
