@@ -9,7 +9,7 @@ import { after, test } from 'node:test';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { hasBody, type LogEntry } from '@concordat/shared/log/entry.ts';
 import { MerkleTree } from '@concordat/shared/log/merkle.ts';
-import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, cosign, signCheckpoint } from '@concordat/shared/log/note.ts';
 import { encodeEntries } from '@concordat/shared/log/tiles.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
@@ -74,12 +74,12 @@ test('an entry that is not whole, and a body without an entry, are what a crash 
 test('entries behind the checkpoint are not signed', () => {
   const { files, log } = killed('unsigned', 9);
   log.appendAll(items(3));
-  const after = filesOf(join(root, 'unsigned'));
-  const audit = read(new Map(after).set('checkpoint', files.get('checkpoint')!));
+  const later = filesOf(join(root, 'unsigned'));
+  const audit = read(new Map(later).set('checkpoint', files.get('checkpoint')!));
   assert.deepEqual(kinds(audit), [`insertion ${OPEN} 9`]);
   assert.equal(audit.entries.length, 12);
-  assert.deepEqual(kinds(read(without(after, /^checkpoint$/))), ['signature checkpoint']);
-  assert.deepEqual(kinds(read(new Map(after).set('checkpoint', new Uint8Array(0)))), [
+  assert.deepEqual(kinds(read(without(later, /^checkpoint$/))), ['signature checkpoint']);
+  assert.deepEqual(kinds(read(new Map(later).set('checkpoint', new Uint8Array(0)))), [
     'signature checkpoint',
   ]);
 });

@@ -18,9 +18,9 @@ interface Member {
   readonly size: number;
 }
 
-export function openTar(path: string): LogSource {
-  const reader = new FileReader(dirname(path));
-  const name = basename(path);
+export function openTar(file: string): LogSource {
+  const reader = new FileReader(dirname(file));
+  const name = basename(file);
   const members = new Map<string, Member>();
   const folders = new Set<string>();
   const oddities: Oddity[] = [];
