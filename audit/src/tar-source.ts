@@ -18,9 +18,9 @@ interface Member {
   readonly size: number;
 }
 
-export function openTar(path: string): LogSource {
-  const reader = new FileReader(dirname(path));
-  const name = basename(path);
+export function openTar(file: string): LogSource {
+  const reader = new FileReader(dirname(file));
+  const name = basename(file);
   const members = new Map<string, Member>();
   const folders = new Set<string>();
   const oddities: Oddity[] = [];
@@ -118,6 +118,9 @@ export function openTar(path: string): LogSource {
   };
 }
 
+/** As POSIX has it, or the other way round, as many programs do. */
+const CHECKSUM = /^([0-7]{6})(?:\0 | \0)$/;
+
 function readHeader(header: Uint8Array): { name: string; type: string; size: number } | null {
   const text = Buffer.from(header.buffer, header.byteOffset, header.length);
   const field = (at: number, length: number): string =>
@@ -132,7 +135,8 @@ function readHeader(header: Uint8Array): { name: string; type: string; size: num
   let sum = 0;
   header.forEach((byte, i) => (sum += i >= 148 && i < 156 ? 32 : byte));
   const size = octal(124, 12);
-  if (size === null || octal(148, 8) !== sum || field(257, 5) !== 'ustar') return null;
+  const [, told] = CHECKSUM.exec(text.subarray(148, 156).toString('latin1')) ?? [];
+  if (size === null || Number.parseInt(told ?? '', 8) !== sum || field(257, 5) !== 'ustar') return null;
   const prefix = field(345, 155);
   return {
     name: prefix === '' ? field(0, 100) : `${prefix}/${field(0, 100)}`,
