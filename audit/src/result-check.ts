@@ -93,6 +93,8 @@ export interface AttestedBy {
   readonly rosters: ReadonlyMap<string, Roster>;
   /** Digest (hex) of the result that the coordinator logged, by run. */
   readonly results: ReadonlyMap<string, string>;
+  /** Digests (hex) of the attestations that it logged, by run: one for each time that the result was published. */
+  readonly attestations: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Null where it is not the coordinator's, or no key is known to tell. */
@@ -133,6 +135,8 @@ export function checkAttestation(
       'it is of another result than the one that the coordinator’s log has for the run',
       'predicate.result',
     );
+  if (logs.attestations.get(run)?.has(toHex(sha256(text))) === false)
+    find('it is not the one that the coordinator’s log has for the run');
   const planned = logs.plans.get(run);
   if (planned === undefined) find('the logs hold no such run', 'predicate.run');
   else if (planned !== plan.sha256)

@@ -1,5 +1,6 @@
 /** The whole audit: each log by itself, logs against each other, and what was published against them. Trusts neither side. */
 import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
 import { COORDINATOR_ORIGIN, siteOrigin, type SignedCheckpoint } from '@concordat/shared/log/note.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
@@ -175,6 +176,7 @@ class Verification {
   readonly #planOf = new Map<string, string>();
   readonly #rosterOf = new Map<string, Roster>();
   readonly #resultOf = new Map<string, string>();
+  readonly #attestationsOf = new Map<string, Set<string>>();
 
   constructor(input: AuditInput) {
     this.#input = input;
@@ -202,6 +204,7 @@ class Verification {
           plans: this.#planOf,
           rosters: this.#rosterOf,
           results: this.#resultOf,
+          attestations: this.#attestationsOf,
         },
         this.#report,
       );
@@ -229,8 +232,7 @@ class Verification {
     while (next.done !== true) {
       const { entry } = next.value;
       audit.take(next.value);
-      if (entry.kind === 'result' && entry.run !== undefined)
-        this.#resultOf.set(entry.run, `${entry.detail?.['result']}`);
+      if (entry.kind === 'result' && entry.run !== undefined) this.#takeResult(entry.run, entry.detail);
       this.#input.progress();
       next = entries.next();
     }
@@ -252,6 +254,13 @@ class Verification {
       hidden: audit.hidden,
       unjudged: audit.unjudged,
     });
+  }
+
+  /** A run that was published again, after a crash, has the same result and may have another attestation. */
+  #takeResult(run: string, detail: LogEntry['detail']): void {
+    this.#resultOf.set(run, `${detail?.['result']}`);
+    const attested = this.#attestationsOf.get(run) ?? new Set();
+    this.#attestationsOf.set(run, attested.add(`${detail?.['attestation']}`));
   }
 
   /** Every run again. */

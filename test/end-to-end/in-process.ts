@@ -134,6 +134,11 @@ export class InProcess {
     return join(this.folder, name);
   }
 
+  /** A side's signing key, for tests in which it lies. */
+  identity(name: string): SigningIdentity {
+    return this.#identities.get(name)!;
+  }
+
   /** From offer to close, through every death; resolves to the outcome. */
   async play(): Promise<RunOutcome> {
     for (;;) {
