@@ -102,8 +102,6 @@ export function partyOf(origin: string): Party | null {
 }
 
 export interface RecomputedRun extends Omit<AuditedRun, 'plan'> {
-  /** Null where its offer cannot be seen. */
-  readonly roster: Roster | null;
   /** What the messages give; null where they could not be replayed. */
   readonly computed: Result | null;
 }
@@ -125,16 +123,14 @@ export function* recomputed(
     entries: read(new Map(), silent),
   }));
   for (const run of transcripts(from)) {
-    const { roster } = run;
     const published = result?.run.id === run.run ? result : null;
-    const why = whyNot(run, published, logs, coordinator !== undefined);
+    const why = whyNot(run, published, logs);
     const transcript = why === null ? run.whole() : null;
     const replayed = transcript === null ? null : recompute(transcript, published);
     if (replayed !== null)
       tellReplay(replayed.findings, run, coordinator?.owner.origin ?? null, file, report);
     yield {
       run: run.run,
-      roster,
       computed: replayed?.result ?? null,
       reproduced:
         published === null || replayed === null
@@ -145,18 +141,21 @@ export function* recomputed(
   }
 }
 
+/** The sites whose logs would have to be given too; none where the coordinator's is. */
+function lacking({ sites }: Roster, logs: readonly GivenLog[]): readonly Party[] {
+  const given = new Set(logs.map(({ owner }) => owner.party));
+  return given.has(COORDINATOR) ? [] : sites.map(({ study }) => study).filter((study) => !given.has(study));
+}
+
+const withoutLogs = (sites: readonly Party[]): string =>
+  `neither the coordinator’s log nor that of ${sites.join(', ')} was given`;
+
 /** Why a run cannot be replayed; null where it can. */
-function whyNot(
-  run: RunTranscript,
-  published: Result | null,
-  logs: readonly GivenLog[],
-  central: boolean,
-): string | null {
+function whyNot(run: RunTranscript, published: Result | null, logs: readonly GivenLog[]): string | null {
   if (run.hidden) return 'some of its messages were withheld or erased';
   if (run.roster === null) return 'its offer is not in the logs';
-  const lacking = run.roster.sites.filter(({ study }) => !logs.some(({ owner }) => owner.party === study));
-  if (!central && lacking.length > 0)
-    return `neither the coordinator’s log nor that of ${lacking.map(({ study }) => study).join(', ')} was given`;
+  const not = lacking(run.roster, logs);
+  if (not.length > 0) return withoutLogs(not);
   return run.finished || published !== null ? null : 'it was not finished';
 }
 
@@ -243,7 +242,10 @@ class Verification {
       const seen = { size: note.size, root: toHex(note.root), n: null };
       if (party !== null) audit.index.see(party, seen);
     }
-    for (const [run, digest] of audit.runs) this.#planOf.set(run, digest);
+    for (const [run, { plan, sites }] of audit.runs) {
+      this.#planOf.set(run, plan.digest);
+      if (sites !== undefined) this.#rosterOf.set(run, sites);
+    }
     const head = checkpoint ?? { size: tree.size, root: tree.root() };
     this.#read.push({ owner, index: audit.index, checkpoint: head, tree, proven });
     this.#logs.push({
@@ -266,11 +268,23 @@ class Verification {
   /** Every run again. */
   #replay(result: Result | null): AuditedRun[] {
     const file = this.#input.result?.name ?? 'result.json';
+    const { logs } = this.#input;
+    const able = [...this.#rosterOf].filter(([, roster]) => lacking(roster, logs).length === 0);
+    // Read a second time only where something of it can be replayed.
+    if (able.length === 0)
+      return [...this.#rosterOf].map(([run, roster]) => ({
+        run,
+        plan: this.#planOf.get(run) ?? null,
+        reproduced: null,
+        notReplayed: withoutLogs(lacking(roster, logs)),
+      }));
     return [...recomputed(this.#input.logs, result, file, this.#report)].map(
-      ({ run, roster, reproduced, notReplayed }) => {
-        if (roster !== null) this.#rosterOf.set(run, roster);
-        return { run, plan: this.#planOf.get(run) ?? null, reproduced, notReplayed };
-      },
+      ({ run, reproduced, notReplayed }) => ({
+        run,
+        plan: this.#planOf.get(run) ?? null,
+        reproduced,
+        notReplayed,
+      }),
     );
   }
 

@@ -6,6 +6,7 @@ import { toHex } from '@concordat/shared/wire/digest.ts';
 
 /** Notes told in full; the JSON document has all. */
 const MOST_NOTES = 50;
+const MOST_RUNS = 20;
 
 export function verdictLines(verdict: Verdict): readonly string[] {
   const { findings, notes } = verdict;
@@ -52,10 +53,13 @@ function restsOn({ logs, runs, keys, missing, notRecomputed }: Verdict): readonl
         ({ party, key }) =>
           `key of ${named(party)}, as these logs say: ${toHex(key)}, fingerprint ${fingerprint(key)}; compare it with its owner by telephone`,
       ),
-    ...runs.map(
-      ({ run, reproduced, notReplayed }) =>
-        `run ${run}: ${notReplayed === null ? `every question and answer was replayed${reproduced === null ? '; no result of it was given' : reproduced ? '; the result is what the messages give, bit for bit' : ''}` : `not replayed: ${notReplayed}`}`,
-    ),
+    ...runs
+      .slice(0, MOST_RUNS)
+      .map(
+        ({ run, reproduced, notReplayed }) =>
+          `run ${run}: ${notReplayed === null ? `every question and answer was replayed${reproduced === null ? '; no result of it was given' : reproduced ? '; the result is what the messages give, bit for bit' : ''}` : `not replayed: ${notReplayed}`}`,
+      ),
+    ...(runs.length > MOST_RUNS ? [`… and ${runs.length - MOST_RUNS} more runs (--json has all)`] : []),
     ...(notRecomputed.length === 0
       ? []
       : [`rules that only the records can show to have been kept: ${notRecomputed.join('; ')}`]),
