@@ -1,11 +1,12 @@
 /** A verdict in words: what was found first, then what it rests on. */
-import type { Finding, Place } from '@concordat/audit/finding.ts';
+import type { Finding, Note, Place } from '@concordat/audit/finding.ts';
 import { fingerprint, named } from '@concordat/audit/keys.ts';
 import type { Verdict } from '@concordat/audit/verify.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 
 /** Notes told in full; the JSON document has all. */
 const MOST_NOTES = 50;
+const MOST_RUNS = 20;
 
 export function verdictLines(verdict: Verdict): readonly string[] {
   const { findings, notes } = verdict;
@@ -15,11 +16,22 @@ export function verdictLines(verdict: Verdict): readonly string[] {
       : `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}.`,
     ...findings.flatMap(({ kind, place, message }) => ['', `${kind}: ${placeText(place)}`, `  ${message}`]),
     ...(notes.length === 0 ? [] : ['', 'Worth knowing, and no fault:']),
-    ...notes.slice(0, MOST_NOTES).map(({ place, message }) => `  ${placeText(place)}: ${message}`),
-    ...(notes.length > MOST_NOTES ? [`  … and ${notes.length - MOST_NOTES} more (--json has all)`] : []),
+    ...noteLines(notes),
     '',
     'What this verdict rests on:',
     ...restsOn(verdict).map((line) => `  ${line}`),
+  ];
+}
+
+/** What is the same at many places is said once. */
+function noteLines(notes: readonly Note[]): readonly string[] {
+  const same = [...Map.groupBy(notes, ({ message }) => message).values()];
+  return [
+    ...same.slice(0, MOST_NOTES).map(([first, ...others]) => {
+      const more = others.length === 0 ? '' : ` (and at ${others.length} more places)`;
+      return `  ${placeText(first!.place)}: ${first!.message}${more}`;
+    }),
+    ...(same.length > MOST_NOTES ? [`  … and ${same.length - MOST_NOTES} more (--json has all)`] : []),
   ];
 }
 
@@ -41,10 +53,13 @@ function restsOn({ logs, runs, keys, missing, notRecomputed }: Verdict): readonl
         ({ party, key }) =>
           `key of ${named(party)}, as these logs say: ${toHex(key)}, fingerprint ${fingerprint(key)}; compare it with its owner by telephone`,
       ),
-    ...runs.map(
-      ({ run, reproduced, notReplayed }) =>
-        `run ${run}: ${notReplayed === null ? `every question and answer was replayed${reproduced === null ? '; no result of it was given' : reproduced ? '; the result is what the messages give, bit for bit' : ''}` : `not replayed: ${notReplayed}`}`,
-    ),
+    ...runs
+      .slice(0, MOST_RUNS)
+      .map(
+        ({ run, reproduced, notReplayed }) =>
+          `run ${run}: ${notReplayed === null ? `every question and answer was replayed${reproduced === null ? '; no result of it was given' : reproduced ? '; the result is what the messages give, bit for bit' : ''}` : `not replayed: ${notReplayed}`}`,
+      ),
+    ...(runs.length > MOST_RUNS ? [`… and ${runs.length - MOST_RUNS} more runs (--json has all)`] : []),
     ...(notRecomputed.length === 0
       ? []
       : [`rules that only the records can show to have been kept: ${notRecomputed.join('; ')}`]),
