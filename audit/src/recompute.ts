@@ -65,12 +65,12 @@ export interface RecomputeFinding {
 
 export interface Recomputed {
   readonly findings: readonly RecomputeFinding[];
-  /** What the messages give, with the published times and software; null where they give none. */
+  /** What the messages give, with the published times and software (empty where nothing is published); null where they give none. */
   readonly result: Result | null;
 }
 
-/** @param published as `validateResult` accepted it */
-export function recompute(transcript: Transcript, published: Result): Recomputed {
+/** @param published as `validateResult` accepted it; null where only the questions are held against the answers */
+export function recompute(transcript: Transcript, published: Result | null): Recomputed {
   const replay = new RunReplay(transcript);
   let outcome: RunOutcome;
   try {
@@ -83,16 +83,18 @@ export function recompute(transcript: Transcript, published: Result): Recomputed
       result: null,
     };
   }
-  const { started, finished, software } = published.run;
+  const { started, finished, software } = published?.run ?? { started: '', finished: '', software: '' };
   // As the file would hold it: JSON has neither -0 nor what is undefined.
   const result = JSON.parse(
     JSON.stringify(assemble(outcome, transcript.plan, { id: transcript.run, started, finished, software })),
   ) as Result;
-  const differing = differences(result, published).map(({ path, expected, found }): RecomputeFinding => {
-    const place = pathText(path);
-    const message = `${place}: published ${found}, messages give ${expected}`;
-    return { kind: 'result-differs', at: null, path: place, message };
-  });
+  const differing = differences(result, published ?? result).map(
+    ({ path, expected, found }): RecomputeFinding => {
+      const place = pathText(path);
+      const message = `${place}: published ${found}, messages give ${expected}`;
+      return { kind: 'result-differs', at: null, path: place, message };
+    },
+  );
   return { findings: [...replay.findings, ...differing], result };
 }
 

@@ -27,6 +27,8 @@ const PLAIN: ReadonlySet<ProgressEvent['event']> = new Set([
   'waiting for sites',
   'enrolled',
   'renewed',
+  'divergence',
+  'acknowledgement',
 ]);
 
 /** Sites shown one a line on a terminal; more are counted only. */
@@ -69,6 +71,12 @@ function plainLines(event: ProgressEvent): readonly string[] {
       return [
         `${event.study} ${event.event === 'enrolled' ? 'enrolled' : 'has a new certificate'}: ${event.certificate}`,
       ];
+    case 'divergence':
+      return [
+        `${event.study} is stopped (${event.code}): its log and this one's do not go on from what was seen before; see \`concordat coordinator acknowledge ${event.study}\``,
+      ];
+    case 'acknowledgement':
+      return [`${event.study}: ${event.code} is acknowledged on this side`];
     case 'site':
       return [`${event.study} connected`];
     case 'round':
@@ -128,4 +136,24 @@ function livePrinter(): Print {
 /** `stageOneEstimate` → `stage one estimate`. */
 function words(type: string): string {
   return type.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+/** Entries before a bar is worth its line, and between two looks of it. */
+const LONG_LOG = 20_000;
+const REDRAW = 5_000;
+
+/** A bar on standard error while long logs are read; nothing where that is no terminal. */
+export function entryBar(total: number): { readonly step: () => void; readonly end: () => void } {
+  if (process.stderr.isTTY !== true || total < LONG_LOG)
+    return { step: () => undefined, end: () => undefined };
+  let done = 0;
+  return {
+    step: () => {
+      if (++done % REDRAW !== 0) return;
+      const part = Math.min(1, done / total);
+      const bar = '█'.repeat(Math.round(30 * part)).padEnd(30, '░');
+      process.stderr.write(`\r${bar} ${done} of ${total} entries`);
+    },
+    end: () => void process.stderr.write('\r\u001B[2K'),
+  };
 }

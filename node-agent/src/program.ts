@@ -63,6 +63,16 @@ export function agentProgram(name: string): Command {
       const { agentHealth } = await import('./commands/health.ts');
       process.stdout.write(`${await agentHealth(config)}\n`);
     });
+  program
+    .command('acknowledge')
+    .description(
+      "show where this site's log and the coordinator's have diverged, and let the two go on; the consortium acknowledges too",
+    )
+    .option(...CONFIG)
+    .option('--note <text>', "a note for this site's own log; it does not leave", '')
+    .action(async (options: { readonly config: string; readonly note: string }) => {
+      (await import('./commands/acknowledge.ts')).acknowledge(options);
+    });
   addAgreement(program);
   addCustodian(program);
   return program;

@@ -47,7 +47,7 @@ export function pageParts(config: AgentConfig, { agent, log, workers, logger }: 
         coordinator: config.coordinator,
         connected,
         since,
-        failure: failure === null ? null : { ...failure, remedy: '`concordat agent doctor` says more' },
+        failure: failure === null ? null : { ...failure, remedy: remedyOf(failure.code) },
         certificateNotAfter: new X509Certificate(
           readFileSync(config.tls.certificate),
         ).validToDate.toISOString(),
@@ -62,6 +62,11 @@ export function pageParts(config: AgentConfig, { agent, log, workers, logger }: 
     now,
   };
 }
+
+const remedyOf = (code: string): string =>
+  code.startsWith('log/')
+    ? "this site's log and the coordinator's do not go on from what was seen of them before: the administrators of both sides compare them; here: `concordat agent acknowledge`"
+    : '`concordat agent doctor` says more';
 
 function signInTo(config: AgentConfig): SignIn {
   return {

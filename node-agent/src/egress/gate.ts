@@ -15,6 +15,7 @@ import {
 } from '@concordat/proto/concordat/v1/site.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
+import { isPerTrial, needsRiskSets } from '@concordat/shared/disclosure/per-trial.ts';
 import {
   checkRelease,
   checkSelection,
@@ -306,7 +307,7 @@ export class Gate {
         const computed = plan !== null && analysis !== null && analysis.unsupported === null;
         if (!computed || evidence.kind !== 'analysis-set') return refuse([agreementRefusal], false);
         const refusals = checkRelease(evidence.facts, policy);
-        if (isPerTrial(payload, task, analysis) && !policy.per_trial_estimates)
+        if (isPerTrial(payload, plan, analysis, task.ask) && !policy.per_trial_estimates)
           refusals.push(perTrialRefusal);
         if (needsRiskSets(analysis) && !policy.shared_baseline) refusals.push(sharedBaselineRefusal);
         if (refusals.length > 0) return refuse(refusals, tellCounts);
@@ -360,26 +361,6 @@ function check(payload: Payload, { plan, analysis, askedVariables, ask }: Task):
   if (plan !== null) checkPayload(payload, plan, analysis, askedVariables, ask?.length ?? 0);
 }
 
-/** What tells one trial's own effect, and not only its part of a sum. An entry into such an analysis is refused with it. */
-function isPerTrial(payload: Payload, { ask, plan }: Task, { family, approach }: Analysis): boolean {
-  switch (payload.$case) {
-    case 'stageOneEstimate':
-      return true;
-    case 'stageOneFailure':
-      return tellsEvents(payload.value);
-    case 'oneStageEntry':
-      return (
-        tellsEvents(payload.value) ||
-        payload.value.estimates.length > 0 ||
-        (family === 'gaussian' && plan?.outcome.kind !== 'repeated')
-      );
-    case 'objectiveValue':
-      return ask?.gather !== 'sum' || approach === 'two-stage';
-    default:
-      return false;
-  }
-}
-
 /**
  * Where all but a few of an arm were followed to the event, its events are the count of those few, which is told no more than
  * that of any small cell. The estimate stands: nothing else in it counts them.
@@ -420,14 +401,6 @@ function questionOf({ plan, analysis, ask }: Task): string {
   );
   return toHex(sha256(text));
 }
-
-/** Events by arm are a risk ratio. */
-const tellsEvents = ({ counts }: { readonly counts?: Counts | undefined }): boolean =>
-  counts !== undefined && counts.events.length > 0;
-
-/** A baseline hazard that studies share. */
-const needsRiskSets = ({ approach, family, model }: Analysis): boolean =>
-  approach === 'one-stage' && family === 'cox' && model.baseline === 'shared';
 
 const sharedBaselineRefusal: Refusal = {
   rule: 'shared baseline',

@@ -1,0 +1,59 @@
+/** Whose signing key is whose: as the auditor was told, or else as the logs themselves say. */
+import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
+
+import type { Place, Report } from './finding.ts';
+
+/** A study's id, or `coordinator`. */
+export type Party = string;
+export const COORDINATOR: Party = 'coordinator';
+
+export interface KeyUsed {
+  readonly party: Party;
+  readonly key: Uint8Array;
+  /** False where a log was believed about it: then somebody who has exchanged all logs has exchanged the key too. */
+  readonly given: boolean;
+}
+
+export class PartyKeys {
+  readonly #keys = new Map<Party, { readonly key: Uint8Array; readonly given: boolean }>();
+  readonly #told = new Set<string>();
+
+  constructor(given: ReadonlyMap<Party, Uint8Array> = new Map()) {
+    for (const [party, key] of given) this.#keys.set(party, { key, given: true });
+  }
+
+  of(party: Party): Uint8Array | null {
+    return this.#keys.get(party)?.key ?? null;
+  }
+
+  /** What a log says that a party's key is: believed where nothing else is known, held against it otherwise. */
+  learn(party: Party, key: Uint8Array, place: Place, report: Report): void {
+    const known = this.#keys.get(party);
+    if (known === undefined) {
+      this.#keys.set(party, { key: Uint8Array.from(key), given: false });
+      return;
+    }
+    const once = `${party} ${toHex(key)} ${place.log}`;
+    if (sameBytes(known.key, key) || this.#told.has(once)) return;
+    this.#told.add(once);
+    report.find({
+      kind: 'signature',
+      place,
+      message: `${named(party)} has another key here (${fingerprint(key)}) than ${known.given ? 'the one that was given' : 'elsewhere in these logs'} (${fingerprint(known.key)})`,
+    });
+  }
+
+  /** Of every party that a key is known of, by party. */
+  used(): readonly KeyUsed[] {
+    return [...this.#keys]
+      .map(([party, known]) => ({ party, ...known }))
+      .toSorted((a, b) => (a.party < b.party ? -1 : 1));
+  }
+}
+
+export const named = (party: Party): string =>
+  party === COORDINATOR ? 'the coordinator' : `the site ${party}`;
+
+/** SHA-256 of a key, as it is compared by telephone. */
+export const fingerprint = (key: Uint8Array): string =>
+  toHex(sha256(key)).match(/.{4}/g)!.slice(0, 8).join(' ');

@@ -1,0 +1,149 @@
+/** What is kept of a log while others are read: digests and places of its messages, and what it saw of the others' logs. */
+import type { LogEntry } from '@concordat/shared/log/entry.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+
+import { COORDINATOR, type Party } from './keys.ts';
+import { isMessage, type LoggedMessage, type Owner } from './logged-message.ts';
+
+/** One message in one log. */
+export interface Mention {
+  readonly n: number;
+  /** SHA-256 of the signed message, hex; null where its bytes cannot be seen. */
+  readonly digest: string | null;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** A task and what became of it, as one log has it. */
+export interface TaskIndex {
+  readonly study: string;
+  readonly run: string;
+  readonly analysis: string;
+  readonly round: number;
+  /** The task itself; null where only its answer is there. */
+  asked: Mention | null;
+  /** The answer that counts. */
+  answer: Mention | null;
+  /** Others that were logged as not used (at the coordinator). */
+  unused: Mention[] | null;
+  /** Entry that says that no answer is waited for any more. */
+  givenUp: number | null;
+}
+
+/** The other side's log, as a message or a witnessed note tells of it. */
+export interface Sighting {
+  readonly size: number;
+  /** Hex. */
+  readonly root: string;
+  /** Entry that holds the message; null for a note beside the log. */
+  readonly n: number | null;
+}
+
+/** Two histories of a peer's log that this one's owner was shown, and whether its administrator has acknowledged them. */
+export interface KnownDivergence {
+  readonly n: number;
+  /** Origin of the log that diverged. */
+  readonly log: string;
+  readonly kind: string;
+  readonly evidence: string;
+  /** Of the checkpoint that was kept before, and of the one that was shown then. */
+  readonly kept: number;
+  readonly shown: number;
+  acknowledged: boolean;
+}
+
+export class LogIndex {
+  /** By name (SHA-256 of the body, hex). */
+  readonly tasks = new Map<string, TaskIndex>();
+  /** By party, then size: what was seen first. */
+  readonly sightings = new Map<Party, Map<number, Sighting>>();
+  readonly divergences: KnownDivergence[] = [];
+  /** Runs that have a result, at the coordinator: nothing of them was under way any more. */
+  readonly finished = new Set<string>();
+  readonly #owner: Owner;
+  readonly #texts = new Map<string, string>();
+
+  constructor(owner: Owner) {
+    this.#owner = owner;
+  }
+
+  /** Every entry in its turn. Returns the sighting that contradicts its message: another root of the same size. */
+  take(entry: LogEntry, message: LoggedMessage | null): Sighting | null {
+    if (entry.kind === 'result' && entry.run !== undefined) this.finished.add(entry.run);
+    if (entry.kind === 'decision') this.#takeDivergence(entry);
+    if (entry.task === undefined) return null;
+    const isReply = entry.kind === 'refused' && this.#owner.party === COORDINATOR && entry.body !== undefined;
+    if (isMessage(entry) || isReply) this.#takeMention(entry, message);
+    else if (entry.kind === 'decision' && entry.detail?.['decision'] === 'unreachable')
+      this.#task(entry.task, entry).givenUp = entry.n;
+    if (message === null || entry.kind !== 'received') return null;
+    const { checkpoint, study } = message.header;
+    if (checkpoint === undefined) return null;
+    return this.see(message.what === 'task' ? COORDINATOR : study, {
+      size: checkpoint.size,
+      root: toHex(checkpoint.root),
+      n: entry.n,
+    });
+  }
+
+  /** Notes what is known of another log. Returns what contradicts it. */
+  see(party: Party, sighting: Sighting): Sighting | null {
+    const seen = this.sightings.get(party) ?? new Map<number, Sighting>();
+    this.sightings.set(party, seen);
+    const known = seen.get(sighting.size);
+    if (known !== undefined) return known.root === sighting.root ? null : known;
+    seen.set(sighting.size, sighting);
+    return null;
+  }
+
+  #takeMention(entry: LogEntry, message: LoggedMessage | null): void {
+    const task = this.#task(entry.task ?? '', entry);
+    const mention = { n: entry.n, digest: message?.digest ?? null, time: Date.parse(entry.time) };
+    const isTask = (entry.kind === 'sent') === (this.#owner.party === COORDINATOR);
+    if (entry.kind === 'refused') (task.unused ??= []).push(mention);
+    else if (isTask) task.asked ??= mention;
+    else task.answer ??= mention;
+  }
+
+  #task(name: string, { peer, run = '', analysis = '', round = 0 }: LogEntry): TaskIndex {
+    const known = this.tasks.get(name);
+    if (known !== undefined) return known;
+    const made: TaskIndex = {
+      study: this.#one(this.#owner.party === COORDINATOR ? (peer ?? '') : this.#owner.party),
+      run: this.#one(run),
+      analysis: this.#one(analysis),
+      round,
+      asked: null,
+      answer: null,
+      unused: null,
+      givenUp: null,
+    };
+    this.tasks.set(name, made);
+    return made;
+  }
+
+  #takeDivergence({ n, type, detail = {} }: LogEntry): void {
+    const evidence = `${detail['evidence']}`;
+    if (type === 'divergence')
+      this.divergences.push({
+        n,
+        log: `${detail['log']}`,
+        kind: `${detail['divergence']}`,
+        evidence,
+        kept: Number(detail['kept_size']),
+        shown: Number(detail['size']),
+        acknowledged: false,
+      });
+    if (type !== 'acknowledgement') return;
+    for (const divergence of this.divergences)
+      if (divergence.evidence === evidence) divergence.acknowledged = true;
+  }
+
+  /** A text that many entries repeat, kept once. */
+  #one(text: string): string {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    this.#texts.set(text, text);
+    return text;
+  }
+}

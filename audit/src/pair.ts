@@ -1,0 +1,263 @@
+/** A site's log and the coordinator's, held against each other: each says what it sent and received, and what it saw of the other. */
+import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
+
+import type { FindingKind, Place, Report } from './finding.ts';
+import { COORDINATOR, named } from './keys.ts';
+import type { LogIndex, Mention, Sighting, TaskIndex } from './log-index.ts';
+import type { Owner } from './logged-message.ts';
+import { Tally } from './tally.ts';
+
+/** A log that was read to its end. */
+export interface ReadLog {
+  readonly owner: Owner;
+  readonly index: LogIndex;
+  readonly checkpoint: TreeHead;
+  readonly tree: Pick<MerkleTree, 'size' | 'root'>;
+  /** Whether the entries are those of the checkpoint. */
+  readonly proven: boolean;
+}
+
+/** Clocks may be apart by this much. */
+const SKEW = 5 * 60_000;
+
+export function checkPair(site: ReadLog, coordinator: ReadLog, report: Report): void {
+  new Pair(site, coordinator, report).check();
+}
+
+class Pair {
+  readonly #site: ReadLog;
+  readonly #coordinator: ReadLog;
+  readonly #report: Report;
+  readonly #tally: Tally;
+  /** Tasks of the coordinator's log to this site, by round and analysis of their run. */
+  readonly #slots = new Map<string, string>();
+
+  constructor(site: ReadLog, coordinator: ReadLog, report: Report) {
+    this.#site = site;
+    this.#coordinator = coordinator;
+    this.#report = report;
+    this.#tally = new Tally(report);
+  }
+
+  check(): void {
+    const study = this.#site.owner.party;
+    const sent = this.#coordinator.index.tasks;
+    for (const [name, task] of sent)
+      if (task.study === study && task.asked !== null) this.#slots.set(slotOf(task), name);
+    for (const [name, here] of this.#site.index.tasks) this.#compare(here, sent.get(name) ?? null, name);
+    for (const [name, there] of sent)
+      if (there.study === study && !this.#site.index.tasks.has(name)) this.#notReceived(there);
+    checkSightings(this.#site, this.#coordinator, this.#report);
+    checkSightings(this.#coordinator, this.#site, this.#report);
+    this.#tally.finish();
+  }
+
+  /** A task that the site's log has, as both sides have it. */
+  #compare(here: TaskIndex, there: TaskIndex | null, name: string): void {
+    if (here.asked !== null) this.#compareTask(here, here.asked, there, name);
+    if (here.answer !== null) this.#compareAnswer(here, here.answer, there);
+    else if (there?.answer != null) this.#lacksAnswer(there, there.answer);
+  }
+
+  #compareTask(here: TaskIndex, received: Mention, there: TaskIndex | null, name: string): void {
+    const sent = there?.asked ?? null;
+    if (sent === null) {
+      const other = this.#slots.get(slotOf(here));
+      const instead = other === undefined ? null : this.#coordinator.index.tasks.get(other)!.asked;
+      if (instead !== null)
+        return this.#find(
+          'mutation',
+          this.#place(this.#coordinator, here, instead.n),
+          `the coordinator’s log has another question here than the site received at entry ${received.n} of ${this.#site.owner.origin}`,
+          [this.#site, received.n],
+        );
+      return this.#find(
+        'omission',
+        this.#place(this.#coordinator, here, null),
+        `the coordinator’s log does not hold a question that it signed and the site received: entry ${received.n} of ${this.#site.owner.origin}, task ${name}`,
+        [this.#site, received.n],
+      );
+    }
+    if (received.digest !== null && sent.digest !== null && received.digest !== sent.digest)
+      this.#find(
+        'mutation',
+        this.#place(this.#coordinator, here, sent.n),
+        `the question was received with other bytes: entry ${received.n} of ${this.#site.owner.origin}`,
+        [this.#site, received.n],
+      );
+    this.#compareTimes(here, [this.#coordinator, sent], [this.#site, received]);
+  }
+
+  #compareAnswer(here: TaskIndex, sent: Mention, there: TaskIndex | null): void {
+    const taken = there?.answer ?? null;
+    const logged = [...(taken === null ? [] : [taken]), ...(there?.unused ?? [])];
+    if (logged.length === 0) return this.#neverTaken(here, sent, there);
+    const same = logged.find(
+      ({ digest }) => digest === null || sent.digest === null || digest === sent.digest,
+    );
+    const first = same ?? logged[0]!;
+    if (same === undefined)
+      this.#find(
+        'mutation',
+        this.#place(this.#site, here, sent.n),
+        `the site’s log has another answer here than the coordinator took at entry ${first.n} of ${this.#coordinator.owner.origin}: one of the two was changed`,
+        [this.#coordinator, first.n],
+      );
+    else if (taken !== null && taken !== same)
+      this.#find(
+        'fork',
+        this.#place(this.#site, here, sent.n),
+        `the site gave the coordinator two answers: the one that counted is entry ${taken.n} of ${this.#coordinator.owner.origin}, and the site’s log has the other`,
+        [this.#coordinator, taken.n],
+      );
+    this.#compareTimes(here, [this.#site, sent], [this.#coordinator, first]);
+  }
+
+  /** An answer that the coordinator's log lacks. */
+  #neverTaken(here: TaskIndex, sent: Mention, there: TaskIndex | null): void {
+    const place = this.#place(this.#coordinator, here, null);
+    const where = `entry ${sent.n} of ${this.#site.owner.origin}`;
+    const givenUp = there?.givenUp ?? null;
+    if (givenUp !== null)
+      this.#report.note({
+        place: { ...place, entry: givenUp },
+        message: `the site answered (${where}), and the coordinator had stopped waiting: the answer did not arrive in time`,
+      });
+    else if (!this.#coordinator.index.finished.has(here.run))
+      this.#report.note({
+        place,
+        message: `the site answered (${where}), and the run was not finished: the answer may have been under way`,
+      });
+    else
+      this.#find(
+        'omission',
+        place,
+        `the coordinator’s log does not hold an answer that the site sent (${where}), nor that none came`,
+        [this.#site, sent.n],
+      );
+  }
+
+  #lacksAnswer(task: TaskIndex, taken: Mention): void {
+    this.#find(
+      'omission',
+      this.#place(this.#site, task, null),
+      `the site’s log does not hold an answer that it signed: entry ${taken.n} of ${this.#coordinator.owner.origin}`,
+      [this.#coordinator, taken.n],
+    );
+  }
+
+  /** A task of the coordinator's log that the site's does not have. */
+  #notReceived(there: TaskIndex): void {
+    if (there.answer !== null) {
+      this.#lacksAnswer(there, there.answer);
+      return;
+    }
+    if (there.asked === null) return;
+    this.#report.note({
+      place: this.#place(this.#coordinator, there, there.asked.n),
+      message: `a question never arrived at ${named(there.study)}, or its log ends before it`,
+    });
+  }
+
+  #compareTimes(
+    task: TaskIndex,
+    [sender, sent]: readonly [ReadLog, Mention],
+    [receiver, received]: readonly [ReadLog, Mention],
+  ): void {
+    // A text that is no time is the entry's own fault, and told there.
+    if (!(received.time < sent.time - SKEW)) return;
+    this.#tally.find(receiver.owner.origin, {
+      kind: 'backdating',
+      place: this.#place(receiver, task, received.n),
+      message: `received at ${iso(received.time)}, before it was sent: ${iso(sent.time)} by entry ${sent.n} of ${sender.owner.origin}`,
+    });
+  }
+
+  /** `witness`: the entry that proves it; what its owner's administrator has acknowledged since is no finding. */
+  #find(kind: FindingKind, place: Place, message: string, [witness, n]: readonly [ReadLog, number]): void {
+    const other = witness === this.#site ? this.#coordinator : this.#site;
+    if (isExcused(witness, other, n, null))
+      this.#report.note({ place, message: `${message} (acknowledged)` });
+    else this.#tally.find(`${place.log}`, { kind, place, message });
+  }
+
+  #place({ owner }: ReadLog, { run, analysis, round, study }: TaskIndex, n: number | null): Place {
+    return {
+      log: owner.origin,
+      ...(n === null ? {} : { entry: n }),
+      run,
+      ...(analysis === '' ? {} : { analysis }),
+      round,
+      study,
+    };
+  }
+}
+
+const slotOf = ({ run, round, analysis }: TaskIndex): string => `${run} ${round} ${analysis}`;
+const iso = (time: number): string => new Date(time).toISOString();
+
+/** Whether what a log's entry says of a peer's log was acknowledged later, as part of a divergence. */
+function isExcused({ index }: ReadLog, { owner }: ReadLog, n: number | null, size: number | null): boolean {
+  return index.divergences.some(
+    (divergence) =>
+      divergence.acknowledged &&
+      divergence.log === owner.origin &&
+      (n === null || n < divergence.n) &&
+      (size === null || size <= divergence.kept),
+  );
+}
+
+/** Every checkpoint that `witness` saw of `log` must be of the log as it is given. */
+function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
+  const { tree, checkpoint, owner, proven } = log;
+  const short: Sighting[] = [];
+  const other: Sighting[] = [];
+  for (const sighting of witness.index.sightings.get(owner.party)?.values() ?? []) {
+    if (isExcused(witness, log, sighting.n, sighting.size)) continue;
+    if (sighting.size > checkpoint.size) short.push(sighting);
+    // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
+    else if (proven && toHex(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
+  }
+  const where = ({ n }: Sighting): string =>
+    n === null ? `a note beside ${witness.owner.origin}` : `entry ${n} of ${witness.owner.origin}`;
+  if (short.length > 0) {
+    const longest = short.reduce((a, b) => (b.size > a.size ? b : a));
+    report.find({
+      kind: 'truncation',
+      place: { log: owner.origin, entry: checkpoint.size },
+      message: `the log ends at ${checkpoint.size} entries, and ${named(witness.owner.party)} has seen ${longest.size} (${where(longest)})`,
+    });
+  }
+  if (other.length > 0) {
+    const first = other.reduce((a, b) => (b.size < a.size ? b : a));
+    report.find({
+      kind: 'fork',
+      place: { log: owner.origin, entry: first.size },
+      message: `${named(owner.party)} has shown ${named(witness.owner.party)} another history: the first ${first.size} entries are not those that it signed for it (${where(first)}${other.length > 1 ? `, and ${other.length - 1} more` : ''})`,
+    });
+  }
+}
+
+/** Two sites to which the coordinator has shown different logs of one size. */
+export function checkSplitView(sites: readonly ReadLog[], report: Report): void {
+  const first = new Map<number, readonly [ReadLog, Sighting]>();
+  const told = new Set<string>();
+  for (const site of sites) {
+    for (const sighting of site.index.sightings.get(COORDINATOR)?.values() ?? []) {
+      const known = first.get(sighting.size);
+      if (known === undefined) first.set(sighting.size, [site, sighting]);
+      else if (known[1].root !== sighting.root) {
+        const [other, seen] = known;
+        const pair = `${other.owner.origin} ${site.owner.origin}`;
+        if (told.has(pair)) continue;
+        told.add(pair);
+        report.find({
+          kind: 'fork',
+          place: { log: site.owner.origin, ...(sighting.n === null ? {} : { entry: sighting.n }) },
+          message: `the coordinator has shown two histories of ${sighting.size} entries: another one to ${named(other.owner.party)} (${seen.n === null ? 'a note beside' : `entry ${seen.n} of`} ${other.owner.origin})`,
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,168 @@
+/** What was published, held against the logs: the result is what the messages give, and the attestation is of this run and these logs. */
+import { validateResult } from '@concordat/shared/plan/validate-result.ts';
+import type { Result } from '@concordat/shared/plan/result-types.ts';
+import { verifyRunStatement, type RunPredicate } from '@concordat/shared/attestation/run-statement.ts';
+import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+
+import type { FindingKind, Place, Report } from './finding.ts';
+import { COORDINATOR, type PartyKeys } from './keys.ts';
+import type { ReadLog } from './pair.ts';
+import type { RecomputeFinding } from './recompute.ts';
+import type { RunTranscript } from './transcripts.ts';
+
+const KINDS: Readonly<Record<RecomputeFinding['kind'], FindingKind>> = {
+  'question-differs': 'question',
+  'question-missing': 'omission',
+  'question-unasked': 'insertion',
+  'answer-invalid': 'schema',
+  'result-differs': 'result',
+  'not-replayable': 'malformed',
+};
+
+/** Numbers told one by one; of a result of another run they all differ. */
+const MOST_TOLD = 20;
+
+/** A published file as it was given. */
+export interface GivenFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Null where it is none. */
+export function readResult({ name, text }: GivenFile, report: Report): Result | null {
+  try {
+    const result = JSON.parse(text) as Result;
+    validateResult(result);
+    return result;
+  } catch (error) {
+    const why = error instanceof ConcordatError ? error.message : 'it is not JSON';
+    report.find({ kind: 'malformed', place: { file: name }, message: `this is no result: ${why}` });
+    return null;
+  }
+}
+
+/** What a replay found, where it is in the log or the result. */
+export function tellReplay(
+  findings: readonly RecomputeFinding[],
+  run: RunTranscript,
+  log: string | null,
+  file: string,
+  report: Report,
+): void {
+  const counts = new Map<string, number>();
+  for (const { kind, at, path, message } of findings) {
+    const told = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, told);
+    if (told > MOST_TOLD) continue;
+    const n = at === null ? null : run.entryOf(at);
+    const place: Place =
+      kind === 'result-differs'
+        ? { file, run: run.run, field: path }
+        : {
+            ...(log === null ? {} : { log }),
+            run: run.run,
+            ...(n === null ? {} : { entry: n }),
+            ...(at === null
+              ? {}
+              : {
+                  round: at.round,
+                  study: at.study,
+                  ...(at.analysis === '' ? {} : { analysis: at.analysis }),
+                }),
+            ...(path === '' ? {} : { field: path }),
+          };
+    report.find({ kind: KINDS[kind], place, message });
+  }
+  for (const [kind, told] of counts)
+    if (told > MOST_TOLD)
+      report.find({
+        kind: KINDS[kind as RecomputeFinding['kind']],
+        place: { file, run: run.run },
+        message: `${told - MOST_TOLD} more of the kind`,
+      });
+}
+
+export interface AttestedBy {
+  readonly keys: PartyKeys;
+  readonly coordinator: ReadLog | null;
+  readonly sites: readonly ReadLog[];
+  /** Digest (hex) of the run's plan, and its roster, by run (hex), as the logs hold them. */
+  readonly plans: ReadonlyMap<string, string>;
+  readonly rosters: ReadonlyMap<string, Roster>;
+  /** Digest (hex) of the result that the coordinator logged, by run. */
+  readonly results: ReadonlyMap<string, string>;
+}
+
+/** Null where it is not the coordinator's, or no key is known to tell. */
+export function checkAttestation(
+  { name, text }: GivenFile,
+  result: GivenFile | null,
+  logs: AttestedBy,
+  report: Report,
+): RunPredicate | null {
+  const find = (message: string, field?: string): void =>
+    report.find({
+      kind: 'attestation',
+      place: { file: name, ...(field === undefined ? {} : { field }) },
+      message,
+    });
+  const key = logs.keys.of(COORDINATOR);
+  if (key === null) {
+    report.note({
+      place: { file: name },
+      message: 'the attestation was not verified: no key of the coordinator is known',
+    });
+    return null;
+  }
+  let predicate: RunPredicate;
+  try {
+    predicate = verifyRunStatement(text, key, name);
+  } catch (error) {
+    if (!(error instanceof ConcordatError)) throw error;
+    find(error.message);
+    return null;
+  }
+  const { run, plan, roster, coordinator, witnessed } = predicate;
+  if (result !== null && predicate.result !== toHex(sha256(result.text)))
+    find('it is of another result than the one that was given', 'predicate.result');
+  const logged = logs.results.get(run);
+  if (logged !== undefined && logged !== predicate.result)
+    find(
+      'it is of another result than the one that the coordinator’s log has for the run',
+      'predicate.result',
+    );
+  const planned = logs.plans.get(run);
+  if (planned === undefined) find('the logs hold no such run', 'predicate.run');
+  else if (planned !== plan.sha256)
+    find('it names another plan than the one that was offered', 'predicate.plan.sha256');
+  const offered = logs.rosters.get(run);
+  if (offered !== undefined) {
+    if (toHex(sha256(Roster.encode(offered).finish())) !== roster.sha256)
+      find('it names another roster than the one that was offered', 'predicate.roster.sha256');
+    const sites = offered.sites.map((site) => ({ study: site.study, key: toHex(site.key) }));
+    if (JSON.stringify(sites) !== JSON.stringify(roster.sites))
+      find('its sites are not those of the roster', 'predicate.roster.sites');
+  }
+  if (logs.coordinator !== null)
+    checkHead(coordinator.checkpoint, logs.coordinator, 'predicate.coordinator.checkpoint', find);
+  for (const seen of witnessed) {
+    const site = logs.sites.find(({ owner }) => owner.party === seen.study);
+    if (site !== undefined) checkHead(seen, site, `predicate.witnessed (${seen.study})`, find);
+  }
+  return predicate;
+}
+
+function checkHead(
+  { origin, size, root }: RunPredicate['coordinator']['checkpoint'],
+  { owner, tree, checkpoint }: ReadLog,
+  field: string,
+  find: (message: string, field: string) => void,
+): void {
+  if (origin !== owner.origin) find(`it names the log ${origin}, and this is ${owner.origin}`, field);
+  else if (size > checkpoint.size)
+    find(`it was given when ${origin} had ${size} entries, and the log ends at ${checkpoint.size}`, field);
+  else if (size <= tree.size && toHex(tree.root(size)) !== root)
+    find(`the first ${size} entries of ${origin} are others than those that it attests`, field);
+}

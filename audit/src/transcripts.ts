@@ -1,0 +1,121 @@
+/** The runs that logs hold, as the coordinator's program is replayed with them. */
+import type { PlanOffer, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { ErrorCode } from '@concordat/shared/errors.ts';
+
+import type { AuditedEntry } from './audited-entry.ts';
+import { COORDINATOR } from './keys.ts';
+import { isMessage, readMessage, type LoggedMessage, type Owner } from './logged-message.ts';
+import type { TaskPlace, Transcript, TranscriptTask } from './recompute.ts';
+
+type Answer = TranscriptTask['answer'];
+
+interface Slot {
+  readonly task: TranscriptTask & { answer: Answer };
+  readonly n: number;
+  readonly bytes: number;
+}
+
+/** A run under way of being read. */
+export class RunTranscript {
+  readonly run: string;
+  readonly #slots: Slot[] = [];
+  /** By task (hex). */
+  readonly #byTask = new Map<string, Slot>();
+  #offer: PlanOffer | null = null;
+  /** Whether something of it cannot be seen. */
+  hidden = false;
+  /** Whether it came to its end, with all that it asked. */
+  finished = false;
+
+  constructor(run: string) {
+    this.run = run;
+  }
+
+  /** What it is of; null where no offer was seen, or something is hidden: then it cannot be replayed. */
+  whole(): Transcript | null {
+    if (this.#offer?.roster === undefined || this.hidden) return null;
+    const { plan, roster, statistician, signature } = this.#offer;
+    return {
+      run: this.run,
+      plan,
+      roster,
+      signature: statistician.length === 0 ? null : { key: statistician, signature },
+      tasks: this.#slots.map(({ task }) => task),
+    };
+  }
+
+  get roster(): Roster | null {
+    return this.#offer?.roster ?? null;
+  }
+
+  /** Entry of a question in the log that it was read from; null where there is none. */
+  entryOf({ round, study, analysis }: TaskPlace): number | null {
+    const slot = this.#slots.find(
+      ({ task }) => task.round === round && task.study === study && task.analysis === analysis,
+    );
+    return slot?.n ?? null;
+  }
+
+  /** An entry of the run, in its turn. */
+  take({ entry, body }: AuditedEntry, message: LoggedMessage | null): void {
+    if (message === null) {
+      if (isMessage(entry) || (entry.kind === 'refused' && entry.body !== undefined))
+        this.hidden ||= body === 'erased' || body === 'withheld';
+      this.#takeDecision(entry);
+    } else if (message.what === 'task') this.#takeTask(message);
+    else {
+      const slot = this.#byTask.get(message.task);
+      if (slot === undefined || slot.task.answer.kind !== 'unreachable') return;
+      const { payload, bytes } = message;
+      slot.task.answer = { kind: 'reply', payload, bytes: { down: slot.bytes, up: bytes } };
+    }
+  }
+
+  #takeTask({ header, payload, task: name, bytes, entry }: LoggedMessage & { what: 'task' }): void {
+    if (payload.$case === 'planOffer') this.#offer ??= payload.value;
+    // Asked of each site that takes part, last of all.
+    if (payload.$case === 'runClosed') this.finished = true;
+    if (this.#byTask.has(name)) return;
+    const { round, study, analysis } = header;
+    const slot: Slot = {
+      task: { round, study, analysis, message: { header, payload }, answer: { kind: 'unreachable' } },
+      n: entry.n,
+      bytes,
+    };
+    this.#slots.push(slot);
+    this.#byTask.set(name, slot);
+  }
+
+  /** An answer that the coordinator could not use. */
+  #takeDecision({ kind, task, detail }: AuditedEntry['entry']): void {
+    const slot = this.#byTask.get(task ?? '');
+    const code = detail?.['code'];
+    if (kind !== 'refused' || slot === undefined || typeof code !== 'string' || !code.includes('/')) return;
+    if (slot.task.answer.kind === 'unreachable')
+      slot.task.answer = { kind: 'invalid', code: code as ErrorCode };
+  }
+}
+
+const silent = { find: () => undefined, note: () => undefined };
+
+/** Reads logs once more for their runs: each is given out where it ends (`result`), the others at the end. */
+export function* transcripts(
+  logs: readonly { readonly owner: Owner; readonly entries: Iterable<AuditedEntry> }[],
+): Generator<RunTranscript> {
+  const runs = new Map<string, RunTranscript>();
+  for (const { owner, entries } of logs) {
+    for (const audited of entries) {
+      const { entry } = audited;
+      if (entry.run === undefined) continue;
+      const run = runs.get(entry.run) ?? new RunTranscript(entry.run);
+      runs.set(entry.run, run);
+      run.take(audited, readMessage(audited, owner, silent));
+      if (owner.party === COORDINATOR && entry.kind === 'result') {
+        runs.delete(entry.run);
+        run.finished = true;
+        yield run;
+      }
+    }
+  }
+  yield* runs.values();
+}

@@ -1,0 +1,299 @@
+/** The whole audit: each log by itself, logs against each other, and what was published against them. Trusts neither side. */
+import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
+import { COORDINATOR_ORIGIN, siteOrigin, type SignedCheckpoint } from '@concordat/shared/log/note.ts';
+import type { Result } from '@concordat/shared/plan/result-types.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+
+import type { AuditedEntry } from './audited-entry.ts';
+import { byCause, type Finding, type Note, type Report } from './finding.ts';
+import { COORDINATOR, PartyKeys, type KeyUsed, type Party } from './keys.ts';
+import { LogAudit } from './log-audit.ts';
+import type { Owner } from './logged-message.ts';
+import { checkPair, checkSplitView, type ReadLog } from './pair.ts';
+import { Plans } from './plans.ts';
+import { NOT_RECOMPUTED } from './policy-check.ts';
+import { recompute } from './recompute.ts';
+import { checkAttestation, readResult, tellReplay, type GivenFile } from './result-check.ts';
+import { transcripts, type RunTranscript } from './transcripts.ts';
+
+/** What a log is at its end. */
+export interface LogEnd {
+  /** Null where there is none that can be read. */
+  readonly checkpoint: TreeHead | null;
+  readonly tree: MerkleTree;
+  /** Whether the entries are those of the checkpoint. */
+  readonly proven: boolean;
+  /** Peers' checkpoints that are kept beside the log. */
+  readonly witness: readonly { readonly file: string; readonly read: SignedCheckpoint }[];
+}
+
+export interface GivenLog {
+  readonly owner: Owner;
+  /** Reads it from its beginning, `keys` by the origin that they sign for, and tells what is wrong with the log as such. */
+  readonly read: (keys: ReadonlyMap<string, Uint8Array>, report: Report) => Generator<AuditedEntry, LogEnd>;
+}
+
+export interface AuditInput {
+  readonly logs: readonly GivenLog[];
+  /** By party; of the others what the logs say is believed, and said. */
+  readonly keys: ReadonlyMap<Party, Uint8Array>;
+  readonly plan: GivenFile | null;
+  readonly result: GivenFile | null;
+  readonly attestation: GivenFile | null;
+  /** Told of every entry that is read. */
+  readonly progress: () => void;
+}
+
+/** What is known of a log that was read. */
+export interface AuditedLog {
+  readonly log: string;
+  readonly party: Party;
+  readonly entries: number;
+  /** Of the checkpoint, hex; null where there is none. */
+  readonly root: string | null;
+  /** Messages whose numbers were withheld or erased. */
+  readonly hidden: number;
+  /** Answers of which nobody can say whether they were allowed, since texts that decide were withheld or erased. */
+  readonly unjudged: number;
+}
+
+export interface AuditedRun {
+  /** Hex. */
+  readonly run: string;
+  /** SHA-256 of the plan, hex; null where its offer cannot be seen. */
+  readonly plan: string | null;
+  /** Of a given result of this run: whether it is, bit for bit, what the messages give. Null where none was given, or it could not be computed. */
+  readonly reproduced: boolean | null;
+  /** Why it was not computed again; null where it was. */
+  readonly notReplayed: string | null;
+}
+
+export interface Verdict {
+  readonly findings: readonly Finding[];
+  readonly notes: readonly Note[];
+  readonly logs: readonly AuditedLog[];
+  readonly runs: readonly AuditedRun[];
+  readonly keys: readonly KeyUsed[];
+  /** Parties that the rosters name, whose logs were not given. */
+  readonly missing: readonly Party[];
+  /** Rules that no log shows to have been kept. */
+  readonly notRecomputed: readonly string[];
+}
+
+export function verify(input: AuditInput): Verdict {
+  return new Verification(input).verdict();
+}
+
+const partyOfOrigin = (origin: string): Party =>
+  origin === COORDINATOR_ORIGIN ? COORDINATOR : decodeURIComponent(origin.slice(siteOrigin('').length));
+export const originOf = (party: Party): string =>
+  party === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(party);
+
+/** Party of a log by its origin; null where it is no log of this software. */
+export function partyOf(origin: string): Party | null {
+  try {
+    const party = partyOfOrigin(origin);
+    return originOf(party) === origin ? party : null;
+  } catch {
+    return null;
+  }
+}
+
+export interface RecomputedRun extends Omit<AuditedRun, 'plan'> {
+  /** Null where its offer cannot be seen. */
+  readonly roster: Roster | null;
+  /** What the messages give; null where they could not be replayed. */
+  readonly computed: Result | null;
+}
+
+/**
+ * The runs of logs, again from the coordinator's messages, or where its log is not there from those of all its sites. `file`: the
+ * published result's, for messages.
+ */
+export function* recomputed(
+  logs: readonly GivenLog[],
+  result: Result | null,
+  file: string,
+  report: Report,
+): Generator<RecomputedRun> {
+  const silent = { find: () => undefined, note: () => undefined };
+  const coordinator = logs.find(({ owner }) => owner.party === COORDINATOR);
+  const from = (coordinator === undefined ? logs : [coordinator]).map(({ owner, read }) => ({
+    owner,
+    entries: read(new Map(), silent),
+  }));
+  for (const run of transcripts(from)) {
+    const { roster } = run;
+    const published = result?.run.id === run.run ? result : null;
+    const why = whyNot(run, published, logs, coordinator !== undefined);
+    const transcript = why === null ? run.whole() : null;
+    const replayed = transcript === null ? null : recompute(transcript, published);
+    if (replayed !== null)
+      tellReplay(replayed.findings, run, coordinator?.owner.origin ?? null, file, report);
+    yield {
+      run: run.run,
+      roster,
+      computed: replayed?.result ?? null,
+      reproduced:
+        published === null || replayed === null
+          ? null
+          : replayed.result !== null && !replayed.findings.some(({ kind }) => kind === 'result-differs'),
+      notReplayed: why,
+    };
+  }
+}
+
+/** Why a run cannot be replayed; null where it can. */
+function whyNot(
+  run: RunTranscript,
+  published: Result | null,
+  logs: readonly GivenLog[],
+  central: boolean,
+): string | null {
+  if (run.hidden) return 'some of its messages were withheld or erased';
+  if (run.roster === null) return 'its offer is not in the logs';
+  const lacking = run.roster.sites.filter(({ study }) => !logs.some(({ owner }) => owner.party === study));
+  if (!central && lacking.length > 0)
+    return `neither the coordinator’s log nor that of ${lacking.map(({ study }) => study).join(', ')} was given`;
+  return run.finished || published !== null ? null : 'it was not finished';
+}
+
+class Verification {
+  readonly #input: AuditInput;
+  readonly #keys: PartyKeys;
+  readonly #plans = new Plans();
+  readonly #findings: Finding[] = [];
+  readonly #notes: Note[] = [];
+  readonly #report: Report = {
+    find: (finding) => void this.#findings.push(finding),
+    note: (note) => void this.#notes.push(note),
+  };
+  readonly #logs: AuditedLog[] = [];
+  readonly #read: ReadLog[] = [];
+  /** By run (hex): digest of its plan, its roster, and the digest of the result that the coordinator logged. */
+  readonly #planOf = new Map<string, string>();
+  readonly #rosterOf = new Map<string, Roster>();
+  readonly #resultOf = new Map<string, string>();
+
+  constructor(input: AuditInput) {
+    this.#input = input;
+    this.#keys = new PartyKeys(input.keys);
+  }
+
+  verdict(): Verdict {
+    for (const log of this.#input.logs) this.#readLog(log);
+    const coordinator = this.#read.find(({ owner }) => owner.party === COORDINATOR) ?? null;
+    const sites = this.#read.filter(({ owner }) => owner.party !== COORDINATOR);
+    if (coordinator === null) checkSplitView(sites, this.#report);
+    else for (const site of sites) checkPair(site, coordinator, this.#report);
+    const { result: given, attestation } = this.#input;
+    const result = given === null ? null : readResult(given, this.#report);
+    const runs = this.#replay(result);
+    this.#checkPublished(result);
+    if (attestation !== null)
+      checkAttestation(
+        attestation,
+        given,
+        {
+          keys: this.#keys,
+          coordinator,
+          sites,
+          plans: this.#planOf,
+          rosters: this.#rosterOf,
+          results: this.#resultOf,
+        },
+        this.#report,
+      );
+    const named = new Set(
+      [...this.#rosterOf.values()].flatMap(({ sites: all }) => all.map(({ study }) => study)),
+    );
+    return {
+      findings: byCause(this.#findings),
+      notes: this.#notes,
+      logs: this.#logs,
+      runs,
+      keys: this.#keys.used(),
+      missing: [COORDINATOR, ...named].filter(
+        (party) => !this.#read.some(({ owner }) => owner.party === party),
+      ),
+      notRecomputed: sites.length === 0 ? [] : NOT_RECOMPUTED,
+    };
+  }
+
+  #readLog({ owner, read }: GivenLog): void {
+    const audit = new LogAudit(owner, this.#keys, this.#plans, this.#report);
+    const given = new Map([...this.#input.keys].map(([party, key]) => [originOf(party), key]));
+    const entries = read(given, this.#report);
+    let next = entries.next();
+    while (next.done !== true) {
+      const { entry } = next.value;
+      audit.take(next.value);
+      if (entry.kind === 'result' && entry.run !== undefined)
+        this.#resultOf.set(entry.run, `${entry.detail?.['result']}`);
+      this.#input.progress();
+      next = entries.next();
+    }
+    const { checkpoint, tree, proven, witness } = next.value;
+    audit.finish(proven);
+    for (const { read: note } of witness) {
+      const party = partyOf(note.origin);
+      const seen = { size: note.size, root: toHex(note.root), n: null };
+      if (party !== null) audit.index.see(party, seen);
+    }
+    for (const [run, digest] of audit.runs) this.#planOf.set(run, digest);
+    const head = checkpoint ?? { size: tree.size, root: tree.root() };
+    this.#read.push({ owner, index: audit.index, checkpoint: head, tree, proven });
+    this.#logs.push({
+      log: owner.origin,
+      party: owner.party,
+      entries: tree.size,
+      root: checkpoint === null ? null : toHex(checkpoint.root),
+      hidden: audit.hidden,
+      unjudged: audit.unjudged,
+    });
+  }
+
+  /** Every run again. */
+  #replay(result: Result | null): AuditedRun[] {
+    const file = this.#input.result?.name ?? 'result.json';
+    return [...recomputed(this.#input.logs, result, file, this.#report)].map(
+      ({ run, roster, reproduced, notReplayed }) => {
+        if (roster !== null) this.#rosterOf.set(run, roster);
+        return { run, plan: this.#planOf.get(run) ?? null, reproduced, notReplayed };
+      },
+    );
+  }
+
+  /** The files that were given, against what the logs name. */
+  #checkPublished(result: Result | null): void {
+    const { plan, result: file } = this.#input;
+    if (result !== null && file !== null) {
+      const logged = this.#resultOf.get(result.run.id);
+      const digest = toHex(sha256(file.text));
+      if (logged !== undefined && logged !== digest)
+        this.#report.find({
+          kind: 'result',
+          place: { file: file.name, run: result.run.id },
+          message: `the file is not the one that the coordinator published for this run: SHA-256 ${digest}, and its log says ${logged}`,
+        });
+      const planned = this.#planOf.get(result.run.id);
+      if (planned === undefined)
+        this.#report.find({
+          kind: 'result',
+          place: { file: file.name, run: result.run.id, field: 'run.id' },
+          message: 'the logs hold no run of which this could be the result',
+        });
+    }
+    if (plan === null) return;
+    const digest = toHex(sha256(plan.text));
+    const of =
+      result === null ? [...this.#planOf] : [...this.#planOf].filter(([run]) => run === result.run.id);
+    if (of.some(([, planned]) => planned === digest)) return;
+    this.#report.find({
+      kind: 'approval',
+      place: { file: plan.name, ...(result === null ? {} : { run: result.run.id }) },
+      message: `the plan was not offered in ${result === null ? 'any run of these logs' : 'the run of the result'}: SHA-256 ${digest}`,
+    });
+  }
+}
