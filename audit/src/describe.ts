@@ -217,13 +217,13 @@ function withoutBody(entry: LogEntry, body: Exclude<Body, Uint8Array>): PayloadR
 export function entryTable(entry: LogEntry): PayloadTable {
   const { n, time, kind, peer, run, analysis, round, type, task, body, detail } = entry;
   const rows: readonly (readonly [string, Cell | undefined])[] = [
-    ['Entry', n],
+    ['Entry', `${n}`],
     ['Time', time],
     ['Kind', kind],
     ['Other side', peer],
     ['Run', run],
     ['Analysis', analysis === '' ? '(the whole plan)' : analysis],
-    ['Round', round],
+    ['Round', round === undefined ? undefined : `${round}`],
     ['Type', type],
     ['Question, SHA-256', task],
     ['Commitment to the body', body],
