@@ -1,6 +1,8 @@
 /** The commands for auditors, who are given logs and trust neither side. */
 import { Command, Option } from 'commander';
 
+import { addShowing } from './audit-show-program.ts';
+
 export type AuditStatus = 0 | 2 | 4;
 
 /** Turns a command, whose code is loaded when it is called, into an action. */
@@ -51,6 +53,7 @@ Exit status: 0 nothing was found; 2 usage; 4 something was found.`,
 Exit status: 0 the messages give the result, bit for bit, or none was named; 2 usage; 4 they give another.`,
     )
     .action(run(async () => (await import('./commands/audit-recompute.ts')).auditRecompute));
+  addShowing(audit, run);
   return audit;
 }
 

@@ -1,4 +1,5 @@
 /** Progress of a run: a live block on a terminal, plain lines elsewhere, JSON lines for machines. */
+import { words } from '@concordat/audit/describe.ts';
 import type { CoordinatorProgress } from '@concordat/coordinator/app.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
@@ -131,11 +132,6 @@ function livePrinter(): Print {
     if (event.event === 'no answer') sites.set(event.study, 'no answer within the time limit');
     draw();
   };
-}
-
-/** `stageOneEstimate` → `stage one estimate`. */
-function words(type: string): string {
-  return type.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 /** Entries before a bar is worth its line, and between two looks of it. */
