@@ -24,6 +24,8 @@ export class RunTranscript {
   #offer: PlanOffer | null = null;
   /** Whether something of it cannot be seen. */
   hidden = false;
+  /** Whether it came to its end, with all that it asked. */
+  finished = false;
 
   constructor(run: string) {
     this.run = run;
@@ -71,6 +73,8 @@ export class RunTranscript {
 
   #takeTask({ header, payload, task: name, bytes, entry }: LoggedMessage & { what: 'task' }): void {
     if (payload.$case === 'planOffer') this.#offer ??= payload.value;
+    // Asked of each site that takes part, last of all.
+    if (payload.$case === 'runClosed') this.finished = true;
     if (this.#byTask.has(name)) return;
     const { round, study, analysis } = header;
     const slot: Slot = {
@@ -108,6 +112,7 @@ export function* transcripts(
       run.take(audited, readMessage(audited, owner, silent));
       if (owner.party === COORDINATOR && entry.kind === 'result') {
         runs.delete(entry.run);
+        run.finished = true;
         yield run;
       }
     }

@@ -6,7 +6,7 @@ import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
-import type { Finding, Note, Report } from './finding.ts';
+import { byCause, type Finding, type Note, type Report } from './finding.ts';
 import { COORDINATOR, PartyKeys, type KeyUsed, type Party } from './keys.ts';
 import { LogAudit } from './log-audit.ts';
 import type { Owner } from './logged-message.ts';
@@ -15,7 +15,7 @@ import { Plans } from './plans.ts';
 import { NOT_RECOMPUTED } from './policy-check.ts';
 import { recompute } from './recompute.ts';
 import { checkAttestation, readResult, tellReplay, type GivenFile } from './result-check.ts';
-import { transcripts } from './transcripts.ts';
+import { transcripts, type RunTranscript } from './transcripts.ts';
 
 /** What a log is at its end. */
 export interface LogEnd {
@@ -100,6 +100,65 @@ export function partyOf(origin: string): Party | null {
   }
 }
 
+export interface RecomputedRun extends Omit<AuditedRun, 'plan'> {
+  /** Null where its offer cannot be seen. */
+  readonly roster: Roster | null;
+  /** What the messages give; null where they could not be replayed. */
+  readonly computed: Result | null;
+}
+
+/**
+ * The runs of logs, again from the coordinator's messages, or where its log is not there from those of all its sites. `file`: the
+ * published result's, for messages.
+ */
+export function* recomputed(
+  logs: readonly GivenLog[],
+  result: Result | null,
+  file: string,
+  report: Report,
+): Generator<RecomputedRun> {
+  const silent = { find: () => undefined, note: () => undefined };
+  const coordinator = logs.find(({ owner }) => owner.party === COORDINATOR);
+  const from = (coordinator === undefined ? logs : [coordinator]).map(({ owner, read }) => ({
+    owner,
+    entries: read(new Map(), silent),
+  }));
+  for (const run of transcripts(from)) {
+    const { roster } = run;
+    const published = result?.run.id === run.run ? result : null;
+    const why = whyNot(run, published, logs, coordinator !== undefined);
+    const transcript = why === null ? run.whole() : null;
+    const replayed = transcript === null ? null : recompute(transcript, published);
+    if (replayed !== null)
+      tellReplay(replayed.findings, run, coordinator?.owner.origin ?? null, file, report);
+    yield {
+      run: run.run,
+      roster,
+      computed: replayed?.result ?? null,
+      reproduced:
+        published === null || replayed === null
+          ? null
+          : replayed.result !== null && !replayed.findings.some(({ kind }) => kind === 'result-differs'),
+      notReplayed: why,
+    };
+  }
+}
+
+/** Why a run cannot be replayed; null where it can. */
+function whyNot(
+  run: RunTranscript,
+  published: Result | null,
+  logs: readonly GivenLog[],
+  central: boolean,
+): string | null {
+  if (run.hidden) return 'some of its messages were withheld or erased';
+  if (run.roster === null) return 'its offer is not in the logs';
+  const lacking = run.roster.sites.filter(({ study }) => !logs.some(({ owner }) => owner.party === study));
+  if (!central && lacking.length > 0)
+    return `neither the coordinator’s log nor that of ${lacking.map(({ study }) => study).join(', ')} was given`;
+  return run.finished || published !== null ? null : 'it was not finished';
+}
+
 class Verification {
   readonly #input: AuditInput;
   readonly #keys: PartyKeys;
@@ -130,7 +189,7 @@ class Verification {
     else for (const site of sites) checkPair(site, coordinator, this.#report);
     const { result: given, attestation } = this.#input;
     const result = given === null ? null : readResult(given, this.#report);
-    const runs = this.#replay(result, coordinator, sites);
+    const runs = this.#replay(result);
     this.#checkPublished(result);
     if (attestation !== null)
       checkAttestation(
@@ -150,7 +209,7 @@ class Verification {
       [...this.#rosterOf.values()].flatMap(({ sites: all }) => all.map(({ study }) => study)),
     );
     return {
-      findings: this.#findings,
+      findings: byCause(this.#findings),
       notes: this.#notes,
       logs: this.#logs,
       runs,
@@ -195,48 +254,15 @@ class Verification {
     });
   }
 
-  /** Every run again, from the coordinator's messages, or where its log is not there from those of all its sites. */
-  #replay(result: Result | null, coordinator: ReadLog | null, sites: readonly ReadLog[]): AuditedRun[] {
-    const silent = { find: () => undefined, note: () => undefined };
-    const given = new Map([...this.#input.keys].map(([party, key]) => [originOf(party), key]));
-    const from = this.#input.logs
-      .filter(({ owner }) => coordinator === null || owner.party === COORDINATOR)
-      .map(({ owner, read }) => ({ owner, entries: read(given, silent) }));
-    const audited: AuditedRun[] = [];
-    for (const run of transcripts(from)) {
-      const { roster } = run;
-      if (roster !== null) this.#rosterOf.set(run.run, roster);
-      const lacking = (roster?.sites ?? []).filter(
-        ({ study }) => !sites.some(({ owner }) => owner.party === study),
-      );
-      const published = result?.run.id === run.run ? result : null;
-      const transcript = run.whole();
-      const why =
-        transcript === null
-          ? run.hidden
-            ? 'some of its messages were withheld or erased'
-            : 'its offer is not in the logs'
-          : coordinator === null && lacking.length > 0
-            ? `neither the coordinator’s log nor those of ${lacking.map(({ study }) => study).join(', ')} were given`
-            : coordinator !== null && published === null && !coordinator.index.finished.has(run.run)
-              ? 'it has no result'
-              : null;
-      const replayed = transcript === null || why !== null ? null : recompute(transcript, published);
-      if (replayed !== null) {
-        const log = coordinator?.owner.origin ?? null;
-        tellReplay(replayed.findings, run, log, this.#input.result?.name ?? 'result.json', this.#report);
-      }
-      audited.push({
-        run: run.run,
-        plan: this.#planOf.get(run.run) ?? null,
-        reproduced:
-          published === null || replayed === null
-            ? null
-            : replayed.result !== null && !replayed.findings.some(({ kind }) => kind === 'result-differs'),
-        notReplayed: why,
-      });
-    }
-    return audited;
+  /** Every run again. */
+  #replay(result: Result | null): AuditedRun[] {
+    const file = this.#input.result?.name ?? 'result.json';
+    return [...recomputed(this.#input.logs, result, file, this.#report)].map(
+      ({ run, roster, reproduced, notReplayed }) => {
+        if (roster !== null) this.#rosterOf.set(run, roster);
+        return { run, plan: this.#planOf.get(run) ?? null, reproduced, notReplayed };
+      },
+    );
   }
 
   /** The files that were given, against what the logs name. */

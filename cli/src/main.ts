@@ -5,11 +5,12 @@ import { coordinatorProgram } from '@concordat/coordinator/program.ts';
 import { agentProgram } from '@concordat/node-agent/program.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
+import { auditProgram } from './audit-program.ts';
 import { VERSION } from './version.ts';
 import { failureStatus } from '@concordat/coordinator/process.ts';
 
-/** 0 every analysis finished · 2 usage or an invalid plan, nothing was sent · 3 an analysis failed or was refused. */
-type ExitStatus = 0 | 2 | 3 | 143;
+/** 0 every analysis finished · 2 usage or an invalid plan, nothing was sent · 3 an analysis failed or was refused · 4 an audit found something. */
+type ExitStatus = 0 | 2 | 3 | 4 | 143;
 
 const jsonOption = (): Option =>
   new Option('--json', 'one JSON object a line on standard output, for machines');
@@ -30,7 +31,7 @@ Start here:
   concordat local --plan plan.yaml --data DIR --out O  a whole federation on this machine from one file per trial
 
 Exit status: 0 every analysis finished; 2 usage or an invalid plan (nothing was sent); 3 at least one analysis failed
-or was refused by too many sites (result.json says which, and why).`,
+or was refused by too many sites (result.json says which, and why); 4 an audit found something.`,
   );
 
 let status: ExitStatus = 0;
@@ -111,6 +112,7 @@ program.addCommand(
   ),
 );
 program.addCommand(agentProgram('agent'));
+program.addCommand(auditProgram(run));
 
 try {
   await program.parseAsync();

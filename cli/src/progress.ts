@@ -137,3 +137,23 @@ function livePrinter(): Print {
 function words(type: string): string {
   return type.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
+
+/** Entries before a bar is worth its line, and between two looks of it. */
+const LONG_LOG = 20_000;
+const REDRAW = 5_000;
+
+/** A bar on standard error while long logs are read; nothing where that is no terminal. */
+export function entryBar(total: number): { readonly step: () => void; readonly end: () => void } {
+  if (process.stderr.isTTY !== true || total < LONG_LOG)
+    return { step: () => undefined, end: () => undefined };
+  let done = 0;
+  return {
+    step: () => {
+      if (++done % REDRAW !== 0) return;
+      const part = Math.min(1, done / total);
+      const bar = '█'.repeat(Math.round(30 * part)).padEnd(30, '░');
+      process.stderr.write(`\r${bar} ${done} of ${total} entries`);
+    },
+    end: () => void process.stderr.write('\r\u001B[2K'),
+  };
+}

@@ -24,6 +24,8 @@ import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy
 import type { Divergence } from '@concordat/shared/log/divergence.ts';
 import { MessageLog, type LogOptions } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { assemble } from '@concordat/shared/runs/assemble.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { PeerLog } from '@concordat/shared/log/peer-log.ts';
 import { generateSigningKey, signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 import { stringify } from 'yaml';
@@ -43,6 +45,10 @@ export class Life {
   constructor(dies = Infinity, torn = false) {
     this.#dies = dies;
     this.#torn = torn;
+  }
+
+  get isOver(): boolean {
+    return this.writes >= this.#dies;
   }
 
   step(torn: () => void = () => undefined): void {
@@ -96,6 +102,7 @@ interface Running {
   readonly agent: Agent;
   readonly log: MessageLog;
   readonly witness: PeerLog;
+  readonly life: Life;
 }
 
 export class InProcess {
@@ -148,6 +155,29 @@ export class InProcess {
 
   log(name: string): string {
     return join(this.folder, name);
+  }
+
+  /** The signing identity of a study, or of the coordinator. */
+  identity(name: string): SigningIdentity {
+    return this.#identities.get(name)!;
+  }
+
+  /** The result as its file would hold it; the coordinator's log names it. */
+  publish(outcome: RunOutcome): string {
+    const { id, plan, started } = this.run;
+    const result = assemble(outcome, plan, {
+      id: toHex(id),
+      started,
+      finished: started,
+      software: 'concordat test',
+    });
+    const text = `${JSON.stringify(result, null, 2)}\n`;
+    const log = this.#openLog(COORDINATOR, new Life());
+    log.append({ kind: 'result', run: toHex(id), detail: { result: toHex(sha256(text)) } });
+    log.append({ kind: 'stop' });
+    log.close();
+    for (const study of this.studies) this.stop(study);
+    return text;
   }
 
   /** From offer to close, through every death; resolves to the outcome. */
@@ -226,11 +256,14 @@ export class InProcess {
 
   /** What a site's agent does; null where it dies of it. */
   async #living<T>(study: string, work: (running: Running) => T | Promise<T>): Promise<T | null> {
+    let running: Running | null = null;
     try {
-      return await work(this.#agent(study));
+      running = this.#agent(study);
+      return await work(running);
     } catch (error) {
-      if (!(error instanceof Crash)) throw error;
-      this.stop(study);
+      // What goes on beside what died finds the log as that left it.
+      if (!(error instanceof Crash) && running?.life.isOver !== true) throw error;
+      if (running === null || this.#agents.get(study) === running) this.stop(study);
       return null;
     }
   }
@@ -245,7 +278,8 @@ export class InProcess {
     const running = this.#agents.get(study);
     if (running !== undefined) return running;
     const { data } = this.#setting;
-    const log = this.#openLog(study, this.#beginLife(study));
+    const life = this.#beginLife(study);
+    const log = this.#openLog(study, life);
     const templates = new TemplateFiles(this.folder, log);
     const witness = new PeerLog({
       log,
@@ -281,7 +315,7 @@ export class InProcess {
       logger: silent,
       workers: { ask: compute },
     });
-    const started = { agent, log, witness };
+    const started = { agent, log, witness, life };
     this.#agents.set(study, started);
     return started;
   }

@@ -24,7 +24,7 @@ import {
 } from '../custodian/desk.ts';
 import { openDesk } from '../custodian/open-desk.ts';
 import { taken } from '../custodian/taken.ts';
-import { payloadLines } from '../custodian/page/tables.ts';
+import { payloadLines } from '@concordat/audit/answers.ts';
 import { WorkerPool } from '../fit/pool.ts';
 
 export interface Common {

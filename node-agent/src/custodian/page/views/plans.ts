@@ -3,7 +3,8 @@ import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/stat
 import { isApprovable, isRefusable, isWaiting, type OfferedPlan, type PreviewedRelease } from '../../desk.ts';
 import type { AnalysisExplanation } from '../../../agreement/explain.ts';
 import { html, type Html } from '@concordat/web/html.ts';
-import { numbersIn, payloadReading } from '../tables.ts';
+import { payloadReading } from '@concordat/audit/answers.ts';
+import { numbersIn } from '@concordat/audit/tables.ts';
 import {
   count,
   digest,
@@ -18,7 +19,7 @@ import {
   type PageContent,
 } from '@concordat/web/layout.ts';
 import { table } from '@concordat/web/table.ts';
-import { readingView } from './table.ts';
+import { readingView } from '@concordat/audit/page/reading-view.ts';
 
 const OBJECTION_WORDS: Readonly<Record<ObjectionName, string>> = {
   purpose: 'the purpose',

@@ -1,0 +1,75 @@
+/** The commands for auditors, who are given logs and trust neither side. */
+import { Command, Option } from 'commander';
+
+export type AuditStatus = 0 | 2 | 4;
+
+/** Turns a command, whose code is loaded when it is called, into an action. */
+export type Run = <A extends unknown[]>(
+  load: () => Promise<(...args: A) => Promise<AuditStatus> | AuditStatus>,
+) => (...args: A) => Promise<void>;
+
+export function auditProgram(run: Run): Command {
+  const audit = new Command('audit').description(
+    'check the logs of sites and of the coordinator offline, from their files alone, trusting neither side',
+  );
+  logOptions(
+    audit
+      .command('verify')
+      .description(
+        'hold logs against themselves, each other, the approvals and the policy they ran under, and what was published',
+      ),
+  )
+    .option('--plan <file>', 'the plan that is to have run')
+    .option('--result <file>', 'the published result.json')
+    .option(
+      '--attestation <file>',
+      "the coordinator's signed statement beside the result (result.intoto.json)",
+    )
+    .option('--json', 'the verdict as one JSON document (docs/audit.md)')
+    .addHelpText(
+      'after',
+      `
+Example:
+  concordat audit verify --site A.tar --site B.tar --coordinator C.tar --result result.json --key coordinator=6b1f…
+
+Exit status: 0 nothing was found; 2 usage; 4 something was found.`,
+    )
+    .action(run(async () => (await import('./commands/audit.ts')).auditVerify));
+  logOptions(
+    audit
+      .command('recompute')
+      .description(
+        'compute the analyses of runs again from the logged messages, and compare the published result',
+      ),
+  )
+    .option('--run <id>', 'only this run (32 hexadecimal digits)')
+    .option('--result <file>', 'the published result.json')
+    .option('--out <folder>', 'where to write what the messages give, one <run>.json each')
+    .addHelpText(
+      'after',
+      `
+Exit status: 0 the messages give the result, bit for bit, or none was named; 2 usage; 4 they give another.`,
+    )
+    .action(run(async () => (await import('./commands/audit-recompute.ts')).auditRecompute));
+  return audit;
+}
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+function logOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--site <log>', "a site's log: its folder, or a bundle of one; may be given again")
+        .argParser(collect)
+        .default([], 'none'),
+    )
+    .option('--coordinator <log>', "the coordinator's log")
+    .addOption(
+      new Option(
+        '--key <who=hex>',
+        'a public key that you were told by its owner, e.g. coordinator=6b1f…; of the others the logs are believed, and that is said',
+      )
+        .argParser(collect)
+        .default([], 'none'),
+    );
+}

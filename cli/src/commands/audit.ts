@@ -1,0 +1,30 @@
+import { verify } from '@concordat/audit/verify.ts';
+
+import { openLogs, readGiven, readKeys, type LogOptions } from '../audit-input.ts';
+import { verdictDocument, verdictLines } from '../audit-words.ts';
+import { entryBar } from '../progress.ts';
+
+interface VerifyOptions extends LogOptions {
+  readonly plan?: string;
+  readonly result?: string;
+  readonly attestation?: string;
+  readonly json?: boolean;
+}
+
+export function auditVerify(options: VerifyOptions): 0 | 4 {
+  const keys = readKeys(options);
+  const logs = openLogs(options);
+  const bar = entryBar(logs.reduce((sum, { size }) => sum + size, 0));
+  const verdict = verify({
+    logs,
+    keys,
+    plan: readGiven(options.plan),
+    result: readGiven(options.result),
+    attestation: readGiven(options.attestation),
+    progress: bar.step,
+  });
+  bar.end();
+  if (options.json === true) console.log(JSON.stringify(verdictDocument(verdict)));
+  else for (const line of verdictLines(verdict)) console.log(line);
+  return verdict.findings.length > 0 ? 4 : 0;
+}

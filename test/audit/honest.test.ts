@@ -1,0 +1,36 @@
+/** Logs that the real programs made, killed and undisturbed: nothing is found, and the run is reproduced. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { InProcess, Life } from '../end-to-end/in-process.ts';
+import { BINARY_PLAN, CONTINUOUS_PLAN, SURVIVAL_PLAN, writeOneStageTrials } from '../end-to-end/trials.ts';
+import { audited, told } from './logs.ts';
+
+const STUDIES = ['A', 'B', 'C'];
+const data = writeOneStageTrials(STUDIES);
+const PLANS = { binomial: BINARY_PLAN, gaussian: CONTINUOUS_PLAN, cox: SURVIVAL_PLAN };
+
+const logsOf = (federation: InProcess): Record<string, string> =>
+  Object.fromEntries(['coordinator', ...STUDIES].map((party) => [party, federation.log(party)]));
+
+for (const [name, plan] of Object.entries(PLANS)) {
+  test(`${name}: an honest federation has no findings`, async () => {
+    const federation = new InProcess({ plan, data });
+    await federation.play();
+    const verdict = audited(logsOf(federation));
+    assert.deepEqual(told(verdict), []);
+  });
+}
+
+test('killed again and again: notes at most', async () => {
+  for (let n = 5; n < 60; n += 11) {
+    const lives = {
+      coordinator: [new Life(n, true), new Life(n + 3)],
+      B: [new Life(n + 1, true), new Life(9)],
+    };
+    const federation = new InProcess({ plan: BINARY_PLAN, data }, lives);
+    await federation.play();
+    const verdict = audited(logsOf(federation));
+    assert.deepEqual(told(verdict), [], `${n}`);
+  }
+});
