@@ -96,15 +96,14 @@ test('a full bundle may lack its name or its tile where a process died, and nowh
 
 test('what has no place in a log is named, with what a crash leaves only noted', () => {
   const directory = join(root, 'small');
-  const made: string[] = [];
   const put = (path: string): void => {
     fs.mkdirSync(join(directory, path, '..'), { recursive: true });
     fs.writeFileSync(join(directory, path), 'x');
-    made.push(path);
   };
   for (const path of [
     'checkpoint.tmp',
     'tile/0/000.p/3.tmp',
+    'acknowledgements/A.json',
     'notes.txt',
     'tile/entries/abc',
     'deep/er/file',
@@ -127,7 +126,10 @@ test('what has no place in a log is named, with what a crash leaves only noted',
       'insertion bodies/002',
     ]),
   );
-  assert.deepEqual(new Set(noted(audit)), new Set(['checkpoint.tmp', 'tile/0/000.p/3.tmp']));
+  assert.deepEqual(
+    new Set(noted(audit)),
+    new Set(['checkpoint.tmp', 'tile/0/000.p/3.tmp', 'acknowledgements/A.json']),
+  );
   assert.ok(audit.summary.proven);
 });
 

@@ -105,11 +105,11 @@ export function openTar(file: string): LogSource {
   }
 
   return {
-    files: new Map([...members].map(([file, { size }]) => [file, size])),
+    files: new Map([...members].map(([path, { size }]) => [path, size])),
     folders,
     oddities,
-    read: (file, from, into) => {
-      const member = members.get(file);
+    read: (path, from, into) => {
+      const member = members.get(path);
       if (member === undefined) return 0;
       const length = Math.max(0, Math.min(into.length, member.size - from));
       return reader.read(name, member.at + from, into.subarray(0, length));
