@@ -6,7 +6,18 @@ import { resolve } from 'node:path';
 import { cruise, type ICruiseResult } from 'dependency-cruiser';
 import { forbidden, options } from './layering-rules.ts';
 
-const ROOMS = ['shared', 'audit', 'node-agent', 'coordinator', 'cli', 'test', 'bench', 'examples', 'scripts'];
+const ROOMS = [
+  'shared',
+  'web',
+  'audit',
+  'node-agent',
+  'coordinator',
+  'cli',
+  'test',
+  'bench',
+  'examples',
+  'scripts',
+];
 
 async function violations(baseDir: string, rooms: string[]): Promise<ICruiseResult['summary']> {
   const { output } = await cruise(rooms, { ...options, baseDir, validate: true, ruleSet: { forbidden } });
@@ -20,6 +31,7 @@ for (const { rule, from, to } of source.violations) console.error(`${rule.name}:
 
 const fixture = await violations(resolve(root, 'test/fixtures/layering'), [
   'shared',
+  'web',
   'audit',
   'node-agent',
   'coordinator',

@@ -29,7 +29,24 @@ export const forbidden: Rule[] = [
     { pathNot: '^test/' },
     { path: '^test/' },
   ),
-  rule('shared-knows-no-program', 'shared is below every program.', { path: '^shared/' }, { path: program }),
+  rule(
+    'shared-knows-no-program',
+    'shared is below every program, and below what their pages share.',
+    { path: '^shared/' },
+    { path: [program, '^web/'] },
+  ),
+  rule(
+    'web-knows-no-program',
+    'What the pages of both programs share knows neither.',
+    { path: '^web/' },
+    { path: program },
+  ),
+  rule(
+    'web-dials-nothing',
+    'A page listens, and asks nothing of the network.',
+    { path: '^web/src/', pathNot: test },
+    { path: ['^(node:)?(http|https|http2|dgram|dns)(/|$)', npm('(@grpc/[^/]+|undici)')] },
+  ),
   rule(
     'shared-is-pure',
     'No I/O, no clock, no threads in shared.',
@@ -40,7 +57,10 @@ export const forbidden: Rule[] = [
     'shared-only-hashes-and-signs',
     'Where shared digests and signs, node:crypto and the arithmetic of paths are all that it may use.',
     // The message log is given a file system. dependency-cruiser cannot tell that it imports only the type; the linter does.
-    { path: '^shared/src/(log|wire|plan)/', pathNot: [test, '^shared/src/log/message-log\\.ts$'] },
+    {
+      path: '^shared/src/(log|wire|plan)/',
+      pathNot: [test, '^shared/src/log/(bodies|log-folder|message-log|peer-log|tile-files)\\.ts$'],
+    },
     { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|path)$' },
   ),
   rule(
@@ -81,15 +101,21 @@ export const forbidden: Rule[] = [
   ),
   rule(
     'agent-listens-or-leaves',
-    'In the agent, only egress dials and only the custodian page listens.',
-    { path: '^node-agent/src/', pathNot: ['^node-agent/src/(egress|custodian)/', test] },
+    'In the agent, only egress opens a connection; the custodian page listens as web does.',
+    { path: '^node-agent/src/', pathNot: ['^node-agent/src/egress/', test] },
     { path: network },
+  ),
+  rule(
+    'custodian-owns-the-page',
+    'In the agent, only the custodian page listens.',
+    { path: '^node-agent/src/', pathNot: ['^node-agent/src/custodian/', test] },
+    { path: '^web/src/(page|serve)\\.ts$' },
   ),
   rule(
     'data-has-no-transport',
     'The code that reads records can reach nothing that sends.',
     { path: '^node-agent/src/data/', pathNot: test },
-    { path: ['^node-agent/src/(egress|custodian)/', network, npm('(@grpc/[^/]+|fastify|undici)')] },
+    { path: ['^node-agent/src/(egress|custodian)/', '^web/', network, npm('(@grpc/[^/]+|fastify|undici)')] },
   ),
 ];
 

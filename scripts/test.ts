@@ -11,12 +11,14 @@ const REFERENCE_DATA = '../shared/reference';
 
 const SUITES: Readonly<Record<string, { include: string[]; exclude: string[] }>> = {
   fast: {
-    include: ['{shared,audit,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/{fixtures,reference,attacks,containers,browser}/**'],
+    include: ['{shared,web,audit,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
+    exclude: ['**/node_modules/**', 'test/{fixtures,reference,attacks,mutations,containers,browser,interop}/**'],
   },
   attacks: { include: ['test/attacks/**/*.test.ts'], exclude: [] },
+  mutations: { include: ['test/mutations/**/*.test.ts'], exclude: [] },
   reference: { include: ['test/reference/**/*.test.ts'], exclude: [] },
   containers: { include: ['test/containers/**/*.test.ts'], exclude: [] },
+  interop: { include: ['test/interop/**/*.test.ts'], exclude: [] },
   browser: { include: ['test/browser/**/*.test.ts'], exclude: [] },
 };
 

@@ -26,6 +26,8 @@ export class BodyReader {
   readonly #source: LogSource;
   readonly #path: string;
   readonly #size: number;
+  /** Place in the log of the bundle's first entry. */
+  readonly #first: number;
   readonly #entries: readonly EntryWithBody[];
   readonly #faults: Faults;
   readonly #window: Uint8Array;
@@ -41,6 +43,7 @@ export class BodyReader {
   constructor(
     source: LogSource,
     path: string,
+    first: number,
     entries: readonly EntryWithBody[],
     window: Uint8Array,
     faults: Faults,
@@ -48,13 +51,17 @@ export class BodyReader {
     this.#source = source;
     this.#path = path;
     this.#size = source.files.get(path) ?? 0;
+    this.#first = first;
     this.#entries = entries;
     this.#window = window;
     this.#faults = faults;
   }
 
-  static window(): Uint8Array {
-    return new Uint8Array(WINDOW);
+  /** As large as is of use for these files. */
+  static window(source: LogSource, paths: Iterable<string>): Uint8Array {
+    let largest = RECORD_HEAD;
+    for (const path of paths) largest = Math.max(largest, source.files.get(path) ?? 0);
+    return new Uint8Array(Math.min(WINDOW, largest));
   }
 
   /** The body of the i-th entry that has one. */
@@ -72,15 +79,17 @@ export class BodyReader {
     const end = last === undefined || head === null ? 0 : last.at + RECORD_HEAD + readHead(head).length;
     if (end >= this.#size) return;
     const next = this.#bytes(end, Math.min(RECORD_HEAD, this.#size - end));
-    if (growing && next?.some((byte) => byte !== 0))
+    const again = next?.length === RECORD_HEAD ? readHead(next).commitment : '';
+    if (growing && next !== null && !isZero(next) && !this.#entries.some(({ body }) => body === again))
       this.#faults.note(
         { file: this.#path, byte: end },
         'a body without an entry: a process died before it logged it, and nothing was sent',
       );
-    else if (next?.every((byte) => byte === 0) && last !== undefined)
+    else if (next !== null && isZero(next) && last !== undefined)
       this.#fault(last, 'mutation', last.at + LENGTH_AT, LENGTH);
     else
-      this.#faults.find(
+      this.#faults.suspectBundle(
+        this.#first,
         'insertion',
         { file: this.#path, byte: end },
         `${this.#size - end} bytes stand behind the last body`,
@@ -103,7 +112,8 @@ export class BodyReader {
       else if (told !== due) this.#fault(entry, 'mutation', at + LENGTH_AT, LENGTH);
       return stored.slice(SALT_LENGTH);
     }
-    if (stored !== null && stored.length >= SALT_LENGTH && stored.every((byte) => byte === 0)) {
+    const other = !named && this.#entries.some(({ body }) => body === commitment);
+    if (!other && stored !== null && stored.length >= SALT_LENGTH && isZero(stored)) {
       if (next === undefined && told > this.#size) return this.#short(entry);
       if (!named) this.#fault(entry, 'mutation', at + differing(commitment, entry.body), COMMITMENT);
       else if (told !== due) this.#fault(entry, 'mutation', at + LENGTH_AT, LENGTH);
@@ -145,14 +155,15 @@ export class BodyReader {
     if (end !== this.#size || difference?.kind === 'mutation') {
       // Where lengths do not lead from one record to the next, the entries still do.
       this.#lost = true;
-      this.#fault(entry, 'mutation', entry.at, 'from here on bodies are not where their entries say');
+      this.#disorder(entry, 'mutation', entry.at, 'from here on bodies are not where their entries say');
       return 'unusable';
     }
     const place = difference === null ? undefined : at[difference.at];
     const about = difference === null ? entry : (this.#entries[difference.at] ?? entry);
     if (difference === null)
       this.#fault(entry, 'mutation', entry.at, 'the entry names another place than its body has');
-    else this.#fault(about, difference.kind, place ?? this.#size, `among the bodies: ${difference.message}`);
+    else
+      this.#disorder(about, difference.kind, place ?? this.#size, `among the bodies: ${difference.message}`);
     this.#places = new Map(commitments.map((commitment, i) => [commitment, at[i]!]));
     return this.#elsewhere(entry);
   }
@@ -180,7 +191,7 @@ export class BodyReader {
     const stored = this.#bytes(at + RECORD_HEAD, readHead(head).length);
     if (stored === null) return 'unusable';
     if (hexOf(stored) === entry.body) return stored.slice(SALT_LENGTH);
-    if (stored.every((byte) => byte === 0)) return 'erased';
+    if (isZero(stored)) return 'erased';
     this.#fault(entry, 'mutation', at + RECORD_HEAD, 'the body was changed');
     return 'unusable';
   }
@@ -192,12 +203,12 @@ export class BodyReader {
   }
 
   #gap(from: number, next: EntryWithBody): void {
-    this.#fault(
-      next,
-      'insertion',
-      from,
-      `bytes that belong to no entry stand before the body of entry ${next.n}`,
-    );
+    this.#disorder(next, 'insertion', from, 'bytes that belong to no entry stand before the body');
+  }
+
+  /** What may come of an entry that is missing, or not what it was. */
+  #disorder({ n }: EntryWithBody, kind: FindingKind, byte: number, message: string): void {
+    this.#faults.suspectBundle(n, kind, { file: this.#path, entry: n, byte }, message);
   }
 
   #fault({ n }: EntryWithBody, kind: FindingKind, byte: number, message: string): void {
@@ -220,6 +231,7 @@ export class BodyReader {
   }
 }
 
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
 const hexOf = (bytes: Uint8Array): string => toHex(sha256(bytes));
 
 /** The first byte of a record's commitment that is not its entry's, both in hex. */

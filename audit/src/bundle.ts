@@ -126,7 +126,7 @@ export function firstDifference(places: readonly (number | null)[], count: numbe
 
 /** The places that entries have by their hashes, among those of the leaves that were logged. */
 export function placesByHash(frames: readonly Frame[], leaves: readonly Uint8Array[]): (number | null)[] {
-  const known = new Map(leaves.map((leaf, i) => [hashKey(leaf), i]));
+  const known = new Map(leaves.map((leaf, i) => [hashKey(leaf), i] as const).toReversed());
   return frames.map(({ leaf }) => known.get(hashKey(leaf)) ?? null);
 }
 

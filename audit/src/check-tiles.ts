@@ -39,7 +39,10 @@ export function checkTiles(
       continue;
     }
     if ((index * TILE_WIDTH + width) * TILE_WIDTH ** level > tree.size) beyond.push(tile);
-    else if (size === full && !(level === 0 && !evidence.proven && evidence.isBundleDamaged(index)))
+    else if (
+      size === full &&
+      !(level === 0 && !evidence.proven && evidence.isDamaged(index * TILE_WIDTH, true))
+    )
       compare(tile, bytes, tree, evidence.proven || complete, faults);
   }
   if (complete && beyond[0] !== undefined)
@@ -146,7 +149,7 @@ function checkCopies(
       (length < bytes.length
         ? { kind: 'insertion' as const, at: width, message: 'there are bytes behind the last entry' }
         : null);
-    if (difference === null || (evidence.isBundleDamaged(index) && !evidence.proven)) continue;
+    if (difference === null || (evidence.isDamaged(index * TILE_WIDTH, true) && !evidence.proven)) continue;
     const { kind, at, message } = difference;
     faults.find(
       kind,

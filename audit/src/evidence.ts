@@ -53,12 +53,9 @@ export class Evidence {
     return this.#proven;
   }
 
-  isDamaged(n: number): boolean {
-    return this.#damaged.has(n);
-  }
-
-  isBundleDamaged(index: number): boolean {
-    return this.#damagedBundles.has(index);
+  /** Whether the entry, or one of its bundle, is not the one that was logged. */
+  isDamaged(n: number, bundle: boolean): boolean {
+    return bundle ? this.#damagedBundles.has(Math.floor(n / TILE_WIDTH)) : this.#damaged.has(n);
   }
 
   add(bundle: Bundle, growth: Growth): void {
@@ -146,6 +143,7 @@ export class Evidence {
     const suspect = faults.firstSuspect(from);
     const n = suspect !== null && suspect < signed.size ? suspect : from;
     this.#damaged.add(n);
+    this.#damagedBundles.add(Math.floor(n / TILE_WIDTH));
     faults.find(
       'mutation',
       { file: pathOf(n), entry: n },

@@ -14,8 +14,8 @@ export class Faults {
   readonly #report: Report;
   readonly #notes: Note[] = [];
   readonly #found: Fault[] = [];
-  /** What may only follow from a change of the entry that it is about. */
-  readonly #suspicions: (Fault & { readonly n: number })[] = [];
+  /** What may only follow from a change of the entry that it is about, or of one of its bundle. */
+  readonly #suspicions: (Fault & { readonly n: number; readonly ofBundle: boolean })[] = [];
   #left = 0;
 
   constructor(report: Report) {
@@ -36,9 +36,14 @@ export class Faults {
     this.#keep(this.#found, { kind, place, message });
   }
 
-  /** As `find`, unless the entry, or one of its bundle that its place depends on, turns out not to be the one that was logged. */
+  /** As `find`, unless the entry turns out not to be the one that was logged. */
   suspect(n: number, kind: FindingKind, place: Place, message: string): void {
-    this.#keep(this.#suspicions, { n, kind, place: { entry: n, ...place }, message });
+    this.#keep(this.#suspicions, { n, ofBundle: false, kind, place: { entry: n, ...place }, message });
+  }
+
+  /** As `find`, unless any entry of that one's bundle turns out not to be the one that was logged. */
+  suspectBundle(n: number, kind: FindingKind, place: Place, message: string): void {
+    this.#keep(this.#suspicions, { n, ofBundle: true, kind, place, message });
   }
 
   note(place: Place, message: string): void {
@@ -46,9 +51,11 @@ export class Faults {
   }
 
   /** Tells all of it about the log of this name, but for what is about entries that are accounted for already. */
-  tell(origin: string | null, accounted: (n: number) => boolean): void {
+  tell(origin: string | null, accounted: (n: number, bundle: boolean) => boolean): void {
     const log = origin === null ? {} : { log: origin };
-    const suspicions = this.#suspicions.filter(({ n }) => !accounted(n)).toSorted((a, b) => a.n - b.n);
+    const suspicions = this.#suspicions
+      .filter(({ n, ofBundle }) => !accounted(n, ofBundle))
+      .toSorted((a, b) => a.n - b.n);
     for (const { kind, place, message } of [...this.#found, ...suspicions])
       this.#report.find({ kind, place: { ...log, ...place }, message });
     if (this.#left > 0)

@@ -68,3 +68,38 @@ export interface Report {
   readonly find: (finding: Finding) => void;
   readonly note: (note: Note) => void;
 }
+
+/**
+ * The nearer to what was done, the earlier: that an entry is missing says more than that the history is another one since, and that a
+ * question is not the next one follows from a message that was changed before it.
+ */
+const RANK: Readonly<Record<FindingKind, number>> = {
+  malformed: 0,
+  signature: 1,
+  schema: 2,
+  truncation: 3,
+  backdating: 3,
+  omission: 4,
+  insertion: 4,
+  reorder: 5,
+  expired: 6,
+  approval: 6,
+  policy: 6,
+  budget: 6,
+  mutation: 7,
+  question: 8,
+  fork: 9,
+  result: 10,
+  attestation: 10,
+};
+
+/** Findings as they are to be read: what is wrong with the files themselves first, then causes before what follows from them. */
+export function byCause(findings: readonly Finding[]): readonly Finding[] {
+  const rank = ({ kind, place }: Finding): number => {
+    if (place.log !== undefined && place.file !== undefined) return RANK.malformed;
+    // Where the log's own messages show that an entry is missing before them, that is why it is shorter.
+    if (kind === 'omission' && place.entry !== undefined) return RANK.schema;
+    return RANK[kind];
+  };
+  return findings.toSorted((a, b) => rank(a) - rank(b));
+}

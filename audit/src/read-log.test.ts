@@ -34,11 +34,11 @@ const KEYS = new Map([
   [ORIGIN, site.publicKey],
   [COORDINATOR_ORIGIN, coordinator.publicKey],
 ]);
+let salts = 0;
 const START = Date.parse('2026-01-01T00:00:00Z');
 
 /** Opens a log whose clock goes on by a second an entry, and whose salts are the same in every run. */
 function open(directory: string): MessageLog {
-  let salts = 0;
   let log: MessageLog | null = null;
   log = new MessageLog({
     fs: { ...fs, fsyncSync: () => {} },
@@ -99,7 +99,7 @@ function assertDetected(mutations: Iterable<Mutation>): void {
   assert.deepEqual(failures.slice(0, 20), [], `${failures.length} of ${count}`);
 }
 
-const small = written('small', 14);
+const small = written('small', 8);
 const long = written('long', 700);
 
 test('a log is read as it was written', () => {

@@ -68,7 +68,7 @@ export function* auditLog(
   const evidence = new Evidence(new TileRecords(source, inventory.tiles));
   const bodiesWithheld = !source.folders.has('bodies') && inventory.bodies.size === 0;
   const learnt = new Map<string, Uint8Array>();
-  const window = BodyReader.window();
+  const window = BodyReader.window(source, inventory.bodies.values());
   let torn: Bundle | null = null;
 
   for (const file of inventory.bundles) {
@@ -136,7 +136,7 @@ export function* auditLog(
       { file: pathOf(own.read.size), entry: own.read.size },
       `${tree.size - own.read.size} entries are behind those that the checkpoint signs: a process may have died between writing and signing, and signs them when it is started again; or somebody added them`,
     );
-  if (torn !== null && !evidence.isBundleDamaged(torn.first / TILE_WIDTH))
+  if (torn !== null && !evidence.isDamaged(torn.first, true))
     faults.note(
       { file: torn.path, byte: torn.length },
       `${torn.size - torn.length} bytes of an entry that is not whole: a process died while it wrote it, and nothing was sent`,
@@ -149,7 +149,7 @@ export function* auditLog(
         { file: pathOf(earlier.n) },
         `the entry says ${earlier.time}, and ${note.peer} cosigned the log without it at ${new Date(1000 * seconds).toISOString()}`,
       );
-  faults.tell(origin, (n) => evidence.isDamaged(n));
+  faults.tell(origin, (n, bundle) => evidence.isDamaged(n, bundle));
   return {
     origin,
     checkpoint:
@@ -214,7 +214,7 @@ function openBodies(
   faults: Faults,
 ): BodyReader | null {
   const path = bodies.get(index);
-  if (path !== undefined) return new BodyReader(source, path, entries, window, faults);
+  if (path !== undefined) return new BodyReader(source, path, index * TILE_WIDTH, entries, window, faults);
   if (entries[0] !== undefined)
     faults.suspect(
       entries[0].n,

@@ -7,7 +7,7 @@ import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
-import type { Finding, Note, Report } from './finding.ts';
+import { byCause, type Finding, type Note, type Report } from './finding.ts';
 import { COORDINATOR, PartyKeys, type KeyUsed, type Party } from './keys.ts';
 import { LogAudit } from './log-audit.ts';
 import type { Owner } from './logged-message.ts';
@@ -211,7 +211,7 @@ class Verification {
       [...this.#rosterOf.values()].flatMap(({ sites: all }) => all.map(({ study }) => study)),
     );
     return {
-      findings: this.#findings,
+      findings: byCause(this.#findings),
       notes: this.#notes,
       logs: this.#logs,
       runs,

@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 
 import { Desk } from '@concordat/coordinator/exchange/desk.ts';
+import { Witnesses } from '@concordat/coordinator/exchange/witnesses.ts';
 import { RunEngine, type Progress } from '@concordat/coordinator/runs/engine.ts';
 import { Journal } from '@concordat/coordinator/store/journal.ts';
 import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
@@ -16,6 +17,8 @@ import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordi
 import { ExchangeRequest, ExchangeResponse, SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { PeerLog } from '@concordat/shared/log/peer-log.ts';
 import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
 import { Replay } from '@concordat/shared/one-stage/replay.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
@@ -24,7 +27,12 @@ import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
 import { toldQuestion } from '@concordat/shared/wire/one-stage.ts';
-import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
+import {
+  generateSigningKey,
+  signingIdentity,
+  signMessage,
+  type SigningIdentity,
+} from '@concordat/shared/wire/signing.ts';
 
 import { makeData, TERMS } from './data.ts';
 
@@ -45,11 +53,12 @@ analyses:
     model: {family: binomial, adjust: [age, sex, sbp, bmi, smoker, diabetes], intercept: random, treatment_effect: random}
 `;
 
-/** One round about parameters, in milliseconds: in all, at the sites, and waiting for the disk. */
+/** One round about parameters, in milliseconds: in all, at the sites, waiting for the disk, and as the witness of the sites' logs. */
 interface Measured {
   readonly wall: number;
   readonly sites: number;
   readonly disk: number;
+  readonly witness: number;
 }
 
 export async function benchRounds(folder: string): Promise<void> {
@@ -76,6 +85,9 @@ export async function benchRounds(folder: string): Promise<void> {
   );
   console.log(
     `| of it writing log and journal to this disk | ${median(near.map(({ disk }) => disk)).toFixed(1)} ms | |`,
+  );
+  console.log(
+    `| of it as the witness of the sites' logs, and they of its own | ${median(near.map(({ witness }) => witness)).toFixed(1)} ms | |`,
   );
   console.log(`| 8 rounds of 20 sites behind 160 ms | ${(eight / 1000).toFixed(2)} s | < 2 s |`);
   console.log(`| bytes up, a site and round | ${up} | ≤ ${limit} |`);
@@ -108,15 +120,18 @@ async function play(
     started: '2026-01-01T00:00:00Z',
     signature: null,
   };
-  const clock = { disk: 0, sites: 0 };
+  const clock = { disk: 0, sites: 0, witness: 0 };
+  const clocked = <R>(what: 'disk' | 'witness', work: () => R): R => {
+    const start = performance.now();
+    const value = work();
+    clock[what] += performance.now() - start;
+    return value;
+  };
+  const witnessing = <R>(work: () => R): R => clocked('witness', work);
   const timed =
     <A extends unknown[], R>(work: (...args: A) => R) =>
-    (...args: A): R => {
-      const start = performance.now();
-      const value = work(...args);
-      clock.disk += performance.now() - start;
-      return value;
-    };
+    (...args: A): R =>
+      clocked('disk', () => work(...args));
   const whole = new Journal(join(folder, 'journal.sqlite'));
   whole.createRun(run);
   const journal = new Proxy(whole, {
@@ -129,7 +144,7 @@ async function play(
   const log = new MessageLog({
     fs: { ...fs, fsyncSync: timed(fs.fsyncSync), renameSync: timed(fs.renameSync) },
     directory: join(folder, 'log'),
-    origin: 'concordat/coordinator',
+    origin: COORDINATOR_ORIGIN,
     identity,
     now: () => new Date(),
     randomBytes: (n) => randomBytes(n),
@@ -141,26 +156,54 @@ async function play(
     if (event.event !== 'round') return;
     const now = { wall: performance.now(), ...clock };
     if (from !== null)
-      rounds.push({ wall: now.wall - from.wall, sites: now.sites - from.sites, disk: now.disk - from.disk });
+      rounds.push({
+        wall: now.wall - from.wall,
+        sites: now.sites - from.sites,
+        disk: now.disk - from.disk,
+        witness: now.witness - from.witness,
+      });
     from = event.name === 'one stage' ? now : null;
   };
   const refused = new RefusedReplies(log);
   const engine = new RunEngine({ journal, log, refused, identity, keys, desk, progress }, run);
+  const witnesses = new Witnesses({
+    log,
+    identity,
+    now: () => new Date(),
+    keyOf: (study) => keys.get(study) ?? null,
+    told: () => undefined,
+  });
   const gone = new AbortController();
   let up = 0;
   const serve = async (study: string, i: number): Promise<void> => {
     const site = siteOf(study, i, answers);
     const key = identities.get(study)!;
-    let request = encode(ExchangeRequest, { ...RULE, replies: [], waiting: [] }, 'an exchange');
+    const { log: own, peer } = siteLog(folder, study, key, identity.publicKey);
+    const requestWith = (replies: SignedMessage[]): Uint8Array =>
+      encode(ExchangeRequest, { ...RULE, replies, waiting: [], witness: peer.offer() }, 'an exchange');
+    let request = requestWith([]);
     while (!gone.signal.aborted) {
       await travel(latency / 2);
-      for (const reply of decode(ExchangeRequest, request, 'an exchange').replies)
-        await engine.accept(study, reply);
+      const { replies: given, witness } = decode(ExchangeRequest, request, 'an exchange');
+      const standpoint = witnessing(() => witnesses.take(study, witness));
+      if (standpoint !== 'together') throw new Error(`${study}: ${standpoint}`);
+      for (const reply of given) await engine.accept(study, reply);
       const tasks = await desk.collect(study, 60_000, gone.signal);
-      const response = encode(ExchangeResponse, { protocol: 1, ...RULE, tasks: [...tasks] }, 'an answer');
+      const response = encode(
+        ExchangeResponse,
+        {
+          protocol: 1,
+          ...RULE,
+          tasks: [...tasks],
+          witness: witnessing(() => witnesses.offer(study, false)),
+        },
+        'an answer',
+      );
       await travel(latency / 2);
       const start = performance.now();
-      const replies = decode(ExchangeResponse, response, 'an answer').tasks.map(({ body }) => {
+      const answered = decode(ExchangeResponse, response, 'an answer');
+      peer.take(answered.witness);
+      const replies = answered.tasks.map(({ body }) => {
         const task = CoordinatorMessage.decode(body);
         const payload = site(task);
         const header = {
@@ -168,12 +211,14 @@ async function play(
           inReplyTo: sha256(body),
           checkpoint: { size: 1, root: sha256('') },
         };
+        own.append({ kind: 'received', peer: 'coordinator' });
+        own.append({ kind: 'sent', peer: 'coordinator' });
         const reply = signMessage(key, SiteMessage.encode({ header, payload }).finish());
         if (payload.$case === 'objectiveValue')
           up = Math.max(up, SignedMessage.encode(reply).finish().length);
         return reply;
       });
-      request = encode(ExchangeRequest, { ...RULE, replies, waiting: [] }, 'an exchange');
+      request = requestWith(replies);
       clock.sites += performance.now() - start;
     }
   };
@@ -186,6 +231,29 @@ async function play(
   const result = outcome.analyses['mixed'];
   if (result?.status !== 'done') throw new Error(`the fit failed: ${JSON.stringify(result)}`);
   return { rounds, up };
+}
+
+/** A site's log, not flushed, and its view of the coordinator's. */
+function siteLog(
+  folder: string,
+  study: string,
+  identity: SigningIdentity,
+  key: Uint8Array,
+): { readonly log: MessageLog; readonly peer: PeerLog } {
+  const now = (): Date => new Date();
+  const log = new MessageLog({
+    fs: { ...fs, fsyncSync: () => undefined },
+    directory: join(folder, study),
+    origin: siteOrigin(study),
+    identity,
+    now,
+    randomBytes: (n) => randomBytes(n),
+  });
+  const told = (): undefined => undefined;
+  return {
+    log,
+    peer: new PeerLog({ log, identity, peer: 'coordinator', origin: COORDINATOR_ORIGIN, key, now, told }),
+  };
 }
 
 /** What a site answers: computed at the first run, by the agent's own code, and remembered. */

@@ -27,6 +27,8 @@ const PLAIN: ReadonlySet<ProgressEvent['event']> = new Set([
   'waiting for sites',
   'enrolled',
   'renewed',
+  'divergence',
+  'acknowledgement',
 ]);
 
 /** Sites shown one a line on a terminal; more are counted only. */
@@ -69,6 +71,12 @@ function plainLines(event: ProgressEvent): readonly string[] {
       return [
         `${event.study} ${event.event === 'enrolled' ? 'enrolled' : 'has a new certificate'}: ${event.certificate}`,
       ];
+    case 'divergence':
+      return [
+        `${event.study} is stopped (${event.code}): its log and this one's do not go on from what was seen before; see \`concordat coordinator acknowledge ${event.study}\``,
+      ];
+    case 'acknowledgement':
+      return [`${event.study}: ${event.code} is acknowledged on this side`];
     case 'site':
       return [`${event.study} connected`];
     case 'round':

@@ -1,8 +1,9 @@
 /** The coordinator's configuration file: one schema, every fault reported at once. */
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
+import { PAGE_SCHEMA, resolvePage, type PageConfig } from '@concordat/web/page-config.ts';
 
 const address = { type: 'string', pattern: '^[^:/\\s]+:[0-9]{1,5}$' };
 const text = { type: 'string', minLength: 1 };
@@ -17,6 +18,10 @@ const SCHEMA = {
     listen: { ...address, description: 'host:port for the agents' },
     address: { ...address, description: 'host:port that the agents dial, as invitations tell them' },
     health: { ...address, description: 'host:port of the health endpoint' },
+    audit_page: {
+      ...PAGE_SCHEMA,
+      description: 'the page for auditors: `listen`, and off this machine `certificate` and `key`',
+    },
     tls: {
       type: 'object',
       additionalProperties: false,
@@ -70,6 +75,7 @@ interface Written {
   readonly listen: string;
   readonly address?: string;
   readonly health?: string;
+  readonly audit_page?: PageConfig;
   readonly tls: { readonly ca?: string; readonly certificate: string; readonly key: string };
   readonly authority?: {
     readonly ca: string;
@@ -100,6 +106,8 @@ export interface CoordinatorConfig {
   /** host:port that the agents dial; null where no one is invited. */
   readonly address: string | null;
   readonly health?: string;
+  /** The page for auditors. */
+  readonly audit_page?: PageConfig;
   readonly tls: {
     /** File with the authority of the listed sites' certificates; null where it is that of the enrolled sites, or there are none. */
     readonly ca: string | null;
@@ -171,6 +179,7 @@ const parse = documentReader<Written>({
 export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorConfig {
   const {
     coordinator: _version,
+    audit_page: page,
     tls,
     authority,
     registry,
@@ -183,6 +192,7 @@ export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorC
     ...config,
     file,
     address: dialled ?? null,
+    ...(page === undefined ? {} : { audit_page: resolvePage(page, at) }),
     tls: {
       ca: tls.ca === undefined ? null : at(tls.ca),
       certificate: at(tls.certificate),
@@ -206,4 +216,9 @@ export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorC
     log: at(config.log),
     sites: sites ?? [],
   };
+}
+
+/** Where the auditors' sealed keys are: beside the journal. */
+export function auditorsFolder({ state }: Pick<CoordinatorConfig, 'state'>): string {
+  return join(dirname(state), 'auditors');
 }

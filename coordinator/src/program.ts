@@ -96,6 +96,33 @@ export function coordinatorProgram(
       (await import('./commands/sites.ts')).admitSite(site, options);
     });
   program
+    .command('acknowledge')
+    .description(
+      "show where a site's log and the coordinator's have diverged, and let the two go on; the site acknowledges too",
+    )
+    .argument('<site>', "the site's study id")
+    .option(...CONFIG)
+    .option('--note <text>', "a note for the coordinator's own log", '')
+    .action(async (site: string, options: { readonly config: string; readonly note: string }) => {
+      (await import('./commands/acknowledge.ts')).acknowledge(site, options);
+    });
+  program
+    .command('auditor')
+    .description(
+      "make an auditor's key: who has it reads on the page of the coordinator, and changes nothing",
+    )
+    .argument('<name>', "the auditor's name")
+    .option(...CONFIG)
+    .option(
+      '--passphrase-file <file>',
+      'file that holds the passphrase to seal the key with; asked for where left out',
+    )
+    .action(
+      async (auditor: string, options: { readonly config: string; readonly passphraseFile?: string }) => {
+        await (await import('./commands/auditor.ts')).makeAuditor(auditor, options);
+      },
+    );
+  program
     .command('health')
     .description(
       'ask the running coordinator whether it is alive, at the health endpoint of its configuration',

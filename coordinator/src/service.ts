@@ -7,17 +7,19 @@ import * as fs from 'node:fs';
 
 import type { FastifyInstance } from 'fastify';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
+import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN } from '@concordat/shared/log/note.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
+import { divergenceCode } from '@concordat/shared/log/witness.ts';
 import { encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
-import type { CoordinatorConfig } from './config.ts';
+import { auditorsFolder, type CoordinatorConfig } from './config.ts';
 import { Desk } from './exchange/desk.ts';
 import { startExchangeServer, type RunningServer } from './exchange/server.ts';
+import { Witnesses } from './exchange/witnesses.ts';
 import { readConfigured } from './files.ts';
 import { healthServer } from './http/health.ts';
 import type { Logger } from './logger.ts';
@@ -38,7 +40,12 @@ export interface ServiceOptions {
 export type ServiceEvent =
   | { readonly event: 'listening'; readonly port: number; readonly sites: number }
   | { readonly event: 'site'; readonly study: string }
-  | { readonly event: 'enrolled' | 'renewed'; readonly study: string; readonly certificate: string };
+  | { readonly event: 'enrolled' | 'renewed'; readonly study: string; readonly certificate: string }
+  | {
+      readonly event: 'divergence' | 'acknowledgement';
+      readonly study: string;
+      readonly code: ErrorCode;
+    };
 
 export interface KnownSite {
   readonly study: string;
@@ -63,8 +70,10 @@ export class Service {
   readonly refused: RefusedReplies;
   readonly identity: SigningIdentity;
   readonly desk = new Desk();
+  readonly #witnesses: Witnesses;
   #server: RunningServer | null = null;
   #health: FastifyInstance | null = null;
+  #auditPage: FastifyInstance | null = null;
   #check: NodeJS.Timeout | undefined;
   /** What the server listens with, as text. */
   #tls = '';
@@ -92,6 +101,19 @@ export class Service {
     });
     this.refused = new RefusedReplies(this.log);
     this.#registry = config.enrolment === null ? null : new SiteRegistry(config.enrolment.registry);
+    const listed = new Map(config.sites.map(({ study, key }) => [study, fromHex(key)]));
+    this.#witnesses = new Witnesses({
+      log: this.log,
+      identity: this.identity,
+      now,
+      keyOf: (study) => listed.get(study) ?? this.#registry?.site(study)?.key ?? null,
+      told: (study, event, { kind }) => {
+        const code = divergenceCode(kind);
+        options.progress({ event, study, code });
+        if (event === 'divergence') options.logger('error', { event: 'logs diverged', study, code });
+        else options.logger('info', { event: 'divergence acknowledged', study, code });
+      },
+    });
   }
 
   /** Those that are listed, and those that are enrolled and not revoked. */
@@ -137,6 +159,7 @@ export class Service {
       desk: this.desk,
       accept: (study, reply) => this.#accept(study, reply),
       waiting: (study, tasks) => this.#waiting(study, tasks),
+      witness: this.#witnesses,
       seen: (study) => {
         if (!this.#contacts.has(study)) progress({ event: 'site', study });
         this.#contacts.set(study, now().toISOString());
@@ -150,6 +173,7 @@ export class Service {
     this.#check = setInterval(() => void this.#renewServer(), CERTIFICATE_CHECK);
     this.#check.unref();
     await this.#listenForHealth(config.health);
+    await this.#listenForAuditors(config);
     progress({ event: 'listening', port: this.#server.port, sites: this.sites().length });
   }
 
@@ -158,6 +182,8 @@ export class Service {
     this.#noteRevocations();
     await this.#server?.stop();
     await this.#health?.close();
+    await this.#auditPage?.close();
+    this.#witnesses.close();
     this.refused.close();
     this.log.append({ kind: 'stop', ...(run === undefined ? {} : { run }) });
     this.log.close();
@@ -184,10 +210,33 @@ export class Service {
   async #listenForHealth(address: string | undefined): Promise<void> {
     if (address === undefined) return;
     this.#health = healthServer(() =>
-      this.sites().map(({ study }) => ({ study, lastSeen: this.#contacts.get(study) ?? null })),
+      this.sites().map(({ study }) => ({
+        study,
+        lastSeen: this.#contacts.get(study) ?? null,
+        halted: this.#haltedCode(study),
+      })),
     );
     await this.#health.listen(parseAddress(address)).catch((error: unknown) => {
       throw cannotListen(address, error);
+    });
+  }
+
+  #haltedCode(study: string): ErrorCode | null {
+    const kind = this.#witnesses.halted(study);
+    return kind === null ? null : divergenceCode(kind);
+  }
+
+  async #listenForAuditors(config: CoordinatorConfig): Promise<void> {
+    if (config.audit_page === undefined) return;
+    // Loaded where it is asked for: a coordinator without it stays smaller.
+    const { auditorsIn, serveAuditPage } = await import('./http/audit-page.ts');
+    this.#auditPage = await serveAuditPage(config.audit_page, {
+      address: config.address ?? config.listen,
+      key: this.identity.publicKey,
+      log: this.log,
+      signIn: auditorsIn(auditorsFolder(config)),
+      logger: this.#options.logger,
+      now,
     });
   }
 

@@ -5,6 +5,8 @@ import type { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
+import type { Standpoint } from '@concordat/shared/log/peer-log.ts';
+import type { DivergenceKind } from '@concordat/shared/log/witness.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { planOffer } from '@concordat/shared/wire/offers.ts';
 import { signMessage } from '@concordat/shared/wire/signing.ts';
@@ -14,6 +16,7 @@ import type { ExchangeAnswer } from './egress/client.ts';
 import type { Released } from './egress/gate.ts';
 import type { Draft, StudyAnswer, StudyQuestion } from './fit/draft.ts';
 import {
+  AGREEING,
   coordinator,
   headerOf,
   newFolder,
@@ -332,4 +335,56 @@ test('waits between tries grow to ten seconds, with full jitter', () => {
   assert.equal(backOff(3, 0.5), 400);
   assert.equal(backOff(40, 1), 30_000);
   assert.equal(backOff(40, 0), 0);
+});
+
+/** An agent whose exchanges all arrive, and come to these one after the other; what it sent. */
+async function exchanged(
+  standpoints: Standpoint[],
+  halted: () => DivergenceKind | null = () => null,
+): Promise<{ readonly replies: readonly number[]; readonly failures: readonly unknown[] }> {
+  const replies: number[] = [];
+  const failures: unknown[] = [];
+  const client = {
+    exchange: (sent: readonly Released[]): Promise<ExchangeAnswer> => {
+      replies.push(sent.length);
+      failures.push(agent.connection.failure?.code ?? null);
+      return Promise.resolve({ status: 'ok', tasks: replies.length === 1 ? [offer()] : [] });
+    },
+    interrupt: () => undefined,
+    close: () => undefined,
+  };
+  const witness = {
+    ...AGREEING,
+    get halted(): DivergenceKind | null {
+      return halted();
+    },
+    take: (): Standpoint => {
+      const next = standpoints.shift();
+      if (next === undefined) agent.stop();
+      return next ?? 'together';
+    },
+  };
+  const agent: Agent = agentOf(openLog(newFolder()), { client, witness });
+  await agent.run(
+    () => Promise.resolve(),
+    () => 0,
+  );
+  return { replies, failures };
+}
+
+test('an exchange that was not used for want of a proof is repeated at once, so many times', async () => {
+  const { replies, failures } = await exchanged(['together', 'unproven', 'together']);
+  assert.deepEqual(replies, [0, 1, 1, 0]);
+  assert.deepEqual(failures, [null, null, null, null]);
+  const endless = await exchanged(['together', 'unproven', 'unproven', 'unproven']);
+  assert.deepEqual(endless.failures.at(-1), 'rejected');
+});
+
+test('while the logs diverge nothing is sent; then what was not', async () => {
+  const standpoints: Standpoint[] = ['together', 'rollback', 'rollback', 'together'];
+  const { replies, failures } = await exchanged(standpoints, () =>
+    [1, 2].includes(standpoints.length) ? 'rollback' : null,
+  );
+  assert.deepEqual(replies, [0, 1, 0, 0, 1]);
+  assert.deepEqual(failures, [null, null, 'log/rollback', 'log/rollback', 'log/rollback']);
 });

@@ -8,6 +8,8 @@ import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts
 import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { checkEvaluations } from '@concordat/shared/disclosure/rules.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { PeerLog } from '@concordat/shared/log/peer-log.ts';
+import { divergenceCode } from '@concordat/shared/log/witness.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import type { Code, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
@@ -24,7 +26,7 @@ import {
   type AcceptedRun,
   type RunsOptions,
 } from './agreement/runs.ts';
-import type { ExchangeClient, ExchangeFailure } from './egress/client.ts';
+import type { ExchangeAnswer, ExchangeClient, ExchangeFailure } from './egress/client.ts';
 import { Gate, type Released, type Task, type Terms } from './egress/gate.ts';
 import { HeldAnswers } from './egress/held.ts';
 import type { Ledger } from './egress/ledger.ts';
@@ -36,6 +38,8 @@ import type { Logger } from './logger.ts';
 export interface AgentOptions extends Omit<RunsOptions, 'held'> {
   readonly source: StudySource;
   readonly client: Pick<ExchangeClient, 'exchange' | 'interrupt' | 'close'>;
+  /** The coordinator's log, and what the coordinator keeps of this site's. */
+  readonly witness: Pick<PeerLog, 'halted' | 'offer' | 'take' | 'close'>;
   readonly ledger?: Ledger | undefined;
   readonly logger: Logger;
   readonly workers: Pick<WorkerPool, 'ask'>;
@@ -67,6 +71,9 @@ const DRAFT_WITHHELD: Draft = refusalDraft(Rule.RULE_CUSTODIAN);
 
 /** Tasks that wait are named with every exchange. Of more than these the coordinator asks again. */
 const MOST_WAITING = 256;
+
+/** Exchanges that begin at another checkpoint than the coordinator keeps, one after the other: the second knows which it is. */
+const MOST_UNPROVEN = 3;
 
 /**
  * Wait before the n-th try to reach the coordinator again, milliseconds: full jitter, at most 30 s. An outage of hours then
@@ -111,7 +118,7 @@ export class Agent {
     this.#options.client.close();
   }
 
-  /** A custodian's statement may have come: what waits is looked at now, and not when the held exchange or a pause ends. */
+  /** A custodian's statement or an acknowledgement may have come: it is looked at now, and not when the held exchange or a pause ends. */
   decided(): void {
     this.#decided = true;
     this.#wake();
@@ -123,6 +130,7 @@ export class Agent {
     try {
       await this.#serve(sleep, random);
     } finally {
+      this.#options.witness.close();
       this.#options.log.append({ kind: 'stop' });
       this.#options.log.close();
     }
@@ -137,11 +145,12 @@ export class Agent {
     let repeats = 0;
     while (!this.#stopped) {
       this.#decided = false;
-      replies = [...replies, ...(await this.answerDecided())];
+      // Nothing is answered to one whose log is not what it was, or for whom this one's is not.
+      if (this.#options.witness.halted === null) replies = [...replies, ...(await this.answerDecided())];
       if (this.#stopped) return;
       // One that came meanwhile would wait as long as the exchange is held.
       if (this.#decided) continue;
-      const answer = await this.#options.client.exchange(replies, [...this.#waiting.keys()].map(fromHex));
+      const answer = await this.#exchange(replies);
       if (this.#stopped) return;
       // The replies may have arrived or not: sent again, they are the same bytes.
       if (answer.status === 'interrupted') continue;
@@ -173,6 +182,27 @@ export class Agent {
       asked = tasks;
       if (repeats > 0) await sleep(backOff(repeats, random()));
       replies = await this.answerAll(answer.tasks);
+    }
+  }
+
+  /** One exchange, used only where both sides' logs go on from what the other has seen of them. */
+  async #exchange(replies: readonly Released[]): Promise<ExchangeAnswer> {
+    const { client, witness } = this.#options;
+    for (let n = 1; ; n++) {
+      const offered = witness.offer();
+      const sent = witness.halted === null ? replies : [];
+      const answer = await client.exchange(sent, [...this.#waiting.keys()].map(fromHex), offered);
+      if (answer.status !== 'ok' || this.#stopped) return answer;
+      try {
+        const standpoint = witness.take(answer.witness);
+        // The halt is over, and nothing was sent under it: now it is.
+        if (standpoint === 'together') return sent === replies ? answer : { status: 'interrupted' };
+        if (standpoint !== 'unproven') return { status: 'failed', failure: divergenceCode(standpoint) };
+        if (n === MOST_UNPROVEN) return { status: 'failed', failure: 'rejected' };
+      } catch (error) {
+        if (!(error instanceof ConcordatError) || !error.code.startsWith('wire/')) throw error;
+        return { status: 'failed', failure: 'rejected', detail: error.message };
+      }
     }
   }
 

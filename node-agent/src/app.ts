@@ -6,7 +6,9 @@ import { basename, dirname, join } from 'node:path';
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
-import { siteOrigin } from '@concordat/shared/log/note.ts';
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { PeerLog } from '@concordat/shared/log/peer-log.ts';
+import { divergenceCode } from '@concordat/shared/log/witness.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
@@ -102,16 +104,31 @@ export function buildAgent(
   const templates = new TemplateFiles(dirname(config.agreement), log);
   const ledger =
     local && isOpenPolicy(agreement.policy) ? undefined : new Ledger(join(config.state, 'ledger'));
+  const coordinatorKey = fromHex(config.coordinator_key);
+  const witness = new PeerLog({
+    log,
+    identity,
+    peer: 'coordinator',
+    origin: COORDINATOR_ORIGIN,
+    key: coordinatorKey,
+    now: () => new Date(),
+    told: (event, { kind }) => {
+      const said = { study, code: divergenceCode(kind) };
+      if (event === 'divergence') logger.error({ event: 'logs diverged: nothing is answered', ...said });
+      else logger.info({ event: 'divergence acknowledged', ...said });
+    },
+  });
   const agent = new Agent({
     study,
     identity,
-    coordinatorKey: fromHex(config.coordinator_key),
+    coordinatorKey,
     agreement: inForce,
     template: (path) => templates.at(path),
     snapshot: async () => sealOf(identity, await filesDigest(filesOf(config))),
     source: { data: config.data, map, secret: ledger?.secret ?? null },
     ledger,
     client,
+    witness,
     log,
     state: config.state,
     now: () => new Date(),

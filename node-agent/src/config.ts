@@ -1,5 +1,8 @@
 /** The agent's configuration file: one schema, every fault reported at once, frozen. */
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+
+import { PAGE_SCHEMA, resolvePage, type PageConfig } from '@concordat/web/page-config.ts';
+import type { Role } from '@concordat/web/sessions.ts';
 
 import type { ProxyConfig } from './egress/proxy.ts';
 
@@ -50,18 +53,7 @@ export const AGENT_CONFIG_SCHEMA = {
     log: { ...text, description: "folder of the site's message log" },
     health: { ...address, description: 'host:port of the health endpoint' },
     page: {
-      type: 'object',
-      additionalProperties: false,
-      required: ['listen'],
-      properties: {
-        listen: {
-          type: 'string',
-          pattern: '^([^:/\\s]+|\\[[0-9a-fA-F:.]+(%[0-9a-zA-Z]+)?\\]):[0-9]{1,5}$',
-          description: 'address:port, an IPv6 address in brackets',
-        },
-        certificate: text,
-        key: text,
-      },
+      ...PAGE_SCHEMA,
       description: "the custodian's page: `listen`, and off this machine `certificate` and `key`",
     },
     proxy: {
@@ -88,16 +80,9 @@ export interface AgentConfig {
   readonly state: string;
   readonly log: string;
   readonly health?: string;
+  /** The custodian's local page. */
   readonly page?: PageConfig;
   readonly proxy?: ProxyConfig;
-}
-
-/** The custodian's local page. */
-export interface PageConfig {
-  readonly listen: string;
-  /** PEM files. */
-  readonly certificate?: string;
-  readonly key?: string;
 }
 
 export type WrittenAgentConfig = Omit<AgentConfig, 'state'> & { readonly state?: string };
@@ -130,15 +115,12 @@ function resolveProxy(proxy: ProxyConfig, at: (path: string) => string): ProxyCo
   };
 }
 
-function resolvePage(page: PageConfig, at: (path: string) => string): PageConfig {
-  return {
-    listen: page.listen,
-    ...(page.certificate === undefined ? {} : { certificate: at(page.certificate) }),
-    ...(page.key === undefined ? {} : { key: at(page.key) }),
-  };
-}
-
 /** The files that the records are read from. */
 export function filesOf({ data, map }: AgentConfig): readonly string[] {
   return map === undefined ? [data] : [data, map];
+}
+
+/** Where the sealed keys of a role are. */
+export function keysFolder({ state }: Pick<AgentConfig, 'state'>, role: Role): string {
+  return join(state, `${role}s`);
 }

@@ -4,7 +4,7 @@ import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/stat
 
 import type { AgreementPlace } from './commands/agreement.ts';
 import type * as custodianCode from './commands/custodian.ts';
-import type { Common, Signing } from './commands/custodian.ts';
+import type { Common, Making, Signing } from './commands/custodian.ts';
 
 const CONFIG = ['--config <file>', 'agent.yaml of the site', 'agent.yaml'] as const;
 
@@ -63,6 +63,16 @@ export function agentProgram(name: string): Command {
       const { agentHealth } = await import('./commands/health.ts');
       process.stdout.write(`${await agentHealth(config)}\n`);
     });
+  program
+    .command('acknowledge')
+    .description(
+      "show where this site's log and the coordinator's have diverged, and let the two go on; the consortium acknowledges too",
+    )
+    .option(...CONFIG)
+    .option('--note <text>', "a note for this site's own log; it does not leave", '')
+    .action(async (options: { readonly config: string; readonly note: string }) => {
+      (await import('./commands/acknowledge.ts')).acknowledge(options);
+    });
   addAgreement(program);
   addCustodian(program);
   return program;
@@ -116,15 +126,21 @@ function addCustodian(program: Command): void {
   signing('withhold', 'keep an answer back')
     .argument('<task>', "first digits of the answer's task")
     .action(async (task: string, options: Signing) => (await code()).withhold(task, options));
-  looking('custodian', "make a custodian's key, and name it in the agreement")
-    .argument('<name>', "the custodian's name")
-    .option(
-      '--passphrase-file <file>',
-      'file that holds the passphrase to seal the key with; asked for where left out',
-    )
-    .action(async (name: string, options: Common & { readonly passphraseFile?: string }) =>
-      (await code()).custodian(name, options),
-    );
+  const making = (name: string, what: string, whose: string): Command =>
+    looking(name, what)
+      .argument('<name>', `the ${whose} name`)
+      .option(
+        '--passphrase-file <file>',
+        'file that holds the passphrase to seal the key with; asked for where left out',
+      );
+  making('custodian', "make a custodian's key, and name it in the agreement", "custodian's").action(
+    async (name: string, options: Making) => (await code()).custodian(name, options),
+  );
+  making(
+    'auditor',
+    "make an auditor's key: who has it reads the log on the agent's page, and decides nothing",
+    "auditor's",
+  ).action(async (name: string, options: Making) => (await code()).auditor(name, options));
 }
 
 function addAgreement(program: Command): void {

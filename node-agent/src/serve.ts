@@ -1,12 +1,15 @@
 import { mkdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+
 import type { LocalLeave } from '@concordat/shared/agreement/document.ts';
+import { acknowledgementsFolder } from '@concordat/shared/log/divergence.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
+import type { PageConfig } from '@concordat/web/page-config.ts';
 
 import type { Agent } from './agent.ts';
 import { decisionsFolder } from './agreement/statement-files.ts';
 import { buildAgent, readAgentConfig } from './app.ts';
-import type { AgentConfig, PageConfig } from './config.ts';
+import type { AgentConfig } from './config.ts';
 import type { pageParts } from './custodian/page-parts.ts';
 import { WorkerPool } from './fit/pool.ts';
 import { lockFolder } from './lock.ts';
@@ -43,7 +46,8 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
     const built = configs.map((config) => ({ config, ...buildAgent(config, { logger, workers, local }) }));
     for (const { config, agent, log } of built) {
       agents.set(config.study, agent);
-      undo.push(watchDecisions(config, agent, logger));
+      for (const folder of [decisionsFolder(config.state), acknowledgementsFolder(config.log)])
+        undo.push(watchDecisions(folder, config.study, agent, logger));
       if (config.health !== undefined) undo.push(await listenForHealth(config.health, agents));
       if (config.page !== undefined)
         undo.push(await startPage(config, config.page, { agent, log, workers, logger }));
@@ -62,9 +66,8 @@ export async function serveAgents(files: readonly string[], { local }: LocalLeav
   }
 }
 
-/** A custodian's statement is looked at when it comes, and not when the exchange that is held ends, as it would be unwatched. */
-function watchDecisions({ state, study }: AgentConfig, agent: Agent, logger: Logger): () => void {
-  const folder = decisionsFolder(state);
+/** A custodian's statement, or an acknowledgement, is looked at when it comes, and not when the exchange that is held ends, as it would be unwatched. */
+function watchDecisions(folder: string, study: string, agent: Agent, logger: Logger): () => void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return watchFolder(
     folder,
@@ -93,10 +96,10 @@ async function startPage(
   page: PageConfig,
   serving: Parameters<typeof pageParts>[1],
 ): Promise<() => Promise<unknown>> {
-  const [{ servePage }, { pageParts: partsOf }] = await Promise.all([
-    import('./custodian/page/serve.ts'),
+  const [{ serveCustodianPage }, { pageParts: partsOf }] = await Promise.all([
+    import('./custodian/page/app.ts'),
     import('./custodian/page-parts.ts'),
   ]);
-  const server = await servePage(page, partsOf(config, serving));
+  const server = await serveCustodianPage(page, partsOf(config, serving));
   return () => server.close();
 }

@@ -32,6 +32,14 @@ export const AGREEMENT: Agreement = {
   text: '',
 };
 
+/** A coordinator whose log, and whose view of the site's, is as it should be. */
+export const AGREEING: AgentOptions['witness'] = {
+  halted: null,
+  offer: () => ({ checkpoint: '', from: 0, proof: [], kept: '', standing: 'STANDING_UNSPECIFIED' }),
+  take: () => 'together',
+  close: () => undefined,
+};
+
 /** What an agent needs beside its log, connection and workers. */
 export function situation(
   agreement: Partial<Agreement> = {},
@@ -47,6 +55,7 @@ export function situation(
   | 'state'
   | 'now'
   | 'logger'
+  | 'witness'
 > {
   const inForce = { ...AGREEMENT, ...agreement };
   return {
@@ -59,6 +68,7 @@ export function situation(
     source: { data: 'nowhere', map: null },
     state: newFolder(),
     now: () => new Date('2026-01-01T00:00:00Z'),
+    witness: AGREEING,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
   };
 }

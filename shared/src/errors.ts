@@ -61,6 +61,8 @@ export const ERROR_CODES = [
   // runs and processes
   'log/corrupt',
   'log/erased',
+  'log/rollback',
+  'log/split-view',
   'store/corrupt',
   'usage/invalid',
   'run/conflict',

@@ -74,7 +74,13 @@ interface Response {
 }
 
 const responseOf = (tasks: readonly SignedMessage[], protocol = 1): Uint8Array =>
-  ExchangeResponse.encode({ protocol, protocolOldest: 1, protocolNewest: 1, tasks: [...tasks] }).finish();
+  ExchangeResponse.encode({
+    protocol,
+    protocolOldest: 1,
+    protocolNewest: 1,
+    tasks: [...tasks],
+    witness: undefined,
+  }).finish();
 
 function respond(stream: ServerHttp2Stream, { body, encoding, cut = false }: Response): void {
   stream.respond(

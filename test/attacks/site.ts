@@ -15,7 +15,7 @@ import type { Released } from '@concordat/node-agent/egress/gate.ts';
 import { Ledger } from '@concordat/node-agent/egress/ledger.ts';
 import type { Payload, StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
 import { answer } from '@concordat/node-agent/fit/study.ts';
-import { AGREEMENT } from '@concordat/node-agent/testing.ts';
+import { AGREEING, AGREEMENT } from '@concordat/node-agent/testing.ts';
 import {
   CoordinatorMessage,
   Roster,
@@ -196,6 +196,7 @@ export class Site {
         interrupt: () => this.#waiting?.({ status: 'interrupted' }),
         close: () => this.#waiting?.({ status: 'failed', failure: 'timed-out' }),
       },
+      witness: AGREEING,
       log: this.#log,
       logger: this.#options.logger ?? silent,
       workers: { ask: (question) => this.#compute(question) },

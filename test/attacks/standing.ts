@@ -9,10 +9,10 @@
  * *Replays*: a task of another site, and one of a run that is over.
  * *Repeats*: a task once more after one participant was added: X'y then differs by that participant's row.
  */
-import { makeCustodianKey, openCustodianKey } from '@concordat/node-agent/agreement/custodian-keys.ts';
 import type { Agreement } from '@concordat/shared/agreement/document.ts';
 import { signStatement } from '@concordat/shared/agreement/statements.ts';
 import { putStatement } from '@concordat/node-agent/agreement/statement-files.ts';
+import { makeSealedKey, openSealedKey } from '@concordat/web/sealed-keys.ts';
 import type { Payload } from '@concordat/node-agent/fit/draft.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signingIdentity } from '@concordat/shared/wire/signing.ts';
@@ -54,8 +54,8 @@ async function answered(site: Site, run: Run): Promise<Recovered> {
 async function substitution(approval: Agreement['approval']): Promise<Recovered> {
   const passphrase = 'attack suite passphrase';
   const keys = newFolder();
-  const { publicKey } = await makeCustodianKey(keys, 'Ada', passphrase);
-  const ada = await openCustodianKey(keys, 'Ada', passphrase);
+  const { publicKey } = await makeSealedKey(keys, 'Ada', passphrase);
+  const ada = await openSealedKey(keys, 'Ada', passphrase);
   const site = new Site(trial(), { agreement: { approval, custodians: [{ name: 'Ada', key: publicKey }] } });
   const run = new Run(site, PLAN);
   const plan = toHex(sha256(PLAN));

@@ -11,10 +11,10 @@ import { after, before, test } from 'node:test';
 
 import { NOTHING_ANSWERED } from '@concordat/node-agent/data/crossed.ts';
 import { DEFAULT_POLICY } from '@concordat/shared/disclosure/policy.ts';
+import { CUSTODIAN, PASSPHRASE } from '@concordat/web/testing.ts';
 import axe from 'axe-core';
-import { servePage } from '@concordat/node-agent/custodian/page/serve.ts';
+import { serveCustodianPage } from '@concordat/node-agent/custodian/page/app.ts';
 import {
-  CUSTODIAN,
   DIGEST,
   EXPLANATION,
   HEADER,
@@ -24,7 +24,6 @@ import {
   RECORDS,
   offeredPlan,
   pageParts,
-  PASSPHRASE,
   RELEASE,
   RUN,
   STATUS,
@@ -55,7 +54,7 @@ let close: () => Promise<void>;
 
 before(async () => {
   desk = await makeDesk();
-  const app = await servePage({ listen: '127.0.0.1:0' }, pageParts(desk).parts);
+  const app = await serveCustodianPage({ listen: '127.0.0.1:0' }, pageParts(desk).parts);
   close = () => app.close();
   base = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
   browser = startBrowser();

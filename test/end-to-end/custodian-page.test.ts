@@ -1,64 +1,22 @@
 /** A custodian at the page of an agent that runs: signs in, sees, approves, releases. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { concordat, entriesOf, Federation, newFolder, resultOf, until, writeTrials } from './federation.ts';
+import {
+  concordat,
+  entriesOf,
+  Federation,
+  freePort,
+  newFolder,
+  resultOf,
+  until,
+  writeTrials,
+} from './federation.ts';
+import { Visitor } from './visitor.ts';
 
 const STUDIES = ['A', 'B', 'C'];
 const PASSPHRASE = 'correct horse battery staple';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** What a browser does with the page: keeps cookies, sends Origin with forms, follows. */
-class Visitor {
-  readonly #base: string;
-  readonly #cookies = new Map<string, string>();
-
-  constructor(base: string) {
-    this.#base = base;
-  }
-
-  async get(path: string): Promise<string> {
-    return this.#ask(path, {});
-  }
-
-  /** Sends the form of the page at `at` whose action begins with `action`. */
-  async submit(at: string, action: RegExp, fields: Record<string, string>): Promise<string> {
-    const page = await this.get(at);
-    const form = page.split('<form').find((part) => action.test(/action="([^"]+)"/.exec(part)?.[1] ?? ''));
-    assert.ok(form, `a form ${action.source} at ${at}: ${page}`);
-    const hidden = [...form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g)];
-    const body = new URLSearchParams({
-      ...Object.fromEntries(hidden.map(([, name, value]) => [name, value])),
-      ...fields,
-    });
-    return this.#ask(/action="([^"]+)"/.exec(form)![1]!, { method: 'POST', body });
-  }
-
-  async #ask(path: string, init: RequestInit): Promise<string> {
-    const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const answer = await fetch(this.#base + path, {
-      ...init,
-      redirect: 'manual',
-      headers: { cookie, origin: this.#base },
-    });
-    for (const set of answer.headers.getSetCookie()) {
-      const [, name, value] = /^([^=]+)=([^;]*)/.exec(set)!;
-      if (value === '') this.#cookies.delete(name!);
-      else this.#cookies.set(name!, value!);
-    }
-    const to = answer.headers.get('location');
-    return to === null ? answer.text() : this.get(to);
-  }
-}
 
 test('a run in which every answer is approved and released on the page', async () => {
   const data = newFolder();
@@ -137,6 +95,7 @@ test('a run in which every answer is approved and released on the page', async (
   for (const place of ['/', '/agreement', '/connection', '/log', '/plans']) {
     assert.doesNotMatch(await visitor.get(place), /This did not work|NaN|undefined/, place);
   }
+  await audited(federation, `http://127.0.0.1:${port}`);
   for (const agent of agents) await agent.kill('SIGTERM');
 });
 
@@ -145,4 +104,22 @@ function heldIn(federation: Federation): number {
   const entries = entriesOf(federation.log('A'));
   const left = new Set(entries.flatMap(({ kind, task }) => (kind === 'sent' ? (task ?? []) : [])));
   return entries.filter(({ detail, task }) => detail?.['held'] !== undefined && !left.has(task ?? '')).length;
+}
+
+/** An auditor whose key is made beside the running agent reads its log, is named in it, and is shown nothing else. */
+async function audited(federation: Federation, base: string): Promise<void> {
+  const secret = ['--passphrase-file', federation.path('passphrase')];
+  const command = ['agent', 'auditor', 'Uma Audit', '--config', federation.path('A.yaml'), ...secret];
+  const made = concordat(command);
+  assert.equal(await made.exit, 0, made.output);
+  const taken = concordat(command.with(2, 'Vera Oak'));
+  assert.equal(await taken.exit, 2);
+  assert.match(taken.output, /enrolment\/exists/);
+  const auditor = new Visitor(base);
+  const log = await auditor.submit('/sign-in', /sign-in/, { name: 'Uma Audit', passphrase: PASSPHRASE });
+  assert.match(log, /<h1>Log<\/h1>/);
+  assert.doesNotMatch(log, /href="\/plans"/);
+  assert.match(await auditor.get('/plans'), /This is not for auditors/);
+  const { detail } = entriesOf(federation.log('A')).at(-1)!;
+  assert.deepEqual([detail?.['auditor'], detail?.['first']], ['Uma Audit', true]);
 }

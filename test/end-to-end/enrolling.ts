@@ -6,6 +6,7 @@ import { Desk } from '@concordat/coordinator/exchange/desk.ts';
 import { startExchangeServer, type RunningServer } from '@concordat/coordinator/exchange/server.ts';
 import { issueServer, makeAuthority, type Authority } from '@concordat/coordinator/sites/authority.ts';
 import { SiteRegistry } from '@concordat/coordinator/sites/registry.ts';
+import { AGREEING } from '@concordat/node-agent/testing.ts';
 import { joinSite } from '@concordat/node-agent/commands/join.ts';
 import { ExchangeClient, type ExchangeAnswer } from '@concordat/node-agent/egress/client.ts';
 import { dialer } from '@concordat/node-agent/egress/dial.ts';
@@ -74,6 +75,7 @@ export class Consortium {
       desk: this.desk,
       accept: async () => undefined,
       seen: () => undefined,
+      witness: { take: () => AGREEING.take(undefined), offer: () => AGREEING.offer() },
       refused: (study, code) => this.refusals.push(`${study ?? 'nobody'} ${code}`),
     });
   }

@@ -178,10 +178,10 @@ test('a site that sends what another enrolled site signed is told that it is the
     cert: certificate,
     key,
   });
-  const foreign = await call(session, frame(request([signMessage(two, Uint8Array.of(1))])));
+  const foreign = await call(session, frame(request([signMessage(two, Uint8Array.of(1))], undefined)));
   assert.match(foreign.words, /grpc-message: enrolment\/wrong-site$/m);
   // What nobody's key signed is the engine's to refuse.
-  const forged = await call(session, frame(request([signMessage(stranger, Uint8Array.of(1))])));
+  const forged = await call(session, frame(request([signMessage(stranger, Uint8Array.of(1))], undefined)));
   assert.equal(forged.status, 0);
   session.close();
 });

@@ -6,21 +6,23 @@ import { createSecureServer } from 'node:http2';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeAuthority } from '@concordat/cli/local/keys.ts';
-import { ExchangeResponse } from '@concordat/proto/concordat/v1/exchange.ts';
+import { ExchangeResponse, type Witness } from '@concordat/proto/concordat/v1/exchange.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { FRAME_LIMIT } from '@concordat/shared/wire/protocol.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
 import fc from 'fast-check';
 import { entriesOf, Federation, newFolder, until, writeTrials, type Program } from './federation.ts';
-import { call, frame, open, request, type RawAnswer } from './raw.ts';
+import { call, frame, open, request, witnessOf, type RawAnswer } from './raw.ts';
 
 const data = newFolder();
 writeTrials(data, ['A', 'B']);
 let federation: Federation;
 let coordinator: Program;
+let witness: Witness;
 before(async () => {
   federation = await Federation.make({ A: join(data, 'A.csv'), B: join(data, 'B.csv') });
   await federation.authority.issue('stranger', 'A', null);
+  witness = witnessOf('A', readFileSync(federation.path('A.signing.key'), 'utf8'));
   coordinator = federation.coordinator();
   await until(() => coordinator.output.includes('listening'), 'the coordinator to listen');
 });
@@ -48,7 +50,7 @@ test('whoever is not an enrolled site gets a code of the closed list for every c
     [server, 'enrolment/wrong-authority'],
   ] as const) {
     const session = await open(federation, certificate);
-    const { status, words, body } = await call(session, frame(request([])));
+    const { status, words, body } = await call(session, frame(request([], witness)));
     assert.equal(status, 7);
     assert.match(words, new RegExp(`grpc-message: ${code}$`, 'm'));
     assert.equal(body.length, 0);
@@ -58,13 +60,14 @@ test('whoever is not an enrolled site gets a code of the closed list for every c
 
 test('another protocol version: only the coordinator’s own range is told', async () => {
   const session = await open(federation, federation.path('A'));
-  const answer = await call(session, frame(request([], 7, 9)));
+  const answer = await call(session, frame(request([], witness, 7, 9)));
   assert.equal(answer.status, 0);
   assert.deepEqual(ExchangeResponse.decode(answer.body.subarray(5)), {
     protocol: 0,
     protocolOldest: 1,
     protocolNewest: 1,
     tasks: [],
+    witness: undefined,
   });
   session.close();
 });
@@ -72,7 +75,7 @@ test('another protocol version: only the coordinator’s own range is told', asy
 test('fuzz: random and mutated frames get a status without words, or the site’s own tasks; none is taken', async () => {
   const session = await open(federation, federation.path('A'));
   const key = signingIdentity(generateSigningKey(), 'forger');
-  const valid = request([signMessage(key, Uint8Array.of(1, 2, 3))]);
+  const valid = request([signMessage(key, Uint8Array.of(1, 2, 3))], witness);
   const mutated = fc.tuple(fc.nat(valid.length - 1), fc.integer({ min: 1, max: 255 })).map(([at, change]) => {
     const bytes = Uint8Array.from(valid);
     bytes[at]! ^= change;
@@ -84,7 +87,9 @@ test('fuzz: random and mutated frames get a status without words, or the site’
     mutated.map(frame),
     fc.tuple(mutated, fc.nat(valid.length - 1)).map(([bytes, end]) => frame(bytes.subarray(0, end))),
     fc.constant(
-      frame(request([{ body: new Uint8Array(0), signature: new Uint8Array(0), key: new Uint8Array(0) }])),
+      frame(
+        request([{ body: new Uint8Array(0), signature: new Uint8Array(0), key: new Uint8Array(0) }], witness),
+      ),
     ),
   );
   await fc.assert(
@@ -109,8 +114,8 @@ test('a frame that is cut, too long, or for another method ends without words, a
   long.writeUInt32BE(FRAME_LIMIT + 1, 1);
   const cases: readonly (readonly [Uint8Array, string?])[] = [
     [Buffer.concat([long, Buffer.alloc(FRAME_LIMIT + 1)])],
-    [frame(request([])), '/concordat.v1.FederationService/Other'],
-    [frame(request([])), '/'],
+    [frame(request([], witness)), '/concordat.v1.FederationService/Other'],
+    [frame(request([], witness)), '/'],
   ];
   for (const [bytes, path] of cases) {
     const session = await open(federation, federation.path('A'));
@@ -128,10 +133,10 @@ test('a frame that is cut, too long, or for another method ends without words, a
       ':path': '/concordat.v1.FederationService/Exchange',
       'content-type': 'application/grpc',
     })
-    .write(frame(request([])).subarray(0, 3));
+    .write(frame(request([], witness)).subarray(0, 3));
   cut.destroy();
   const session = await open(federation, federation.path('A'));
-  assert.equal((await call(session, frame(request([])))).status, 0);
+  assert.equal((await call(session, frame(request([], witness)))).status, 0);
   session.close();
 });
 
@@ -148,7 +153,13 @@ test('an agent that meets a coordinator of another version says which side to up
       response.writeHead(200, { 'content-type': 'application/grpc' });
       response.write(
         frame(
-          ExchangeResponse.encode({ protocol: 0, protocolOldest: 7, protocolNewest: 9, tasks: [] }).finish(),
+          ExchangeResponse.encode({
+            protocol: 0,
+            protocolOldest: 7,
+            protocolNewest: 9,
+            tasks: [],
+            witness: undefined,
+          }).finish(),
         ),
       );
       response.addTrailers({ 'grpc-status': '0' });

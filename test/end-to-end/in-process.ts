@@ -2,11 +2,13 @@
  * A federation in one process: the real engine, journal, agents and logs, without network and worker threads. Each side
  * can be made to die at its n-th write, and is then started again from what it had written.
  */
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Desk } from '@concordat/coordinator/exchange/desk.ts';
+import { Witnesses } from '@concordat/coordinator/exchange/witnesses.ts';
 import { RunEngine } from '@concordat/coordinator/runs/engine.ts';
 import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { Journal, type RunRecord } from '@concordat/coordinator/store/journal.ts';
@@ -19,8 +21,12 @@ import { answer } from '@concordat/node-agent/fit/study.ts';
 import type { StudyAnswer, StudyQuestion } from '@concordat/node-agent/fit/draft.ts';
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { DEFAULT_POLICY, type Policy } from '@concordat/shared/disclosure/policy.ts';
+import type { Divergence } from '@concordat/shared/log/divergence.ts';
 import { MessageLog, type LogOptions } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { assemble } from '@concordat/shared/runs/assemble.ts';
+import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { PeerLog } from '@concordat/shared/log/peer-log.ts';
 import { generateSigningKey, signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 import { stringify } from 'yaml';
 
@@ -39,6 +45,10 @@ export class Life {
   constructor(dies = Infinity, torn = false) {
     this.#dies = dies;
     this.#torn = torn;
+  }
+
+  get isOver(): boolean {
+    return this.writes >= this.#dies;
   }
 
   step(torn: () => void = () => undefined): void {
@@ -80,10 +90,20 @@ export interface Setting {
   readonly policy?: Policy;
 }
 
+const noDivergence = (_event: string, { kind }: Divergence): never => {
+  throw new Error(`a false alarm: ${kind}`);
+};
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const COORDINATOR = 'coordinator';
 /** What was computed from a file, as long as the test does not change it. */
 const computed = new Map<string, Promise<StudyAnswer>>();
+
+interface Running {
+  readonly agent: Agent;
+  readonly log: MessageLog;
+  readonly witness: PeerLog;
+  readonly life: Life;
+}
 
 export class InProcess {
   readonly folder = fs.mkdtempSync(join(root, 'federation-'));
@@ -97,7 +117,10 @@ export class InProcess {
   /** Writes of the lives that have begun, by study or `coordinator`. */
   readonly begun: Record<string, Life[]> = {};
   /** Of a life that is over. */
-  readonly #agents = new Map<string, { agent: Agent; log: MessageLog }>();
+  readonly #agents = new Map<string, Running>();
+  /** Each look at the clock is later by this, so that checkpoints are cosigned now and then. */
+  #clock = Date.parse('2026-01-01T00:00:00Z');
+  readonly #now = (): Date => new Date((this.#clock += 300));
 
   constructor(setting: Setting, lives: Readonly<Record<string, Life[]>> = {}) {
     this.#setting = setting;
@@ -134,9 +157,27 @@ export class InProcess {
     return join(this.folder, name);
   }
 
-  /** A side's signing key, for tests in which it lies. */
+  /** The signing identity of a study, or of the coordinator. */
   identity(name: string): SigningIdentity {
     return this.#identities.get(name)!;
+  }
+
+  /** The result as its file would hold it; the coordinator's log names it. */
+  publish(outcome: RunOutcome): string {
+    const { id, plan, started } = this.run;
+    const result = assemble(outcome, plan, {
+      id: toHex(id),
+      started,
+      finished: started,
+      software: 'concordat test',
+    });
+    const text = `${JSON.stringify(result, null, 2)}\n`;
+    const log = this.#openLog(COORDINATOR, new Life());
+    log.append({ kind: 'result', run: toHex(id), detail: { result: toHex(sha256(text)) } });
+    log.append({ kind: 'stop' });
+    log.close();
+    for (const study of this.studies) this.stop(study);
+    return text;
   }
 
   /** From offer to close, through every death; resolves to the outcome. */
@@ -162,7 +203,16 @@ export class InProcess {
           },
           this.run,
         );
-        const sites = this.studies.map((study) => this.#serve(study, desk, engine, gone.signal));
+        const witnesses = new Witnesses({
+          log,
+          identity,
+          now: this.#now,
+          keyOf: (study) => keys.get(study) ?? null,
+          told: (_study, ...event) => noDivergence(...event),
+        });
+        const sites = this.studies.map((study) =>
+          this.#serve(study, { desk, engine, witnesses }, gone.signal),
+        );
         return await Promise.race([engine.run(), ...sites]);
       } catch (error) {
         if (!(error instanceof Crash)) throw error;
@@ -174,21 +224,47 @@ export class InProcess {
   }
 
   /** What a site's agent does while one life of the coordinator lasts; rejects with what the coordinator dies of. */
-  async #serve(study: string, desk: Desk, engine: RunEngine, gone: AbortSignal): Promise<never> {
-    for (;;) {
-      const tasks = await desk.collect(study, 60_000, gone);
+  async #serve(
+    study: string,
+    { desk, engine, witnesses }: { desk: Desk; engine: RunEngine; witnesses: Witnesses },
+    gone: AbortSignal,
+  ): Promise<never> {
+    let replies: Awaited<ReturnType<Agent['answerAll']>> = [];
+    for (let unproven = 0; ;) {
+      const offered = await this.#living(study, ({ witness }) => witness.offer());
       if (gone.aborted) return new Promise(() => undefined);
-      let replies: Awaited<ReturnType<Agent['answerAll']>>;
-      try {
-        replies = await this.#agent(study).answerAll(tasks);
-      } catch (error) {
-        if (!(error instanceof Crash)) throw error;
-        this.stop(study);
-        continue;
+      if (offered === null) continue;
+      const standpoint = witnesses.take(study, offered);
+      assert.ok(standpoint === 'together' || (standpoint === 'unproven' && ++unproven < 3), standpoint);
+      let tasks: Awaited<ReturnType<Desk['collect']>> = [];
+      if (standpoint === 'together') {
+        unproven = 0;
+        for (const { message } of replies) await engine.accept(study, message);
+        await new Promise(setImmediate);
+        tasks = await desk.collect(study, 60_000, gone);
+        if (gone.aborted) return new Promise(() => undefined);
       }
-      if (gone.aborted) return new Promise(() => undefined);
-      for (const { message } of replies) await engine.accept(study, message);
-      await new Promise(setImmediate);
+      const answered = witnesses.offer(study, standpoint === 'unproven');
+      const next = await this.#living(study, ({ agent, witness }) => {
+        assert.equal(witness.take(answered), standpoint);
+        return standpoint === 'together' ? agent.answerAll(tasks) : replies;
+      });
+      // What one that died had not sent is asked again.
+      replies = next ?? [];
+    }
+  }
+
+  /** What a site's agent does; null where it dies of it. */
+  async #living<T>(study: string, work: (running: Running) => T | Promise<T>): Promise<T | null> {
+    let running: Running | null = null;
+    try {
+      running = this.#agent(study);
+      return await work(running);
+    } catch (error) {
+      // What goes on beside what died finds the log as that left it.
+      if (!(error instanceof Crash) && running?.life.isOver !== true) throw error;
+      if (running === null || this.#agents.get(study) === running) this.stop(study);
+      return null;
     }
   }
 
@@ -198,12 +274,22 @@ export class InProcess {
     this.#agents.delete(study);
   }
 
-  #agent(study: string): Agent {
+  #agent(study: string): Running {
     const running = this.#agents.get(study);
-    if (running !== undefined) return running.agent;
+    if (running !== undefined) return running;
     const { data } = this.#setting;
-    const log = this.#openLog(study, this.#beginLife(study));
+    const life = this.#beginLife(study);
+    const log = this.#openLog(study, life);
     const templates = new TemplateFiles(this.folder, log);
+    const witness = new PeerLog({
+      log,
+      identity: this.#identities.get(study)!,
+      peer: COORDINATOR,
+      origin: COORDINATOR_ORIGIN,
+      key: this.#identities.get(COORDINATOR)!.publicKey,
+      now: this.#now,
+      told: noDivergence,
+    });
     const agent = new Agent({
       study,
       identity: this.#identities.get(study)!,
@@ -224,12 +310,14 @@ export class InProcess {
         interrupt: () => undefined,
         close: () => undefined,
       },
+      witness,
       log,
       logger: silent,
       workers: { ask: compute },
     });
-    this.#agents.set(study, { agent, log });
-    return agent;
+    const started = { agent, log, witness, life };
+    this.#agents.set(study, started);
+    return started;
   }
 
   #beginLife(name: string): Life {

@@ -31,7 +31,15 @@ export function assertLogsAgree(coordinator: string, sites: Readonly<Record<stri
       [],
     );
     local.forEach(({ n }, i) => assert.equal(n, i));
+    assert.deepEqual(
+      local.filter(({ type }) => type === 'divergence'),
+      [],
+    );
   }
+  assert.deepEqual(
+    central.filter(({ type }) => type === 'divergence'),
+    [],
+  );
   central.forEach(({ n }, i) => assert.equal(n, i));
 }
 

@@ -1,8 +1,11 @@
 /** gRPC by hand over HTTP/2, so that a test can send what no client would. */
 import { readFileSync } from 'node:fs';
 import { connect, type ClientHttp2Session } from 'node:http2';
-import { ExchangeRequest, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { ExchangeRequest, type SignedMessage, type Witness } from '@concordat/proto/concordat/v1/exchange.ts';
+import { signCheckpoint, siteOrigin } from '@concordat/shared/log/note.ts';
+import { sha256 } from '@concordat/shared/wire/digest.ts';
 import { EXCHANGE_PATH } from '@concordat/shared/wire/protocol.ts';
+import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 import type { Federation } from './federation.ts';
 
 export interface RawAnswer {
@@ -32,12 +35,25 @@ export function frame(message: Uint8Array): Buffer {
   return Buffer.concat([head, message]);
 }
 
-export function request(replies: readonly SignedMessage[], oldest = 1, newest = 1): Uint8Array {
+/** What a site's first exchange carries: a checkpoint of a log of its own, signed with its key (PEM). */
+export function witnessOf(study: string, key: string): Witness {
+  const head = { origin: siteOrigin(study), size: 1, root: sha256('') };
+  const checkpoint = signCheckpoint(head, signingIdentity(key, study));
+  return { checkpoint, from: 0, proof: [], kept: '', standing: 'STANDING_UNSPECIFIED' };
+}
+
+export function request(
+  replies: readonly SignedMessage[],
+  witness: Witness | undefined,
+  oldest = 1,
+  newest = 1,
+): Uint8Array {
   return ExchangeRequest.encode({
     protocolOldest: oldest,
     protocolNewest: newest,
     replies: [...replies],
     waiting: [],
+    witness,
   }).finish();
 }
 

@@ -150,6 +150,9 @@ address: ${quoted(address)}
 # Health endpoint: /health, /ready with each site's last call.
 # health: 127.0.0.1:8090
 
+# Page for auditors, who sign in with keys that \`concordat coordinator auditor NAME\` makes.
+# audit_page: {listen: 127.0.0.1:8481}
+
 # The server's own certificate and key (PEM). ${
     own === null
       ? 'The coordinator issues and renews them itself.'

@@ -19,8 +19,11 @@ import {
   ExchangeRequest,
   ExchangeResponse,
   type SignedMessage,
+  type Witness,
 } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
+import type { Standpoint } from '@concordat/shared/log/peer-log.ts';
+import { divergenceCode } from '@concordat/shared/log/witness.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import {
@@ -58,6 +61,12 @@ export interface ExchangeServerOptions {
   readonly desk: Desk;
   /** Takes one reply of a site. One that is not durable yet when this resolves is asked for again after a crash. */
   readonly accept: (study: string, reply: SignedMessage) => Promise<void>;
+  /** What both sides make of each other's log. */
+  readonly witness: {
+    /** Throws wire/malformed, wire/length and wire/signature. */
+    take(study: string, presented: Witness | undefined): Standpoint;
+    offer(study: string, unproven: boolean): Witness;
+  };
   readonly seen: (study: string) => void;
   /** Tasks (digests, hex) that the site says wait there for its custodian. */
   readonly waiting: (study: string, tasks: ReadonlySet<string>) => void;
@@ -210,7 +219,7 @@ async function exchange(
   const ranges = { protocolOldest: own.oldest, protocolNewest: own.newest };
   if (protocol === 0) {
     options.refused(study, 'wire/version');
-    return encode(ExchangeResponse, { protocol, ...ranges, tasks: [] }, 'an answer');
+    return encode(ExchangeResponse, { protocol, ...ranges, tasks: [], witness: undefined }, 'an answer');
   }
   for (const { key } of request.replies) {
     const owner = options.registered.ownerOf(key);
@@ -219,6 +228,12 @@ async function exchange(
     throw admissionError('enrolment/wrong-site');
   }
   options.seen(study);
+  const standpoint = witnessed(options, study, request.witness);
+  const answer = (tasks: readonly SignedMessage[]): Uint8Array => {
+    const witness = options.witness.offer(study, standpoint === 'unproven');
+    return encode(ExchangeResponse, { protocol, ...ranges, tasks: withinFrame(tasks), witness }, 'an answer');
+  };
+  if (standpoint !== 'together') return answer([]);
   for (const reply of request.replies) await options.accept(study, reply);
   const gone = new AbortController();
   call.on('cancelled', () => gone.abort());
@@ -227,7 +242,23 @@ async function exchange(
   const tasks = await options.desk.collect(study, HOLD_MILLISECONDS, gone.signal, waiting);
   // While the call was held, the site may have been revoked; of one that is gone nothing is known, and nobody is told.
   if (!gone.signal.aborted) admitted();
-  return encode(ExchangeResponse, { protocol, ...ranges, tasks: withinFrame(tasks) }, 'an answer');
+  return answer(tasks);
+}
+
+/** What the site's checkpoint and its view of this side's come to; said where nothing of the exchange is to be used. */
+function witnessed(
+  { witness, refused }: ExchangeServerOptions,
+  study: string,
+  presented: Witness | undefined,
+): Standpoint {
+  try {
+    const standpoint = witness.take(study, presented);
+    if (standpoint === 'rollback' || standpoint === 'split-view') refused(study, divergenceCode(standpoint));
+    return standpoint;
+  } catch (error) {
+    if (error instanceof ConcordatError) refused(study, error.code);
+    throw error;
+  }
 }
 
 async function answerEnrolment(

@@ -1,16 +1,18 @@
 /** What a custodian does at the command line: look at plans and answers, decide, sign. */
 import * as fs from 'node:fs';
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+
 import type { CustodianKey, ObjectionName } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { LogFolder } from '@concordat/shared/log/log-folder.ts';
+import { newPassphrase, passphraseFor } from '@concordat/web/passphrase.ts';
+import { makeSealedKey, openSealedKey, sealedKeys } from '@concordat/web/sealed-keys.ts';
+import type { Role } from '@concordat/web/sessions.ts';
 
-import { makeCustodianKey, openCustodianKey } from '../agreement/custodian-keys.ts';
 import { planExplanationLines, sitesLine } from '../agreement/explain.ts';
 import { addCustodian } from '../agreement/template.ts';
 import { readAgentConfig, readSigningKey } from '../app.ts';
-import type { AgentConfig } from '../config.ts';
+import { keysFolder, type AgentConfig } from '../config.ts';
 import {
   isApprovable,
   isRefusable,
@@ -22,9 +24,8 @@ import {
 } from '../custodian/desk.ts';
 import { openDesk } from '../custodian/open-desk.ts';
 import { taken } from '../custodian/taken.ts';
-import { payloadLines } from '../custodian/page/tables.ts';
+import { payloadLines } from '@concordat/audit/answers.ts';
 import { WorkerPool } from '../fit/pool.ts';
-import { newPassphrase, passphraseFor } from './passphrase.ts';
 
 export interface Common {
   readonly config: string;
@@ -35,6 +36,10 @@ export interface Signing extends Common {
   readonly as?: string;
   readonly passphraseFile?: string;
   readonly note?: string;
+}
+
+export interface Making extends Common {
+  readonly passphraseFile?: string;
 }
 
 /** Digits of a digest that are shown, and enough to name one. */
@@ -200,20 +205,38 @@ async function letGo(kind: 'release' | 'withhold', prefix: string, options: Sign
 }
 
 /** Makes a custodian's key, and names it in the agreement. */
-export async function custodian(
-  name: string,
-  { config: file, passphraseFile }: Common & { readonly passphraseFile?: string },
-): Promise<void> {
+export async function custodian(name: string, { config: file, passphraseFile }: Making): Promise<void> {
   const config = readAgentConfig(file);
   const text = readFileSync(config.agreement, 'utf8');
+  refuseTaken(config, name, 'auditor');
+  const folder = keysFolder(config, 'custodian');
   const passphrase = await newPassphrase(name, passphraseFile);
-  const { publicKey } = await makeCustodianKey(config.state, name, passphrase);
+  const { publicKey } = await makeSealedKey(folder, name, passphrase);
   writeFileSync(`${config.agreement}.part`, addCustodian(text, { name, key: publicKey }));
   renameSync(`${config.agreement}.part`, config.agreement);
   console.log(`${name} may approve and refuse: the key ${publicKey} is named in ${config.agreement}.`);
+  console.log(`The key itself is in ${folder}, sealed with the passphrase, which nobody can recover.`);
+}
+
+/** Makes an auditor's key. The agreement names no auditor: they decide nothing. */
+export async function auditor(name: string, { config: file, passphraseFile }: Making): Promise<void> {
+  const config = readAgentConfig(file);
+  refuseTaken(config, name, 'custodian');
+  const folder = keysFolder(config, 'auditor');
+  const { publicKey } = await makeSealedKey(folder, name, await newPassphrase(name, passphraseFile));
+  console.log(`${name} may read the log on the agent's page, and nothing else, with the key ${publicKey}.`);
   console.log(
-    `The key itself is in ${join(config.state, 'custodians')}, sealed with the passphrase, which nobody can recover.`,
+    `The key itself is in ${folder}, sealed with the passphrase, which nobody can recover. Its file taken away, ${name} is signed out.`,
   );
+}
+
+/** Who signs in is told apart by name alone. */
+function refuseTaken(config: AgentConfig, name: string, role: Role): void {
+  if (!sealedKeys(keysFolder(config, role)).some((known) => known.name === name)) return;
+  throw new ConcordatError('enrolment/exists', `${name} is the name of another here, with the role ${role}`, {
+    place: keysFolder(config, role),
+    remedy: 'choose another name; a custodian sees all that an auditor sees',
+  });
 }
 
 const NOT_YET = 'The agent does not run, or is busy: it takes the statement as soon as it can.';
@@ -246,20 +269,12 @@ function settled(plan: OfferedPlan): ConcordatError {
 }
 
 async function custodianKey(config: AgentConfig, { as, passphraseFile }: Signing): Promise<CustodianKey> {
-  const name = as ?? onlyCustodian(config.state);
-  return openCustodianKey(config.state, name, await passphraseFor(name, passphraseFile));
+  const name = as ?? onlyCustodian(config);
+  return openSealedKey(keysFolder(config, 'custodian'), name, await passphraseFor(name, passphraseFile));
 }
 
-function onlyCustodian(state: string): string {
-  let files: string[] = [];
-  try {
-    files = readdirSync(join(state, 'custodians'));
-  } catch {
-    // None was made here yet.
-  }
-  const names = files
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => decodeURIComponent(file.slice(0, -'.json'.length)));
+function onlyCustodian(config: AgentConfig): string {
+  const names = sealedKeys(keysFolder(config, 'custodian')).map(({ name }) => name);
   const [name, other] = names;
   if (name !== undefined && other === undefined) return name;
   throw name === undefined

@@ -29,7 +29,9 @@ function configuration(more: object): string {
 }
 
 test('a running agent answers; one that does not run, or has no endpoint, is said to have none', async () => {
-  const server = healthServer(new Map([['A', { connected: true }]]));
+  const server = healthServer(
+    new Map([['A', { connected: true, connection: { connected: true, since: null, failure: null } }]]),
+  );
   await server.listen({ host: '127.0.0.1', port: 0 });
   const file = configuration({ health: `127.0.0.1:${(server.server.address() as AddressInfo).port}` });
   assert.deepEqual(JSON.parse(await agentHealth(file)), { status: 'alive', agents: { A: 'connected' } });

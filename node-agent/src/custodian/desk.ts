@@ -8,6 +8,8 @@ import type { CustodianKey, ObjectionName } from '@concordat/shared/agreement/st
 import type { Payload } from '../fit/draft.ts';
 import type { PlanExplanation } from '../agreement/explain.ts';
 
+export type { CustodianKey };
+
 /** A plan that was offered under a run, and how it stands here. */
 export interface OfferedPlan {
   /** Hex. */

@@ -121,6 +121,7 @@ test('a sound set-up: nothing to mend, nothing asked but versions, no value prin
       'agreement',
       'log folder',
       'state folder',
+      'log',
       'health address',
       'page address',
     ],

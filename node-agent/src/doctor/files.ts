@@ -1,17 +1,20 @@
 /** What the doctor checks on this machine: files, keys, records, agreement, folders, addresses. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import * as fs from 'node:fs';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { parseAgreement } from '@concordat/shared/agreement/document.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { openDivergences } from '@concordat/shared/log/divergence.ts';
+import { divergenceCode } from '@concordat/shared/log/witness.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
+import { pageAddress } from '@concordat/web/address.ts';
 
 import { RECORDS_PLACEHOLDER, type AgentConfig } from '../config.ts';
-import { pageAddress } from '../custodian/page/address.ts';
 import { withSource } from '../data/read.ts';
 import { openKey, readPassphrase } from '../identity/keys.ts';
 import { attempt, fail, ok, warn, type Finding } from './finding.ts';
@@ -44,14 +47,26 @@ export async function checkFiles(config: AgentConfig, machine: Machine): Promise
     ...(await attempt('agreement', () => checkAgreement(config, machine.now()))),
     checkFolder('log folder', config.log, machine),
     checkFolder('state folder', config.state, machine),
+    ...(await attempt('log', () => checkWitnesses(config))),
     ...(health === undefined ? [] : [await checkAddress('health address', health)]),
     ...(page === undefined
       ? []
       : await attempt('page address', async () => {
-          pageAddress(page.listen);
+          pageAddress(page.listen, 'page');
           return checkAddress('page address', page.listen);
         })),
   ];
+}
+
+/** Whether an administrator has to say that this site's log and the coordinator's may go on. */
+function checkWitnesses({ log }: AgentConfig): Finding {
+  const [open] = openDivergences(fs, log, 'coordinator');
+  if (open === undefined) return ok('log', "no divergence from the coordinator's is open");
+  return fail(
+    'log',
+    `${divergenceCode(open.kind)}, noticed ${open.time}: nothing is answered`,
+    'compare both logs with the consortium, then: `concordat agent acknowledge`',
+  );
 }
 
 function checkCertificate(config: AgentConfig, now: Date): Finding {

@@ -10,6 +10,7 @@ import {
   ExchangeRequest,
   ExchangeResponse,
   type SignedMessage,
+  type Witness,
 } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError, ERROR_CODES, type ErrorCode } from '@concordat/shared/errors.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
@@ -63,6 +64,8 @@ export type ExchangeFailure =
   | CodeOf<'network'>
   | CodeOf<'enrolment'>
   | 'wire/identity'
+  | 'log/rollback'
+  | 'log/split-view'
   | 'not-admitted'
   | 'rejected'
   | 'timed-out';
@@ -80,7 +83,7 @@ interface Interrupted {
 }
 
 export type ExchangeAnswer =
-  | { readonly status: 'ok'; readonly tasks: readonly SignedMessage[] }
+  | { readonly status: 'ok'; readonly tasks: readonly SignedMessage[]; readonly witness?: Witness }
   | Failed
   | Interrupted;
 
@@ -122,7 +125,11 @@ export class ExchangeClient {
    * that wait here for the custodian. Rejects only with what no retry mends: wire/version, and config/invalid of a temporary
    * folder that cannot be used.
    */
-  exchange(replies: readonly Released[], waiting: readonly Uint8Array[] = []): Promise<ExchangeAnswer> {
+  exchange(
+    replies: readonly Released[],
+    waiting: readonly Uint8Array[] = [],
+    witness?: Witness,
+  ): Promise<ExchangeAnswer> {
     for (const reply of replies) {
       if (!Released.check(reply)) {
         throw new ConcordatError('wire/not-releasable', 'only what the gate released can be sent');
@@ -135,15 +142,16 @@ export class ExchangeClient {
         protocolNewest: PROTOCOL_NEWEST,
         replies: withinFrame(replies.map((reply) => reply.message)),
         waiting: [...waiting],
+        witness,
       },
       'an exchange',
     );
-    return this.#ask(request, (bytes) => ({ status: 'ok', tasks: tasksOf(bytes) }));
+    return this.#ask(request, (bytes) => answerOf(bytes));
   }
 
   /** Asks for nothing: names no protocol version, so that the coordinator only tells its own, and gives out no task. */
   greet(): Promise<Greeting> {
-    const nothing = { protocolOldest: 0, protocolNewest: 0, replies: [], waiting: [] };
+    const nothing = { protocolOldest: 0, protocolNewest: 0, replies: [], waiting: [], witness: undefined };
     const request = encode(ExchangeRequest, nothing, 'a greeting');
     return this.#ask(request, (bytes, date) => {
       const { protocolOldest, protocolNewest } = decode(ExchangeResponse, bytes, "the coordinator's answer");
@@ -339,11 +347,11 @@ function withinFrame(messages: readonly SignedMessage[]): SignedMessage[] {
   let size = 0;
   return messages.filter(({ body }, i) => {
     size += body.length + 256;
-    return i === 0 || size < FRAME_LIMIT - 1024;
+    return i === 0 || size < FRAME_LIMIT - 32 * 1024;
   });
 }
 
-function tasksOf(bytes: Uint8Array): readonly SignedMessage[] {
+function answerOf(bytes: Uint8Array): ExchangeAnswer {
   const response = decode(ExchangeResponse, bytes, "the coordinator's answer");
   if (response.protocol < PROTOCOL_OLDEST || response.protocol > PROTOCOL_NEWEST) {
     throw versionMismatch(
@@ -352,7 +360,8 @@ function tasksOf(bytes: Uint8Array): readonly SignedMessage[] {
       'the coordinator',
     );
   }
-  return response.tasks;
+  const { tasks, witness } = response;
+  return { status: 'ok', tasks, ...(witness === undefined ? {} : { witness }) };
 }
 
 /** The coordinator's own reason, where its status holds a code of the closed list; anything else in it is dropped. */

@@ -318,7 +318,13 @@ export async function testCoordinator(
         const answer = (): void =>
           callback(
             null,
-            ExchangeResponse.encode({ protocol, protocolOldest: 1, protocolNewest: 1, tasks: [] }).finish(),
+            ExchangeResponse.encode({
+              protocol,
+              protocolOldest: 1,
+              protocolNewest: 1,
+              tasks: [],
+              witness: undefined,
+            }).finish(),
           );
         if (hold && protocol !== 0) held.add(answer);
         else answer();

@@ -58,6 +58,9 @@ export class RunningRoot {
 export class MerkleTree {
   /** Level k: the hashes of the full subtrees of 2^k leaves, in order. */
   readonly #levels: HashList[] = [new HashList()];
+  /** The last proof of consistency: the coordinator's sites ask for the same one after the other. */
+  #proof: { readonly from: number; readonly to: number; readonly hashes: readonly Uint8Array[] } | null =
+    null;
 
   get size(): number {
     return this.#levels[0]!.length;
@@ -97,7 +100,10 @@ export class MerkleTree {
   /** PROOF(from, D[to]), 0 < from ≤ to; empty where they are the same. */
   consistencyProof(from: number, to = this.size): readonly Uint8Array[] {
     if (from > to || to > this.size) throw new RangeError('no such tree');
-    return from === 0 || from === to ? [] : this.#subproof(from, 0, to, true);
+    if (from === 0 || from === to) return [];
+    if (this.#proof?.from !== from || this.#proof.to !== to)
+      this.#proof = { from, to, hashes: this.#subproof(from, 0, to, true) };
+    return this.#proof.hashes;
   }
 
   #path(index: number, start: number, end: number): readonly Uint8Array[] {

@@ -104,6 +104,11 @@ export class MessageLog {
     return this.#options.origin;
   }
 
+  /** Where other files of this log are kept beside it. */
+  get place(): Pick<LogOptions, 'fs' | 'directory'> {
+    return this.#options;
+  }
+
   get entries(): readonly LogEntry[] {
     return this.#entries;
   }

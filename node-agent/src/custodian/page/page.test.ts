@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { CUSTODIAN, hiddenIn, tokenIn, Visitor } from '@concordat/web/testing.ts';
 
 import {
-  CUSTODIAN,
   DIGEST,
   ESTIMATE,
   EXPLANATION,
   HELD,
-  hiddenIn,
   MemoryDesk,
   message,
   OFFER,
@@ -21,8 +20,6 @@ import {
   start,
   STATUS,
   TASK,
-  tokenIn,
-  Visitor,
   waiting,
 } from './testing.ts';
 
@@ -186,7 +183,7 @@ test('a plan is refused with an objection of the closed list', async (t) => {
 test('what another custodian was first with is told: an approval again signs nothing, a refusal again is turned away', async (t) => {
   const { app, visitor, desk } = await start(t, waiting());
   await visitor.signIn();
-  const other = new Visitor(app);
+  const other = new Visitor(app, CUSTODIAN);
   await other.signIn();
   const open = (await other.get(PLAN)).body;
   const late = (kind: string): string => tokenIn(open, `${PLAN}/${kind}`);

@@ -1,8 +1,11 @@
 /** The pages of a custodian who is signed in, and their decisions. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 
 import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import { faultOf, sessionOf, type Page } from '@concordat/web/context.ts';
+import { PAGE_LENGTH, type FormFault, type PageContent } from '@concordat/web/layout.ts';
+import { isToken, tokenOf, type Session } from '@concordat/web/sessions.ts';
 
 import type {
   CustodianDesk,
@@ -12,9 +15,7 @@ import type {
   PreviewedRelease,
   WaitingRelease,
 } from '../desk.ts';
-import { faultOf, type PageContext } from './context.ts';
-import { isToken, tokenOf, type Session } from './sessions.ts';
-import { PAGE_LENGTH, type FormFault, type PageContent } from './views/layout.ts';
+import type { CustodianPageParts } from './context.ts';
 import { LEFT_LENGTH, leftPage, messagePage, releasesPage } from './views/messages.ts';
 import { planPage, planPath, plansPage, previewPage } from './views/plans.ts';
 import { agreementPage, connectionPage, logPage, overviewPage } from './views/state.ts';
@@ -53,17 +54,15 @@ const notTaken = (fault: string): FormFault => ({
   remedy: 'look at how things stand, and decide again on what is there now',
 });
 
-export function addRoutes(app: FastifyInstance, context: PageContext): void {
-  const { desk, status, now, log, taken } = context;
+export function addRoutes({ app, show }: Page, parts: CustodianPageParts): void {
+  const { desk, status, now, log, taken } = parts;
   const previews = new Map<string, Promise<readonly PreviewedRelease[]>>();
 
-  const view = (path: string, make: View): void => {
-    app.get(path, async (request, reply) => {
-      const session = context.session(request);
-      if (session === null) return reply.redirect('/sign-in', 303);
-      const content = await make(session, request);
+  const view = (path: string, make: View, options: RouteShorthandOptions = {}): void => {
+    app.get(path, options, async (request, reply) => {
+      const content = await make(sessionOf(request), request);
       if (content === null) return reply.callNotFound();
-      return context.show(reply, session, content);
+      return show(request, reply, content);
     });
   };
 
@@ -97,15 +96,19 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
   });
   view('/agreement', () => agreementPage(status(), now()));
   view('/connection', () => connectionPage(status(), now()));
-  view('/log', (_session, request) => {
-    const page = pageOf(request);
-    const all = log.entries;
-    const total = all.length;
-    const end = total - (page - 1) * PAGE_LENGTH;
-    if (end <= 0 && page > 1) return null;
-    const entries = all.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
-    return logPage(status(), { entries, body: (entry) => log.body(entry) }, page, total);
-  });
+  view(
+    '/log',
+    ({ role }, request) => {
+      const page = pageOf(request);
+      const all = log.entries;
+      const total = all.length;
+      const end = total - (page - 1) * PAGE_LENGTH;
+      if (end <= 0 && page > 1) return null;
+      const entries = all.slice(Math.max(0, end - PAGE_LENGTH), Math.max(0, end)).toReversed();
+      return logPage(status(), { entries, body: (entry) => log.body(entry) }, page, total, role);
+    },
+    { config: { access: 'auditors' } },
+  );
 
   /**
    * A form about something that waits: `again` shows it with what was wrong. The decision is taken once the session, its
@@ -124,13 +127,12 @@ export function addRoutes(app: FastifyInstance, context: PageContext): void {
     },
   ): void => {
     app.post(path, async (request, reply) => {
-      const session = context.session(request);
-      if (session === null) return reply.redirect('/sign-in', 303);
+      const session = sessionOf(request);
       const found = find(request);
       if (found === undefined) return reply.callNotFound();
       const body = (request.body ?? {}) as Body;
       const refuse = async (fault: FormFault, code: number): Promise<FastifyReply> =>
-        context.show(reply, session, await again(found, session, fault), code);
+        show(request, reply, await again(found, session, fault), code);
       if (!isToken(session.csrf, body['token'])) return refuse(STALE, 403);
       const decision = decisionOf(found, body);
       if ('message' in decision) return refuse(decision, 422);

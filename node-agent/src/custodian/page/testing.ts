@@ -1,5 +1,4 @@
 /** What the page's tests share: a desk that keeps its plans and messages in memory, keys and passphrases, a clock to set, a visitor. */
-import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
@@ -7,8 +6,15 @@ import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
-import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
-import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
+import {
+  CUSTODIAN,
+  LOOPBACK,
+  memoryLog,
+  memorySignIn,
+  surroundings,
+  Visitor,
+  type Started,
+} from '@concordat/web/testing.ts';
 
 import type { PlanExplanation } from '../../agreement/explain.ts';
 import type { Payload } from '../../fit/draft.ts';
@@ -24,7 +30,7 @@ import {
   type WaitingRelease,
 } from '../desk.ts';
 import { custodianPage } from './app.ts';
-import type { PageParts } from './context.ts';
+import type { CustodianPageParts } from './context.ts';
 import type { AgentStatus } from './status.ts';
 
 export const HEADER: Header = {
@@ -46,8 +52,6 @@ export const OFFER = '01'.repeat(32);
 /** Seal of the records. */
 export const RECORDS = '23'.repeat(32);
 export const HELD = '45'.repeat(32);
-export const PASSPHRASE = 'correct horse battery staple';
-export const CUSTODIAN = 'Ada Byron';
 
 export const EXPLANATION: PlanExplanation = {
   id: 'hypertension-cvd',
@@ -210,15 +214,6 @@ export class MemoryDesk implements CustodianDesk {
   }
 }
 
-function custodianKey(name: string): CustodianKey {
-  const identity = signingIdentity(generateSigningKey(), name);
-  return {
-    name,
-    publicKey: toHex(identity.publicKey),
-    sign: (statement) => signBytes(identity, 'concordat.v1 statement\n', statement),
-  };
-}
-
 export const STATUS: AgentStatus = {
   study: 'ALDER',
   coordinator: 'coordinator.example.org:443',
@@ -255,34 +250,27 @@ const LOG: readonly LogEntry[] = Array.from({ length: 45 }, (_, n) => ({
 /** A page's parts around a desk; `clock.now` is what time it is. */
 export function pageParts(
   desk: CustodianDesk,
-  over: Partial<PageParts> = {},
-): { parts: PageParts; clock: { now: number }; logged: string[] } {
-  const clock = { now: Date.parse('2026-11-25T05:00:00Z') };
-  const logged: string[] = [];
-  const key = custodianKey(CUSTODIAN);
-  const note = (fields: object): void => void logged.push(JSON.stringify(fields));
-  const parts: PageParts = {
+  over: Partial<CustodianPageParts> = {},
+): { parts: CustodianPageParts; clock: { now: number }; logged: string[] } {
+  const { clock, now, logged, note } = surroundings();
+  const parts: CustodianPageParts = {
     study: STATUS.study,
     desk,
-    signIn: {
-      custodians: () => [{ name: CUSTODIAN, key: key.publicKey }],
-      async openKey(name, passphrase) {
-        if (name !== CUSTODIAN) throw new ConcordatError('approval/not-custodian', 'no custodian');
-        if (passphrase !== PASSPHRASE) throw new ConcordatError('approval/passphrase', 'wrong passphrase');
-        return key;
-      },
-    },
+    signIn: memorySignIn('custodian', 'auditor'),
     status: () => STATUS,
-    log: { entries: LOG, body: () => new Uint8Array(0) },
+    log: { ...memoryLog(), entries: LOG },
     taken: async () => null,
-    logger: { info: note, warn: note, error: note },
-    now: () => new Date(clock.now),
+    logger: {
+      info: (fields) => note('info', fields),
+      warn: (fields) => note('warn', fields),
+      error: (fields) => note('error', fields),
+    },
+    now,
     ...over,
   };
   return { parts, clock, logged };
 }
 
-export const HOST = '127.0.0.1:8480';
 export const PLAN = `/plans/${RUN}/${DIGEST}`;
 export const message = (n: number, over = {}) => ({
   n,
@@ -298,90 +286,16 @@ export const message = (n: number, over = {}) => ({
   ...over,
 });
 
-/** A browser as far as the page is concerned: keeps cookies, sends Origin with forms. */
-export class Visitor {
-  readonly cookies = new Map<string, string>();
-  readonly app: FastifyInstance;
-
-  constructor(app: FastifyInstance) {
-    this.app = app;
-  }
-
-  async get(url: string, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
-    return this.#take(
-      await this.app.inject({ url, headers: { host: HOST, cookie: this.#cookie(), ...headers } }),
-    );
-  }
-
-  async post(
-    url: string,
-    fields: Record<string, string>,
-    headers: Record<string, string> = {},
-  ): Promise<LightMyRequestResponse> {
-    return this.#take(
-      await this.app.inject({
-        method: 'POST',
-        url,
-        headers: {
-          host: HOST,
-          cookie: this.#cookie(),
-          origin: `http://${HOST}`,
-          'sec-fetch-site': 'same-origin',
-          'content-type': 'application/x-www-form-urlencoded',
-          ...headers,
-        },
-        payload: new URLSearchParams(fields).toString(),
-      }),
-    );
-  }
-
-  /** Fills in the form that posts to `action` on the page at `at`. */
-  async submit(
-    at: string,
-    action: string,
-    fields: Record<string, string>,
-    headers: Record<string, string> = {},
-  ): Promise<LightMyRequestResponse> {
-    const { body } = await this.get(at);
-    return this.post(action, { ...hiddenIn(body, action), ...fields }, headers);
-  }
-
-  async signIn(): Promise<void> {
-    const answer = await this.submit('/sign-in', '/sign-in', { name: CUSTODIAN, passphrase: PASSPHRASE });
-    assert.equal(answer.statusCode, 303);
-    assert.equal(answer.headers.location, '/');
-  }
-
-  #cookie(): string {
-    return [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-  }
-
-  #take(response: LightMyRequestResponse): LightMyRequestResponse {
-    for (const { name, value } of response.cookies) {
-      if (value === '') this.cookies.delete(name);
-      else this.cookies.set(name, value);
-    }
-    return response;
-  }
-}
-
-/** The hidden fields of the form that posts to `action`, which a browser sends with it. */
-export function hiddenIn(page: string, action: string): Record<string, string> {
-  const form = page.split('<form').find((part) => part.includes(`action="${action}"`));
-  assert.ok(form !== undefined, `no form to ${action}`);
-  const fields = form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g);
-  return Object.fromEntries([...fields].map(([, name, value]) => [name!, value!]));
-}
-
-export const tokenIn = (page: string, action: string): string => hiddenIn(page, action)['token']!;
-
 /** A page over a desk, without a port, and someone who visits it. */
-export async function start(t: TestContext, desk = new MemoryDesk({}), over: Partial<PageParts> = {}) {
+export async function start(
+  t: TestContext,
+  desk = new MemoryDesk({}),
+  over: Partial<CustodianPageParts> = {},
+): Promise<Started & { readonly desk: MemoryDesk }> {
   const { parts, clock, logged } = pageParts(desk, over);
-  const address = { host: '127.0.0.1', port: 8480, loopback: true };
-  const app = await custodianPage(parts, { address, tls: null });
+  const app = await custodianPage(parts, LOOPBACK);
   t.after(() => app.close());
-  return { app, desk, clock, logged, visitor: new Visitor(app) };
+  return { app, desk, clock, logged, visitor: new Visitor(app, CUSTODIAN) };
 }
 
 /** A desk with something of everything. */

@@ -11,6 +11,65 @@ export const protobufPackage = "concordat.v1";
 
 export const protobufFileName = "concordat/v1/exchange.proto";
 
+/** What the sender makes of the receiver's log. Under any but the first it has used nothing of the exchange, and gives nothing. */
+export const Standing = {
+  STANDING_UNSPECIFIED: "STANDING_UNSPECIFIED",
+  /** STANDING_UNPROVEN - The proof does not begin at the checkpoint that the sender keeps: to be repeated from there. */
+  STANDING_UNPROVEN: "STANDING_UNPROVEN",
+  /** STANDING_ROLLBACK - A log was shown that is shorter than one shown before: until an administrator of the sender's side acknowledges it. */
+  STANDING_ROLLBACK: "STANDING_ROLLBACK",
+  /** STANDING_SPLIT_VIEW - Two histories were shown of one log: until then, too. */
+  STANDING_SPLIT_VIEW: "STANDING_SPLIT_VIEW",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type Standing = typeof Standing[keyof typeof Standing];
+
+export namespace Standing {
+  export type STANDING_UNSPECIFIED = typeof Standing.STANDING_UNSPECIFIED;
+  export type STANDING_UNPROVEN = typeof Standing.STANDING_UNPROVEN;
+  export type STANDING_ROLLBACK = typeof Standing.STANDING_ROLLBACK;
+  export type STANDING_SPLIT_VIEW = typeof Standing.STANDING_SPLIT_VIEW;
+  export type UNRECOGNIZED = typeof Standing.UNRECOGNIZED;
+}
+
+export function standingFromJSON(object: any): Standing {
+  switch (object) {
+    case 0:
+    case "STANDING_UNSPECIFIED":
+      return Standing.STANDING_UNSPECIFIED;
+    case 1:
+    case "STANDING_UNPROVEN":
+      return Standing.STANDING_UNPROVEN;
+    case 2:
+    case "STANDING_ROLLBACK":
+      return Standing.STANDING_ROLLBACK;
+    case 3:
+    case "STANDING_SPLIT_VIEW":
+      return Standing.STANDING_SPLIT_VIEW;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Standing.UNRECOGNIZED;
+  }
+}
+
+export function standingToNumber(object: Standing): number {
+  switch (object) {
+    case Standing.STANDING_UNSPECIFIED:
+      return 0;
+    case Standing.STANDING_UNPROVEN:
+      return 1;
+    case Standing.STANDING_ROLLBACK:
+      return 2;
+    case Standing.STANDING_SPLIT_VIEW:
+      return 3;
+    case Standing.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export interface ExchangeRequest {
   /** Oldest and newest protocol version that the agent speaks. */
   protocolOldest: number;
@@ -18,6 +77,7 @@ export interface ExchangeRequest {
   replies: SignedMessage[];
   /** Tasks (SHA-256 of their bodies) that wait at the site for its custodian: they need not be sent again. */
   waiting: Uint8Array[];
+  witness: Witness | undefined;
 }
 
 export interface ExchangeResponse {
@@ -29,6 +89,20 @@ export interface ExchangeResponse {
   protocolOldest: number;
   protocolNewest: number;
   tasks: SignedMessage[];
+  witness: Witness | undefined;
+}
+
+/** The sender's log, and what the sender keeps of the receiver's: each side is the other's witness. */
+export interface Witness {
+  /** The sender's own checkpoint, in a signed note (C2SP tlog-checkpoint). */
+  checkpoint: string;
+  /** Size of the sender's checkpoint that the receiver keeps, as it said last; 0 where none is known. */
+  from: number;
+  /** Consistency of `checkpoint` with that one (RFC 9162, 2.1.4); empty where there is none. */
+  proof: Uint8Array[];
+  /** The receiver's own checkpoint that the sender keeps, with the sender's cosignature (C2SP tlog-cosignature); empty where none. */
+  kept: string;
+  standing: Standing;
 }
 
 /**
@@ -45,7 +119,7 @@ export interface SignedMessage {
 }
 
 function createBaseExchangeRequest(): ExchangeRequest {
-  return { protocolOldest: 0, protocolNewest: 0, replies: [], waiting: [] };
+  return { protocolOldest: 0, protocolNewest: 0, replies: [], waiting: [], witness: undefined };
 }
 
 export const ExchangeRequest: MessageFns<ExchangeRequest> = {
@@ -61,6 +135,9 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
     }
     for (const v of message.waiting) {
       writer.uint32(34).bytes(v!);
+    }
+    if (message.witness !== undefined) {
+      Witness.encode(message.witness, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -110,6 +187,14 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
             message.waiting.push(reader.bytes());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.witness = Witness.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -124,7 +209,7 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
 };
 
 function createBaseExchangeResponse(): ExchangeResponse {
-  return { protocol: 0, protocolOldest: 0, protocolNewest: 0, tasks: [] };
+  return { protocol: 0, protocolOldest: 0, protocolNewest: 0, tasks: [], witness: undefined };
 }
 
 export const ExchangeResponse: MessageFns<ExchangeResponse> = {
@@ -140,6 +225,9 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
     }
     for (const v of message.tasks) {
       SignedMessage.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.witness !== undefined) {
+      Witness.encode(message.witness, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -187,6 +275,104 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
             }
 
             message.tasks.push(SignedMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.witness = Witness.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWitness(): Witness {
+  return { checkpoint: "", from: 0, proof: [], kept: "", standing: Standing.STANDING_UNSPECIFIED };
+}
+
+export const Witness: MessageFns<Witness> = {
+  encode(message: Witness, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkpoint !== "") {
+      writer.uint32(10).string(message.checkpoint);
+    }
+    if (message.from !== 0) {
+      writer.uint32(16).uint32(message.from);
+    }
+    for (const v of message.proof) {
+      writer.uint32(26).bytes(v!);
+    }
+    if (message.kept !== "") {
+      writer.uint32(34).string(message.kept);
+    }
+    if (message.standing !== Standing.STANDING_UNSPECIFIED) {
+      writer.uint32(40).int32(standingToNumber(message.standing));
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Witness {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWitness();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.checkpoint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.proof.push(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kept = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.standing = standingFromJSON(reader.int32());
             continue;
           }
         }

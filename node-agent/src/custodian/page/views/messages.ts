@@ -1,7 +1,8 @@
 /** Answers that wait for release, and everything that left. */
 import type { LeftMessage, OfferedPlan, WaitingRelease } from '../../desk.ts';
-import { html, type Html } from '../html.ts';
-import { headerTable, numbersIn, payloadReading } from '../tables.ts';
+import { html, type Html } from '@concordat/web/html.ts';
+import { payloadReading } from '@concordat/audit/answers.ts';
+import { headerTable, numbersIn } from '@concordat/audit/tables.ts';
 import {
   count,
   digest,
@@ -12,9 +13,9 @@ import {
   tokenField,
   type FormFault,
   type PageContent,
-} from './layout.ts';
+} from '@concordat/web/layout.ts';
 import { noteField, planLink } from './plans.ts';
-import { payloadTableView, readingView } from './table.ts';
+import { payloadTableView, readingView } from '@concordat/audit/page/reading-view.ts';
 
 function planOf(plans: readonly OfferedPlan[], run: string): OfferedPlan | undefined {
   return plans.find((plan) => plan.run === run);

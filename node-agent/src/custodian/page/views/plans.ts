@@ -2,8 +2,9 @@
 import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
 import { isApprovable, isRefusable, isWaiting, type OfferedPlan, type PreviewedRelease } from '../../desk.ts';
 import type { AnalysisExplanation } from '../../../agreement/explain.ts';
-import { html, type Html } from '../html.ts';
-import { numbersIn, payloadReading } from '../tables.ts';
+import { html, type Html } from '@concordat/web/html.ts';
+import { payloadReading } from '@concordat/audit/answers.ts';
+import { numbersIn } from '@concordat/audit/tables.ts';
 import {
   count,
   digest,
@@ -16,8 +17,9 @@ import {
   tokenField,
   type FormFault,
   type PageContent,
-} from './layout.ts';
-import { readingView, table } from './table.ts';
+} from '@concordat/web/layout.ts';
+import { table } from '@concordat/web/table.ts';
+import { readingView } from '@concordat/audit/page/reading-view.ts';
 
 const OBJECTION_WORDS: Readonly<Record<ObjectionName, string>> = {
   purpose: 'the purpose',

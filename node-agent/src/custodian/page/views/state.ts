@@ -4,11 +4,22 @@ import { hasBody, type LogEntry } from '@concordat/shared/log/entry.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 
 import { isWaiting, type LeftMessage, type OfferedPlan, type WaitingRelease } from '../../desk.ts';
-import { html, type Html, type Piece } from '../html.ts';
+import { html, type Html, type Piece } from '@concordat/web/html.ts';
 import type { AgentStatus } from '../status.ts';
-import { count, digest, facts, fileText, list, moment, pager, prose, type PageContent } from './layout.ts';
+import {
+  count,
+  digest,
+  facts,
+  fileText,
+  list,
+  moment,
+  pager,
+  prose,
+  type PageContent,
+} from '@concordat/web/layout.ts';
 import { planLink } from './plans.ts';
-import { table } from './table.ts';
+import type { Role } from '@concordat/web/sessions.ts';
+import { table } from '@concordat/web/table.ts';
 
 const DAY = 86_400_000;
 
@@ -140,12 +151,15 @@ export function connectionPage(status: AgentStatus, now: Date): PageContent {
   };
 }
 
+/** Details are the site's own: counts behind refusals, custodians' notes. Auditors are not shown them. */
 export function logPage(
   status: AgentStatus,
   { entries, body }: Pick<MessageLog, 'entries' | 'body'>,
   page: number,
   total: number,
+  role: Role,
 ): PageContent {
+  const detailed = role === 'custodian';
   return {
     title: 'Log',
     at: '/log',
@@ -160,7 +174,7 @@ export function logPage(
       ${table({
         id: 'entries',
         caption: 'Entries, newest first',
-        columns: ['Entry', 'Time', 'Kind', 'Type', 'Analysis, round', 'Detail'],
+        columns: ['Entry', 'Time', 'Kind', 'Type', 'Analysis, round', ...(detailed ? ['Detail'] : [])],
         rows: entries.map((entry) => [
           `${entry.n}`,
           moment(entry.time),
@@ -169,7 +183,7 @@ export function logPage(
           entry.analysis === undefined || entry.analysis === ''
             ? null
             : `${entry.analysis}, ${entry.round ?? 0}`,
-          details(entry, body),
+          ...(detailed ? [details(entry, body)] : []),
         ]),
       })}
       ${pager('/log', page, total)}`,

@@ -1,10 +1,27 @@
 /** The frame of every page, and the pieces that several pages share. */
-import { html, type Html, type Piece } from '../html.ts';
+import { html, type Html, type Piece } from './html.ts';
+import type { Role } from './sessions.ts';
+
+/** Whose page it is: what kind of page (`custodian’s page of study`), and a name, by which cookies are kept apart too. */
+export interface Owner {
+  readonly page: string;
+  readonly name: string;
+}
+
+/** An entry of the navigation. */
+export interface Place {
+  readonly path: string;
+  readonly name: string;
+  /** Whether auditors see it too; its route is marked for them with `access: 'auditors'`. */
+  readonly auditors: boolean;
+}
 
 export interface Frame {
-  readonly study: string;
-  /** The custodian who is signed in, and their form token; null on the sign-in page. */
-  readonly signedIn: { readonly name: string; readonly token: string } | null;
+  readonly owner: Owner;
+  /** Those that who is signed in may go to. */
+  readonly places: readonly Place[];
+  /** Who is signed in, and their form token; null on the sign-in page. */
+  readonly signedIn: { readonly name: string; readonly role: Role; readonly token: string } | null;
   /** What the last form came to. */
   readonly notice: string | null;
 }
@@ -23,18 +40,8 @@ export interface PageContent {
   readonly body: Piece;
 }
 
-const PLACES = [
-  ['/', 'Overview'],
-  ['/plans', 'Plans'],
-  ['/releases', 'Releases'],
-  ['/left', 'What left'],
-  ['/agreement', 'Agreement'],
-  ['/connection', 'Connection'],
-  ['/log', 'Log'],
-] as const;
-
 /** The whole document. The title tells the outcome first: it is what a screen reader says when the page has loaded. */
-export function pageDocument({ study, signedIn, notice }: Frame, content: PageContent): string {
+export function pageDocument({ owner, places, signedIn, notice }: Frame, content: PageContent): string {
   const { title, at, fault = null, body } = content;
   const outcome = fault === null ? (notice === null ? '' : `${notice} – `) : 'Not done – ';
   return html`<!doctype html>
@@ -43,7 +50,7 @@ export function pageDocument({ study, signedIn, notice }: Frame, content: PageCo
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>${outcome}${title} – ${study} – Concordat</title>
+        <title>${outcome}${title} – ${owner.name} – Concordat</title>
         <link rel="stylesheet" href="/style.css" />
         <link rel="icon" href="data:," />
       </head>
@@ -52,7 +59,7 @@ export function pageDocument({ study, signedIn, notice }: Frame, content: PageCo
         <header>
           <div class="banner">
             <p class="product">
-              Concordat <span>custodian’s page of study <strong>${study}</strong></span>
+              Concordat <span>${owner.page} <strong>${owner.name}</strong></span>
             </p>
             ${signedIn === null ? null : signOut(signedIn)}
           </div>
@@ -61,8 +68,8 @@ export function pageDocument({ study, signedIn, notice }: Frame, content: PageCo
               ? null
               : html`<nav aria-label="Pages">
                   <ul>
-                    ${PLACES.map(
-                      ([path, name]) =>
+                    ${places.map(
+                      ({ path, name }) =>
                         html`<li>
                           <a href="${path}" ${path === at ? html` aria-current="page"` : null}>${name}</a>
                         </li>`,
@@ -87,11 +94,22 @@ export function pageDocument({ study, signedIn, notice }: Frame, content: PageCo
     </html> `.text;
 }
 
-function signOut({ name, token }: { readonly name: string; readonly token: string }): Html {
+function signOut({ name, role, token }: NonNullable<Frame['signedIn']>): Html {
   return html`<form method="post" action="/sign-out" class="sign-out">
-    ${tokenField(token)} <span>Signed in as <strong>${name}</strong></span>
+    ${tokenField(token)}
+    <span>Signed in as <strong>${name}</strong>${role === 'auditor' ? ', auditor' : null}</span>
     <button class="plain">Sign out</button>
   </form>`;
+}
+
+/** What cannot be shown, and why; `home`: where to go instead. */
+export function faultPage(title: string, message: string, home: string): PageContent {
+  return {
+    title,
+    at: null,
+    body: html`<p>${message}</p>
+      <p><a href="${home}">Go to the start</a></p>`,
+  };
 }
 
 function faultBox({ message, remedy }: FormFault): Html {

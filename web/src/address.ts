@@ -25,17 +25,20 @@ export interface PageAddress {
   readonly loopback: boolean;
 }
 
-/** @throws ConcordatError `config/invalid` where the address is neither this machine's own nor the institution's */
-export function pageAddress(listen: string): PageAddress {
+/**
+ * `key`: of the configuration, under which `listen` stands.
+ * @throws ConcordatError `config/invalid` where the address is neither this machine's own nor the institution's
+ */
+export function pageAddress(listen: string, key: string): PageAddress {
   const { host: written, port } = parseAddress(listen);
   const host = bare(written);
   if (host === 'localhost' || isWithin(loopback, host)) return { host, port, loopback: true };
   if (isWithin(institution, host)) return { host, port, loopback: false };
   throw new ConcordatError(
     'config/invalid',
-    "the custodian's page may listen on this machine's own or on a private address of the institution only",
+    "a page may listen on this machine's own or on a private address of the institution only",
     {
-      place: `page.listen: ${listen}`,
+      place: `${key}.listen: ${listen}`,
       remedy:
         'write 127.0.0.1:8480, and reach it through an SSH tunnel; or one private address of this machine (10.…, 172.16–31.…, 192.168.…, fd…), with `certificate` and `key`',
     },

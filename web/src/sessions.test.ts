@@ -10,9 +10,9 @@ const key = { name: 'Ada', publicKey: 'ab'.repeat(32), sign: () => new Uint8Arra
 test('a key is forgotten when its session is over, also where no one comes back', () => {
   let now = 0;
   const sessions = new Sessions(() => new Date(now), randomBytes);
-  const first = sessions.open(key);
+  const first = sessions.open(key, 'custodian');
   now += 10 * 60_000;
-  const second = sessions.open(key);
+  const second = sessions.open(key, 'auditor');
   assert.notEqual(first.id, second.id);
   assert.notEqual(first.csrf, second.csrf);
   now += 5 * 60_000;

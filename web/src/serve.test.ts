@@ -11,10 +11,11 @@ import { after, before, test } from 'node:test';
 
 import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
 
-import { readAgentConfig } from '../../app.ts';
 import { answersTo, pageAddress } from './address.ts';
 import { servePage } from './serve.ts';
-import { MemoryDesk, pageParts } from './testing.ts';
+import { newPage } from './page.ts';
+import type { PageConfig } from './page-config.ts';
+import { memoryLog, memorySignIn, surroundings } from './testing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'page-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -46,7 +47,17 @@ before(async () => {
 });
 
 const invalid = { code: 'config/invalid' };
-const { parts } = pageParts(new MemoryDesk({}));
+const { now, note } = surroundings();
+const parts = {
+  owner: { page: 'page of', name: 'TEST' },
+  places: [],
+  signIn: memorySignIn('auditor'),
+  log: memoryLog(),
+  note,
+  now,
+};
+const serve = (config: PageConfig) =>
+  servePage(config, 'page', async (listening) => (await newPage(parts, listening)).app);
 
 test('it listens on this machine or on a private address, and on nothing else', () => {
   for (const [listen, loopback] of [
@@ -62,7 +73,7 @@ test('it listens on this machine or on a private address, and on nothing else', 
     ['[fd12:3456::1]:8480', false],
     ['[fe80::1%eth0]:8480', false],
   ] as const) {
-    assert.equal(pageAddress(listen).loopback, loopback, listen);
+    assert.equal(pageAddress(listen, 'page').loopback, loopback, listen);
   }
   for (const listen of [
     '0.0.0.0:8480',
@@ -78,7 +89,7 @@ test('it listens on this machine or on a private address, and on nothing else', 
     '127.1:8480',
     '*:8480',
   ]) {
-    assert.throws(() => pageAddress(listen), invalid, listen);
+    assert.throws(() => pageAddress(listen, 'page'), invalid, listen);
   }
 });
 
@@ -95,19 +106,19 @@ test('a private address needs a certificate and its own key', async () => {
     { listen: '127.0.0.1:0', certificate, key: other },
     { listen: '0.0.0.0:0', certificate, key },
   ]) {
-    await assert.rejects(servePage(config, parts), invalid, JSON.stringify(config));
+    await assert.rejects(serve(config), invalid, JSON.stringify(config));
   }
 });
 
 test('a port that is taken is told as such', async () => {
-  const first = await servePage({ listen: '127.0.0.1:0' }, parts);
+  const first = await serve({ listen: '127.0.0.1:0' });
   const { port } = first.server.address() as AddressInfo;
-  await assert.rejects(servePage({ listen: `127.0.0.1:${port}` }, parts), invalid);
+  await assert.rejects(serve({ listen: `127.0.0.1:${port}` }), invalid);
   await first.close();
 });
 
 test('names are those of the certificate; every other is turned away', () => {
-  const address = pageAddress('10.0.0.1:8480');
+  const address = pageAddress('10.0.0.1:8480', 'page');
   const held = new X509Certificate(readFileSync(certificate));
   assert.equal(answersTo('page.hospital.example:8480', address, held), true);
   assert.equal(answersTo('10.0.0.1:8480', address, held), true);
@@ -119,7 +130,7 @@ test('names are those of the certificate; every other is turned away', () => {
 });
 
 test('over TLS its cookies are Secure and for this host alone, and HSTS is told', async () => {
-  const app = await servePage({ listen: '127.0.0.1:0', certificate, key }, parts);
+  const app = await serve({ listen: '127.0.0.1:0', certificate, key });
   const { port } = app.server.address() as AddressInfo;
   const answer = Promise.withResolvers<{ status: number | undefined; cookie: string; hsts: string }>();
   const ca = readFileSync(certificate);
@@ -145,31 +156,4 @@ test('over TLS its cookies are Secure and for this host alone, and HSTS is told'
   assert.match(cookie, /HttpOnly/);
   assert.match(cookie, /SameSite=Strict/);
   assert.equal(hsts, 'max-age=31536000');
-});
-
-test('what is configured: paths are relative to the file, an address without a port is a fault', () => {
-  const file = join(folder, 'agent.yaml');
-  const write = (page: string): void =>
-    writeFileSync(
-      file,
-      `agent: 1
-study: A
-coordinator: c:443
-coordinator_key: ${'ab'.repeat(32)}
-tls: {ca: ca.crt, certificate: a.crt, key: a.key}
-signing_key: s.key
-data: d.csv
-agreement: agreement.yaml
-log: log
-page: ${page}
-`,
-    );
-  write('{listen: "[fd00::1]:8480", certificate: page.crt, key: page.key}');
-  assert.deepEqual(readAgentConfig(file).page, { listen: '[fd00::1]:8480', certificate, key });
-  write('{listen: 127.0.0.1:8480}');
-  assert.deepEqual(readAgentConfig(file).page, { listen: '127.0.0.1:8480' });
-  for (const page of ['{listen: 127.0.0.1}', '{}', '{listen: 127.0.0.1:8480, port: 1}']) {
-    write(page);
-    assert.throws(() => readAgentConfig(file), invalid, page);
-  }
 });

@@ -1,4 +1,4 @@
-/** Starts the page of one agent, where its configuration asks for one. */
+/** Starts a page where a configuration asks for one. */
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 
@@ -6,26 +6,30 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { cannotListen } from '@concordat/shared/plan/address.ts';
 import type { FastifyInstance } from 'fastify';
 
-import type { PageConfig } from '../../config.ts';
 import { pageAddress } from './address.ts';
-import { custodianPage, type PageOptions } from './app.ts';
-import type { PageParts } from './context.ts';
+import type { Listening } from './page.ts';
+import type { PageConfig } from './page-config.ts';
 
 /**
- * Listens until the returned server is closed.
+ * Listens until the returned server is closed. `key`: of the configuration, under which the page stands.
  * @throws ConcordatError `config/invalid` where the address, or the certificate, does not do
  */
-export async function servePage(config: PageConfig, parts: PageParts): Promise<FastifyInstance> {
-  const options = pageOptions(config);
-  const app = await custodianPage(parts, options);
-  await app.listen({ host: options.address.host, port: options.address.port }).catch((error: unknown) => {
+export async function servePage(
+  config: PageConfig,
+  key: string,
+  build: (listening: Listening) => Promise<FastifyInstance>,
+): Promise<FastifyInstance> {
+  const listening = listeningOf(config, key);
+  const app = await build(listening);
+  const { host, port } = listening.address;
+  await app.listen({ host, port }).catch((error: unknown) => {
     throw cannotListen(config.listen, error);
   });
   return app;
 }
 
-function pageOptions({ listen, certificate, key }: PageConfig): PageOptions {
-  const address = pageAddress(listen);
+function listeningOf({ listen, certificate, key }: PageConfig, place: string): Listening {
+  const address = pageAddress(listen, place);
   if (certificate !== undefined && key !== undefined) {
     return { address, tls: readPair(certificate, key) };
   }
@@ -34,12 +38,12 @@ function pageOptions({ listen, certificate, key }: PageConfig): PageOptions {
     'config/invalid',
     address.loopback
       ? 'a certificate and its key are named together or not at all'
-      : "off this machine's own addresses the custodian's page needs TLS",
-    { place: 'page', remedy: 'name PEM files under `page.certificate` and `page.key`' },
+      : "off this machine's own addresses a page needs TLS",
+    { place, remedy: `name PEM files under \`${place}.certificate\` and \`${place}.key\`` },
   );
 }
 
-function readPair(certificate: string, key: string): NonNullable<PageOptions['tls']> {
+function readPair(certificate: string, key: string): NonNullable<Listening['tls']> {
   const pair = { certificate: readPem(certificate), key: readPem(key) };
   try {
     createSecureContext({ cert: pair.certificate, key: pair.key });

@@ -1,19 +1,23 @@
 /**
- * Who is signed in, in memory alone: a session holds its custodian's opened key, and ends with it. Its id is random, made
+ * Who is signed in, in memory alone: a session holds its owner's opened key, and ends with it. Its id is random, made
  * at sign-in, and never taken from the browser, so that none can be fixed beforehand.
  */
 import { Tokens } from '@fastify/csrf';
 
-import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
+import type { OpenedKey } from './sealed-keys.ts';
 
 const MINUTE = 60_000;
 /** Without a request. */
 const IDLE = 15 * MINUTE;
 const ABSOLUTE = 8 * 60 * MINUTE;
 
+/** What a person may: a custodian everything that the page has, an auditor to read what is marked for auditors. */
+export type Role = 'custodian' | 'auditor';
+
 export interface Session {
   readonly id: string;
-  readonly key: CustodianKey;
+  readonly key: OpenedKey;
+  readonly role: Role;
   readonly csrf: string;
   readonly started: number;
   used: number;
@@ -40,10 +44,18 @@ export class Sessions {
     this.#randomBytes = randomBytes;
   }
 
-  open(key: CustodianKey): Session {
+  open(key: OpenedKey, role: Role): Session {
     const now = this.#now().getTime();
     const id = Buffer.from(this.#randomBytes(32)).toString('base64url');
-    const session: Session = { id, key, csrf: newSecret(), started: now, used: now, notice: null };
+    const session: Session = {
+      id,
+      key,
+      role,
+      csrf: newSecret(),
+      started: now,
+      used: now,
+      notice: null,
+    };
     this.#sessions.set(id, session);
     return session;
   }

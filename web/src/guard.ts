@@ -1,4 +1,4 @@
-/** What every request and answer of the page must keep, before any route is reached. */
+/** What every request and answer of a page must keep, before any route is reached. */
 import type { X509Certificate } from 'node:crypto';
 
 import helmet from '@fastify/helmet';

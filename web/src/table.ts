@@ -1,16 +1,5 @@
-/** Tables of a message, in HTML. */
-import { html, type Html, type Piece } from '../html.ts';
-import type { PayloadReading, PayloadTable } from '../tables.ts';
-
-/** `id`: unique on the page. */
-export function readingView(reading: PayloadReading, id: string): Html {
-  return html`<p>${reading.sentence}</p>
-    ${reading.tables.map((each, i) => payloadTableView(each, `${id}-${i}`))}`;
-}
-
-export function payloadTableView({ caption, sentence, columns, rows }: PayloadTable, id: string): Html {
-  return table({ id, caption, sentence, columns, rows });
-}
+/** Tables that a keyboard and a screen reader can use. */
+import { html, type Html, type Piece } from './html.ts';
 
 /** The first cell of a row is its heading. A wide table scrolls in its own box, which the keyboard can reach. */
 export function table(content: {

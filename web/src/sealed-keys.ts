@@ -1,13 +1,13 @@
 /**
- * Custodians' keys: an Ed25519 key each, sealed with a key that Argon2id (RFC 9106, its second recommended setting) makes of the
- * passphrase, by AES-256-GCM. The agent never has the passphrase; whoever signs opens the key for as long as it takes.
+ * Keys of people: an Ed25519 key each, sealed with a key that Argon2id (RFC 9106, its second recommended setting) makes of the
+ * passphrase, by AES-256-GCM, in a file each of the folder of their role. No program has the passphrase; whoever signs in, or signs,
+ * opens the key for as long as it takes.
  */
 import { argon2, createCipheriv, createDecipheriv, createPrivateKey, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { generateSigningKey, signBytes, signingIdentity } from '@concordat/shared/wire/signing.ts';
@@ -15,9 +15,17 @@ import { generateSigningKey, signBytes, signingIdentity } from '@concordat/share
 const KDF = { memory: 65_536, passes: 3, parallelism: 4 } as const;
 /** A passphrase of fewer characters is guessed from a stolen file. */
 const SHORTEST_PASSPHRASE = 12;
+const EXTENSION = '.json';
+
+/** A key, opened with its passphrase. */
+export interface OpenedKey {
+  readonly name: string;
+  /** 64 hexadecimal digits. */
+  readonly publicKey: string;
+  sign(statement: Uint8Array): Uint8Array;
+}
 
 interface SealedKey {
-  readonly custodian: string;
   /** 64 hexadecimal digits. */
   readonly key: string;
   readonly kdf: {
@@ -32,17 +40,17 @@ interface SealedKey {
   readonly sealed: string;
 }
 
-/** Makes a key, sealed into `<state>/custodians/`. Throws `enrolment/exists` where the custodian has one. */
-export async function makeCustodianKey(
-  state: string,
-  custodian: string,
+/** Makes a key, sealed into the folder. Throws `enrolment/exists` where the name has one. */
+export async function makeSealedKey(
+  folder: string,
+  name: string,
   passphrase: string,
 ): Promise<{ readonly publicKey: string }> {
-  const file = fileOf(state, custodian);
+  const file = fileOf(folder, name);
   if (existsSync(file)) {
-    throw new ConcordatError('enrolment/exists', `${custodian} has a key already`, {
+    throw new ConcordatError('enrolment/exists', `${name} has a key already`, {
       place: file,
-      remedy: 'use it; or give the new one another name, and take the old one out of the agreement',
+      remedy: 'use it; or give the new one another name, and take the old one away from where it is named',
     });
   }
   if (passphrase.length < SHORTEST_PASSPHRASE) {
@@ -55,31 +63,26 @@ export async function makeCustodianKey(
     );
   }
   const pem = generateSigningKey();
-  const publicKey = toHex(signingIdentity(pem, custodian).publicKey);
+  const publicKey = toHex(signingIdentity(pem, name).publicKey);
   const [salt, nonce] = [randomBytes(16), randomBytes(12)];
   const cipher = createCipheriv('aes-256-gcm', await derive(passphrase, salt, KDF), nonce);
   cipher.setAAD(Buffer.from(publicKey));
   const sealed = Buffer.concat([cipher.update(pem), cipher.final(), cipher.getAuthTag()]);
   const content: SealedKey = {
-    custodian,
     key: publicKey,
     kdf: { name: 'argon2id', ...KDF },
     salt: salt.toString('base64'),
     nonce: nonce.toString('base64'),
     sealed: sealed.toString('base64'),
   };
-  mkdirSync(join(state, 'custodians'), { recursive: true, mode: 0o700 });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
   return { publicKey };
 }
 
-/** Opens a custodian's key. Throws `approval/passphrase`, also where there is no such key: which names exist is not told. */
-export async function openCustodianKey(
-  state: string,
-  custodian: string,
-  passphrase: string,
-): Promise<CustodianKey> {
-  const stored = read(fileOf(state, custodian));
+/** Opens a key. Throws `approval/passphrase`, also where there is no such key: which names exist is not told. */
+export async function openSealedKey(folder: string, name: string, passphrase: string): Promise<OpenedKey> {
+  const stored = read(fileOf(folder, name));
   try {
     // Work of the same length where there is nothing to open.
     const { kdf, salt, nonce, sealed, key } = stored ?? ABSENT;
@@ -91,16 +94,16 @@ export async function openCustodianKey(
     const pem = Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]);
     const identity = signingIdentity(
       createPrivateKey(pem).export({ format: 'pem', type: 'pkcs8' }).toString(),
-      custodian,
+      name,
     );
     return {
-      name: custodian,
+      name,
       publicKey: toHex(identity.publicKey),
       sign: (statement) => signBytes(identity, 'concordat.v1 statement\n', statement),
     };
   } catch {
-    throw new ConcordatError('approval/passphrase', "the passphrase does not open the custodian's key", {
-      remedy: 'type it again; `concordat agent custodian NAME` makes a key',
+    throw new ConcordatError('approval/passphrase', `the passphrase does not open a key of ${name}`, {
+      remedy: 'type it again; nobody can recover it',
     });
   }
 }
@@ -121,7 +124,6 @@ function derive(
 }
 
 const ABSENT: SealedKey = {
-  custodian: '',
   key: '',
   kdf: { name: 'argon2id', ...KDF },
   salt: Buffer.alloc(16).toString('base64'),
@@ -137,6 +139,23 @@ function read(file: string): SealedKey | null {
   }
 }
 
-function fileOf(state: string, custodian: string): string {
-  return join(state, 'custodians', `${encodeURIComponent(custodian)}.json`);
+/** Who has a key in the folder, by name, with its public key (64 hexadecimal digits). */
+export function sealedKeys(folder: string): readonly { readonly name: string; readonly key: string }[] {
+  let files: readonly string[];
+  try {
+    files = readdirSync(folder);
+  } catch {
+    // None was made here yet.
+    return [];
+  }
+  return files
+    .filter((file) => file.endsWith(EXTENSION))
+    .flatMap((file) => {
+      const key = read(join(folder, file))?.key;
+      return key === undefined ? [] : [{ name: decodeURIComponent(file.slice(0, -EXTENSION.length)), key }];
+    });
+}
+
+function fileOf(folder: string, name: string): string {
+  return join(folder, `${encodeURIComponent(name)}${EXTENSION}`);
 }

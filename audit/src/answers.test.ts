@@ -2,12 +2,25 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
-import { Diagnosis, Objection, Problem, Rule } from '@concordat/proto/concordat/v1/site.ts';
+import { Diagnosis, Objection, Problem, Rule, type SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { releasableFields } from '@concordat/proto/releasable.ts';
 
-import type { Payload } from '../../fit/draft.ts';
-import { headerTable, numbersIn, payloadLines, payloadReading } from './tables.ts';
-import { HEADER } from './testing.ts';
+import { payloadLines, payloadReading } from './answers.ts';
+import { headerTable, numbersIn } from './tables.ts';
+
+type Payload = NonNullable<SiteMessage['payload']>;
+
+const HEADER: Header = {
+  study: 'ALDER',
+  run: new Uint8Array(16).fill(1),
+  analysis: 'cvd',
+  round: 3,
+  planDigest: new Uint8Array(32).fill(2),
+  rosterDigest: new Uint8Array(32).fill(3),
+  attempt: 4,
+  inReplyTo: new Uint8Array(32).fill(5),
+  checkpoint: { size: 9, root: new Uint8Array(32).fill(6) },
+};
 
 const counts = {
   participants: [101, 102],
