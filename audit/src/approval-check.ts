@@ -20,7 +20,7 @@ import { placeOf, type LoggedMessage, type LoggedReply, type Owner } from './log
 import type { OpenTask } from './message-check.ts';
 import type { Offered, Plans, ReadPlan } from './plans.ts';
 import type { Terms } from './policy-check.ts';
-import { Tally } from './tally.ts';
+import type { Tally } from './tally.ts';
 
 interface Accepted {
   readonly offered: Offered;

@@ -6,7 +6,7 @@ import { RunningRoot } from '@concordat/shared/log/merkle.ts';
 import { sameBytes, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
-import type { FindingKind, Place, Report } from './finding.ts';
+import type { Place, Report } from './finding.ts';
 import { COORDINATOR } from './keys.ts';
 import { placeOf, type LoggedMessage, type Owner } from './logged-message.ts';
 
@@ -86,7 +86,7 @@ export class OrderCheck {
 
   #findDeviation({ place, before, size }: Deviation): void {
     const shift = before - size;
-    const kind: FindingKind =
+    const kind =
       this.#fitting > 0 ||
       this.#deviations.some((other) => Math.sign(other.before - other.size) !== Math.sign(shift))
         ? 'reorder'
@@ -97,7 +97,7 @@ export class OrderCheck {
       reorder: 'entries do not stand in the order in which they were made',
       insertion: `${shift} more ${shift === 1 ? 'entry stands' : 'entries stand'} before it now`,
       omission: `${-shift} of them ${shift === -1 ? 'is' : 'are'} not there any more`,
-    }[kind as 'reorder' | 'insertion' | 'omission'];
+    }[kind];
     const more = this.#deviations.length - 1;
     this.#report.find({
       kind,

@@ -99,8 +99,8 @@ export function reply(
   return signed(SiteMessage.encode(message).finish(), identity);
 }
 
-/** A task, changed and signed again. */
-export function task(
+/** A question, changed and signed again. */
+export function question(
   body: Uint8Array,
   identity: SigningIdentity,
   change: (message: CoordinatorMessage) => void,

@@ -12,7 +12,7 @@ import { generateSigningKey, signBytes, signingIdentity } from '@concordat/share
 
 import { InProcess } from '../end-to-end/in-process.ts';
 import { BINARY_PLAN, writeOneStageTrials } from '../end-to-end/trials.ts';
-import { forge, itemsOf, reply, task, type Item } from './forge.ts';
+import { forge, itemsOf, question, reply, type Item } from './forge.ts';
 import { audited, told } from './logs.ts';
 
 const STUDIES = ['A', 'B', 'C'];
@@ -191,7 +191,7 @@ const INSIDE: Readonly<Record<string, Case>> = {
     words: /parameters of its own/,
     edit: (items) => {
       const i = at(items, 'received', 'objectiveQuestion');
-      const body = task(items[i]!.body!, coordinator, ({ payload }) => {
+      const body = question(items[i]!.body!, coordinator, ({ payload }) => {
         if (payload?.$case === 'objectiveQuestion') payload.value.theta[0]! += 0.5;
       });
       const digest = toHex(sha256(SignedMessage.decode(body).body));
@@ -217,8 +217,8 @@ const INSIDE: Readonly<Record<string, Case>> = {
     kind: 'reorder',
     words: /before the question/,
     edit: (items) => {
-      const [question, answer] = [at(items, 'received', 'entryQuestion'), at(items, 'sent', 'oneStageEntry')];
-      return items.with(question, items[answer]!).with(answer, items[question]!);
+      const [asked, answer] = [at(items, 'received', 'entryQuestion'), at(items, 'sent', 'oneStageEntry')];
+      return items.with(asked, items[answer]!).with(answer, items[asked]!);
     },
   },
   'an entry of another analysis': {
@@ -341,7 +341,7 @@ test('a question that no optimiser asks is found by replaying the run', () => {
       return body === undefined ? { entry } : { entry, body };
     return {
       entry,
-      body: task(body!, coordinator, ({ payload }) => {
+      body: question(body!, coordinator, ({ payload }) => {
         if (payload?.$case === 'objectiveQuestion') payload.value.theta[0]! += 0.5;
       }),
     };
@@ -353,7 +353,7 @@ test('a question that no optimiser asks is found by replaying the run', () => {
 test('two sites that were shown different logs find out, without the coordinator', () => {
   const items = itemsOf(federation.log('A')).map(({ entry, body }): Item => {
     if (entry.kind !== 'received') return body === undefined ? { entry } : { entry, body };
-    const made = task(body!, coordinator, ({ header }) => {
+    const made = question(body!, coordinator, ({ header }) => {
       header!.checkpoint!.root = sha256(header!.checkpoint!.root);
     });
     return { entry: { ...entry, task: toHex(sha256(SignedMessage.decode(made).body)) }, body: made };
