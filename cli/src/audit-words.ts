@@ -9,11 +9,13 @@ const MOST_NOTES = 50;
 const MOST_RUNS = 20;
 
 export function verdictLines(verdict: Verdict): readonly string[] {
-  const { findings, notes } = verdict;
+  const { findings, notes, logs } = verdict;
+  const entries = logs.reduce((sum, log) => sum + log.entries, 0);
+  const looked = `${logs.length} ${logs.length === 1 ? 'log' : 'logs'} with ${entries} entries`;
   return [
     findings.length === 0
-      ? 'Nothing was found.'
-      : `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}.`,
+      ? `Nothing was found in ${looked}.`
+      : `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'} in ${looked}.`,
     ...findings.flatMap(({ kind, place, message }) => ['', `${kind}: ${placeText(place)}`, `  ${message}`]),
     ...(notes.length === 0 ? [] : ['', 'Worth knowing, and no fault:']),
     ...noteLines(notes),
@@ -36,23 +38,25 @@ function noteLines(notes: readonly Note[]): readonly string[] {
 }
 
 function restsOn({ logs, runs, keys, missing, notRecomputed }: Verdict): readonly string[] {
+  const told = keys.filter(({ given }) => given);
+  const learnt = keys.filter(({ given }) => !given);
   return [
     ...logs.map(
       ({ log, entries, root, hidden, unjudged }) =>
         `${log}: ${entries} entries, ${root === null ? 'without a checkpoint that can be read' : `root ${root}`}${hidden > 0 ? `; ${hidden} messages withheld or erased, which were not looked at` : ''}${unjudged > 0 ? `; of ${unjudged} answers nobody can say whether they were allowed, since the texts that say so are hidden` : ''}`,
     ),
-    ...missing.map(
-      (party) => `not given: the log of ${named(party)}; what it alone would show was not checked`,
-    ),
-    ...keys
-      .filter(({ given }) => given)
-      .map(({ party, key }) => `key of ${named(party)}, as you gave it: ${fingerprint(key)}`),
-    ...keys
-      .filter(({ given }) => !given)
-      .map(
-        ({ party, key }) =>
-          `key of ${named(party)}, as these logs say: ${toHex(key)}, fingerprint ${fingerprint(key)}; compare it with its owner by telephone`,
-      ),
+    ...(missing.length === 0
+      ? []
+      : [
+          `not given, and what they alone would show not checked: the logs of ${missing.map(named).join(', ')}`,
+        ]),
+    ...told.map(({ party, key }) => `key of ${named(party)}, as you gave it: ${fingerprint(key)}`),
+    ...(learnt.length === 0
+      ? []
+      : [
+          'keys as these logs themselves say: compare the fingerprints with their owners by another way, or give them by --key',
+        ]),
+    ...learnt.map(({ party, key }) => `  ${named(party)}: ${toHex(key)}, fingerprint ${fingerprint(key)}`),
     ...runs
       .slice(0, MOST_RUNS)
       .map(
