@@ -69,7 +69,8 @@ test('without bodies the same is proven', () => {
 });
 
 for (const path of small.keys())
-  test(`every byte of ${path} of a small log`, () => assertDetected(flips(small, path, [0, 3, 6])));
+  test(`every byte of ${path} of a small log`, () =>
+    assertDetected(flips(small, path, path.includes('.p/') ? [2] : [0, 3, 6])));
 
 for (const path of long.keys())
   test(`bytes of ${path} of a log of several bundles`, () => {
