@@ -33,6 +33,8 @@ export function takeInventory(source: LogSource, faults: Faults): Inventory {
     if (file === null) faults.find('insertion', { file: path }, 'a log has no such file');
     else if (file.kind === 'leftover')
       faults.note({ file: path }, 'left by a process that died while it wrote; it stands for nothing');
+    else if (file.kind === 'waiting')
+      faults.note({ file: path }, 'an acknowledgement that no process has taken into the log yet');
     else found.push({ ...file, path });
   }
   for (const { path, byte, kind, message } of source.oddities)

@@ -85,7 +85,7 @@ function again(body: Uint8Array, party: string, log: MessageLog, identity: Signi
   return signed(codec.encode(message as never).finish(), identity);
 }
 
-export const signed = (body: Uint8Array, identity: SigningIdentity): Uint8Array =>
+const signed = (body: Uint8Array, identity: SigningIdentity): Uint8Array =>
   SignedMessage.encode(signMessage(identity, body)).finish();
 
 /** A site's answer, changed and signed again. */
