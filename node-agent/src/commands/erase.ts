@@ -9,8 +9,7 @@ import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { siteOrigin } from '@concordat/shared/log/note.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
-import { readSigningKey } from '../app.ts';
-import { readAgentConfig } from '../config.ts';
+import { readAgentConfig, readSigningKey } from '../app.ts';
 import { HeldAnswers } from '../egress/held.ts';
 import { lockFolder } from '../lock.ts';
 
