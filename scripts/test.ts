@@ -12,7 +12,10 @@ const REFERENCE_DATA = '../shared/reference';
 const SUITES: Readonly<Record<string, { include: string[]; exclude: string[] }>> = {
   fast: {
     include: ['{shared,web,audit,node-agent,coordinator,cli,proto,examples,test}/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/{fixtures,reference,attacks,mutations,containers,browser,interop}/**'],
+    exclude: [
+      '**/node_modules/**',
+      'test/{fixtures,reference,attacks,mutations,containers,browser,interop}/**',
+    ],
   },
   attacks: { include: ['test/attacks/**/*.test.ts'], exclude: [] },
   mutations: { include: ['test/mutations/**/*.test.ts'], exclude: [] },

@@ -1,8 +1,9 @@
 /** The bodies of one bundle, read record by record beside its entries: each is where its entry says, and reaches to where the next begins. */
+import { hash } from 'node:crypto';
+
 import { readHead, RECORD_HEAD, SALT_LENGTH } from '@concordat/shared/log/bodies.ts';
 import type { EntryWithBody } from '@concordat/shared/log/entry.ts';
 import { TILE_WIDTH } from '@concordat/shared/log/tiles.ts';
-import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
 import { firstDifference } from './bundle.ts';
@@ -232,7 +233,7 @@ export class BodyReader {
 }
 
 const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
-const hexOf = (bytes: Uint8Array): string => toHex(sha256(bytes));
+const hexOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
 
 /** The first byte of a record's commitment that is not its entry's, both in hex. */
 function differing(commitment: string, due: string): number {

@@ -105,12 +105,16 @@ export function firstDifference(places: readonly (number | null)[], count: numbe
   const later = places.includes(at, at + 1);
   if (at >= count || (place === null && later))
     return { kind: 'insertion', at, message: 'there is an entry that was not logged here' };
-  if (place === null) {
+  // The next one is in its place again, or there is no next one that could be.
+  const alone =
+    places[at + 1] === at + 1 ||
+    (at + 1 === places.length && at + 1 === count && place !== null && place > at);
+  if (place === null || alone) {
     const changed = places.filter((other) => other === null).length;
     return {
       kind: 'mutation',
       at,
-      message: `${several(changed, 'the entry is', 'entries from here on are')} not as logged`,
+      message: `${several(alone ? 1 : changed, 'the entry is', 'entries from here on are')} not as logged`,
     };
   }
   if (place < at || places.includes(place, at + 1))

@@ -5,7 +5,7 @@ import type { PeerNote } from './checkpoints.ts';
 import type { Faults } from './faults.ts';
 
 /** Clocks are set back by less. */
-export const CLOCK_TOLERANCE = 5 * 60 * 1000;
+const CLOCK_TOLERANCE = 5 * 60 * 1000;
 
 type Range = readonly [first: number, last: number];
 

@@ -21,6 +21,8 @@ interface Doubt {
   readonly growth: Growth;
   /** What its leaves may have been: as the entries lie, as the tile has them, as the entries are numbered. */
   readonly candidates: readonly Leaves[];
+  /** As the tile has them, if there is one. */
+  readonly recorded: Leaves | null;
   /** By the tile above. */
   readonly decided: Leaves | null;
 }
@@ -73,16 +75,16 @@ export class Evidence {
     if (fits(own) && confirmed && sound) return this.#append(own);
 
     const rest = (byNumber(bundle, 1) ?? own).slice(record.length);
-    const candidates = [own, [...record, ...rest], byNumber(bundle, 1), byNumber(bundle, -1)].filter(
-      (leaves) => leaves !== null && fits(leaves),
+    const recorded = record.length > 0 && fits([...record, ...rest]) ? [...record, ...rest] : null;
+    const candidates = [own, recorded, byNumber(bundle, 1), byNumber(bundle, -1)].filter(
+      (leaves): leaves is Leaves => leaves !== null && fits(leaves),
     );
     const above = this.#records.above(index);
     const decided =
-      above === null
-        ? null
-        : (candidates.find((leaves) => leaves?.length === TILE_WIDTH && sameBytes(rootOf(leaves), above)) ??
-          null);
-    const doubt = { bundle, growth, candidates: candidates.filter((leaves) => leaves !== null), decided };
+      candidates.find(
+        (leaves) => above !== null && leaves.length === TILE_WIDTH && sameBytes(rootOf(leaves), above),
+      ) ?? null;
+    const doubt = { bundle, growth, recorded, candidates, decided };
     this.#doubts.push(doubt);
     this.#append(choose(doubt, 0));
   }
@@ -158,16 +160,18 @@ export class Evidence {
   #rebuilt(choice: number): MerkleTree {
     const tree = new MerkleTree();
     const doubts = new Map(this.#doubts.map((doubt) => [doubt.bundle.first, doubt]));
-    for (let first = 0; first < this.#tree.size; first += TILE_WIDTH) {
+    // The last bundle may have lost all that it held.
+    const end = Math.max(this.#tree.size, (this.#doubts.at(-1)?.bundle.first ?? 0) + 1);
+    for (let first = 0; first < end; first += TILE_WIDTH) {
       const doubt = doubts.get(first);
-      const end = Math.min(first + TILE_WIDTH, this.#tree.size);
+      const last = Math.min(first + TILE_WIDTH, this.#tree.size);
       if (doubt !== undefined) for (const leaf of choose(doubt, choice)) tree.appendLeaf(leaf);
-      else for (let n = first; n < end; n++) tree.appendLeaf(this.#tree.hash(0, n));
+      else for (let n = first; n < last; n++) tree.appendLeaf(this.#tree.hash(0, n));
     }
     return tree;
   }
 
-  #differenceOf({ bundle, growth, candidates, decided }: Doubt): Difference | null {
+  #differenceOf({ bundle, growth, recorded, decided }: Doubt): Difference | null {
     const { frames, first, length, size } = bundle;
     const count = Math.max(0, Math.min(TILE_WIDTH, this.#tree.size - first));
     const truth = Array.from({ length: count }, (_, i) => this.#tree.hash(0, first + i));
@@ -177,7 +181,7 @@ export class Evidence {
     const altered = frames.findIndex(({ lengthAltered }) => lengthAltered);
     return (
       against(truth) ??
-      (undecided && candidates[1] !== undefined ? against(candidates[1]) : null) ??
+      (undecided && recorded !== null ? against(recorded) : null) ??
       firstDifference(placesByNumber(bundle), frames.length) ??
       (altered < 0
         ? null

@@ -33,6 +33,11 @@ export function takeInventory(source: LogSource, faults: Faults): Inventory {
     if (file === null) faults.find('insertion', { file: path }, 'a log has no such file');
     else if (file.kind === 'leftover')
       faults.note({ file: path }, 'left by a process that died while it wrote; it stands for nothing');
+    else if (file.kind === 'acknowledgement')
+      faults.note(
+        { file: path },
+        'waits for the process to take it into the log, of which it is no part yet',
+      );
     else found.push({ ...file, path });
   }
   for (const { path, byte, kind, message } of source.oddities)

@@ -12,6 +12,8 @@ export type LogFile =
   /** A checkpoint that the peer of this name made or cosigned. */
   | { readonly kind: 'witness'; readonly peer: string }
   | { readonly kind: 'cosigned'; readonly peer: string }
+  /** That a divergence of two logs is known, for the process to take in. */
+  | { readonly kind: 'acknowledgement' }
   /** What a process leaves that dies while it replaces a file. */
   | { readonly kind: 'leftover' };
 
@@ -22,10 +24,15 @@ const TILE = new RegExp(
 const BODIES = new RegExp(String.raw`^bodies/${NUMBER}$`);
 const NOTES = /^(witness|cosigned)\/([A-Za-z0-9%._~!*'()-]+?)(\.tmp)?$/;
 
+const ACKNOWLEDGEMENT = /^acknowledgements\/[A-Za-z0-9%._~!*'()-]+\.json(\.part)?$/;
+
 /** Null where a log has no such file. */
 export function logFile(path: string): LogFile | null {
   if (path === 'checkpoint') return { kind: 'checkpoint' };
   if (path === 'checkpoint.tmp') return { kind: 'leftover' };
+  const [acknowledgement, part] = ACKNOWLEDGEMENT.exec(path) ?? [];
+  if (acknowledgement !== undefined)
+    return part === undefined ? { kind: 'acknowledgement' } : { kind: 'leftover' };
   const [, bodyFolders, bodyNumber] = BODIES.exec(path) ?? [];
   if (bodyFolders !== undefined && bodyNumber !== undefined) {
     const index = numberOf(bodyFolders, bodyNumber);
@@ -51,7 +58,7 @@ export function logFile(path: string): LogFile | null {
 }
 
 const FOLDER = new RegExp(
-  String.raw`^(bodies|witness|cosigned|tile|tile/(entries|\d)|(tile/(entries|\d)|bodies)/(x\d{3}/){0,3}x\d{3}|tile/(entries|\d)/(x\d{3}/){0,4}\d{3}\.p)$`,
+  String.raw`^(bodies|witness|cosigned|acknowledgements|tile|tile/(entries|\d)|(tile/(entries|\d)|bodies)/(x\d{3}/){0,3}x\d{3}|tile/(entries|\d)/(x\d{3}/){0,4}\d{3}\.p)$`,
 );
 
 /** Whether a folder of this path may be part of a log. */

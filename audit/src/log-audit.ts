@@ -7,7 +7,7 @@ import { LogIndex } from './log-index.ts';
 import { isMessage, placeOf, readMessage, type LoggedMessage, type Owner } from './logged-message.ts';
 import { MessageCheck } from './message-check.ts';
 import { AnswerOrder, OrderCheck } from './order.ts';
-import { analysisOf, type Plans } from './plans.ts';
+import { analysisOf, type Offered, type Plans } from './plans.ts';
 import { PolicyCheck } from './policy-check.ts';
 import { QuestionCheck } from './question-check.ts';
 import { Tally } from './tally.ts';
@@ -24,8 +24,8 @@ export class LogAudit {
   readonly #approval: ApprovalCheck | null;
   readonly #policy: PolicyCheck;
   readonly #questions: QuestionCheck;
-  /** Digests (hex) of the plans that its runs are of, by run. */
-  readonly runs = new Map<string, string>();
+  /** What its runs are of, by run (hex). */
+  readonly runs = new Map<string, Offered>();
   /** Messages whose numbers cannot be seen, and answers that nobody can judge without them. */
   hidden = 0;
   #unjudged = 0;
@@ -73,8 +73,7 @@ export class LogAudit {
     const task = this.#messages.take(message);
     const offered = this.#messages.offer(message.entry.run ?? '');
     if (message.what === 'task') {
-      if (message.payload.$case === 'planOffer' && offered !== null)
-        this.runs.set(offered.run, offered.plan.digest);
+      if (message.payload.$case === 'planOffer' && offered !== null) this.runs.set(offered.run, offered);
       if (this.#approval === null || offered === null) return;
       this.#approval.offer(message);
       const plan = this.#plans.expanded(offered.plan, message.payload);

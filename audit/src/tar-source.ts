@@ -18,9 +18,9 @@ interface Member {
   readonly size: number;
 }
 
-export function openTar(path: string): LogSource {
-  const reader = new FileReader(dirname(path));
-  const name = basename(path);
+export function openTar(file: string): LogSource {
+  const reader = new FileReader(dirname(file));
+  const name = basename(file);
   const members = new Map<string, Member>();
   const folders = new Set<string>();
   const oddities: Oddity[] = [];
@@ -105,11 +105,11 @@ export function openTar(path: string): LogSource {
   }
 
   return {
-    files: new Map([...members].map(([file, { size }]) => [file, size])),
+    files: new Map([...members].map(([path, { size }]) => [path, size])),
     folders,
     oddities,
-    read: (file, from, into) => {
-      const member = members.get(file);
+    read: (path, from, into) => {
+      const member = members.get(path);
       if (member === undefined) return 0;
       const length = Math.max(0, Math.min(into.length, member.size - from));
       return reader.read(name, member.at + from, into.subarray(0, length));
@@ -117,6 +117,9 @@ export function openTar(path: string): LogSource {
     close: () => reader.close(),
   };
 }
+
+/** As POSIX has it, or the other way round, as many programs do. */
+const CHECKSUM = /^([0-7]{6})(?:\0 | \0)$/;
 
 function readHeader(header: Uint8Array): { name: string; type: string; size: number } | null {
   const text = Buffer.from(header.buffer, header.byteOffset, header.length);
@@ -132,7 +135,8 @@ function readHeader(header: Uint8Array): { name: string; type: string; size: num
   let sum = 0;
   header.forEach((byte, i) => (sum += i >= 148 && i < 156 ? 32 : byte));
   const size = octal(124, 12);
-  if (size === null || octal(148, 8) !== sum || field(257, 5) !== 'ustar') return null;
+  const [, told] = CHECKSUM.exec(text.subarray(148, 156).toString('latin1')) ?? [];
+  if (size === null || Number.parseInt(told ?? '', 8) !== sum || field(257, 5) !== 'ustar') return null;
   const prefix = field(345, 155);
   return {
     name: prefix === '' ? field(0, 100) : `${prefix}/${field(0, 100)}`,

@@ -140,8 +140,7 @@ const REDRAW = 5_000;
 
 /** A bar on standard error while long logs are read; nothing where that is no terminal. */
 export function entryBar(total: number): { readonly step: () => void; readonly end: () => void } {
-  if (process.stderr.isTTY !== true || total < LONG_LOG)
-    return { step: () => undefined, end: () => undefined };
+  if (!process.stderr.isTTY || total < LONG_LOG) return { step: () => undefined, end: () => undefined };
   let done = 0;
   return {
     step: () => {

@@ -48,7 +48,7 @@ export function coordinatorProgram(
     )
     .requiredOption('--config <file>', 'coordinator.yaml: address, authority, keys, sites')
     .option('--plan <file>', 'the analysis plan (YAML); without it, sites enrol and agents wait')
-    .option('--out <folder>', 'where to write result.json, report.html and figures/')
+    .option('--out <folder>', 'where to write result.json, result.intoto.json, report.html and figures/')
     .option('--json', 'one JSON object a line on standard output, for machines')
     .action(run);
   program

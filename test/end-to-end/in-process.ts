@@ -47,6 +47,10 @@ export class Life {
     this.#torn = torn;
   }
 
+  get isOver(): boolean {
+    return this.writes >= this.#dies;
+  }
+
   step(torn: () => void = () => undefined): void {
     if (++this.writes < this.#dies) return;
     if (this.#torn && this.writes === this.#dies) torn();
@@ -98,6 +102,7 @@ interface Running {
   readonly agent: Agent;
   readonly log: MessageLog;
   readonly witness: PeerLog;
+  readonly life: Life;
 }
 
 export class InProcess {
@@ -251,11 +256,14 @@ export class InProcess {
 
   /** What a site's agent does; null where it dies of it. */
   async #living<T>(study: string, work: (running: Running) => T | Promise<T>): Promise<T | null> {
+    let running: Running | null = null;
     try {
-      return await work(this.#agent(study));
+      running = this.#agent(study);
+      return await work(running);
     } catch (error) {
-      if (!(error instanceof Crash)) throw error;
-      this.stop(study);
+      // What goes on beside what died finds the log as that left it.
+      if (!(error instanceof Crash) && running?.life.isOver !== true) throw error;
+      if (running === null || this.#agents.get(study) === running) this.stop(study);
       return null;
     }
   }
@@ -270,7 +278,8 @@ export class InProcess {
     const running = this.#agents.get(study);
     if (running !== undefined) return running;
     const { data } = this.#setting;
-    const log = this.#openLog(study, this.#beginLife(study));
+    const life = this.#beginLife(study);
+    const log = this.#openLog(study, life);
     const templates = new TemplateFiles(this.folder, log);
     const witness = new PeerLog({
       log,
@@ -306,7 +315,7 @@ export class InProcess {
       logger: silent,
       workers: { ask: compute },
     });
-    const started = { agent, log, witness };
+    const started = { agent, log, witness, life };
     this.#agents.set(study, started);
     return started;
   }
