@@ -1,7 +1,7 @@
 /** Receipts: that one entry is in a log, to be kept and shown without the log. */
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { hasBody, readEntry, type LogEntry } from '@concordat/shared/log/entry.ts';
-import { isIncluded, leafHash } from '@concordat/shared/log/merkle.ts';
+import { isIncluded, leafHash, type MerkleTree } from '@concordat/shared/log/merkle.ts';
 import { isSigned, readCheckpoint, type SignedCheckpoint } from '@concordat/shared/log/note.ts';
 import { readProof, writeProof } from '@concordat/shared/log/proof.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -19,30 +19,34 @@ export interface Receipt {
 
 /** Throws `usage/invalid` where the log has no such entry. */
 export function receiptOf(snapshot: Snapshot, n: number): Receipt {
-  const { tree, checkpoint } = snapshot;
-  if (n >= checkpoint.size)
-    throw new ConcordatError('usage/invalid', `the log has ${checkpoint.size} entries, counted from 0`, {
+  const { size } = snapshot.checkpoint;
+  if (n >= size)
+    throw new ConcordatError('usage/invalid', `the log has ${size} entries, counted from 0`, {
       place: `--entry ${n}`,
     });
-  const { note, size } = bestNote(snapshot, n);
   const leaf = snapshot.leaf(n);
-  const proof = writeProof({ index: n, hashes: tree.inclusionProof(n, size), note });
-  return { proof, leaf, body: openable(snapshot, readEntry(leaf)) };
+  return { proof: proofOf(snapshot, n), leaf, body: openable(snapshot, readEntry(leaf)) };
 }
 
-/** The largest checkpoint that the other side cosigned, if it counts the entry: two sides have signed that. */
-function bestNote(snapshot: Snapshot, n: number): { readonly note: string; readonly size: number } {
-  const { tree, notes, checkpoint } = snapshot;
-  const cosigned = [...notes]
-    .filter(([path]) => path.startsWith('cosigned/'))
-    .flatMap(([, note]) => {
-      const read = readCheckpoint(note);
-      const fits =
-        read !== null && read.origin === checkpoint.origin && read.size > n && read.size <= tree.size;
-      return fits && sameBytes(tree.root(read.size), read.root) ? [{ note, size: read.size }] : [];
-    })
-    .toSorted((a, b) => b.size - a.size);
-  return cosigned[0] ?? { note: snapshot.note, size: checkpoint.size };
+/** What a proof is made of: the tree, its signed checkpoint, and what peers have cosigned of it. */
+export interface Provable {
+  readonly tree: Pick<MerkleTree, 'size' | 'root' | 'inclusionProof'>;
+  readonly note: string;
+  /** By their paths in the log's folder. */
+  readonly notes: ReadonlyMap<string, string>;
+}
+
+/** For an entry that the checkpoint counts. Against the largest checkpoint that the other side cosigned, if it does too: two sides have signed that. */
+export function proofOf({ tree, note: own, notes }: Provable, n: number): string {
+  const origin = readCheckpoint(own)?.origin;
+  const cosigned = [...notes].flatMap(([path, note]) => {
+    const read = path.startsWith('cosigned/') ? readCheckpoint(note) : null;
+    if (read === null || read.origin !== origin || read.size <= n || read.size > tree.size) return [];
+    return sameBytes(tree.root(read.size), read.root) ? [{ note, size: read.size }] : [];
+  });
+  const [best] = cosigned.toSorted((a, b) => b.size - a.size);
+  const { note, size } = best ?? { note: own, size: tree.size };
+  return writeProof({ index: n, hashes: tree.inclusionProof(n, size), note });
 }
 
 function openable(snapshot: Snapshot, entry: LogEntry | null): Uint8Array | null {

@@ -134,7 +134,8 @@ export class Snapshot {
   }
 }
 
-function notesAt(path: string): ReadonlyMap<string, string> {
+/** Notes of `witness/` and `cosigned/`, by their paths. */
+export function notesAt(path: string): ReadonlyMap<string, string> {
   const source = openLog(path);
   const paths = [...source.files.keys()].filter((file) => {
     const kind = logFile(file)?.kind;

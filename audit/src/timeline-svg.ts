@@ -11,7 +11,9 @@ const LANE = 46;
 const LOW_LANE = 22;
 /** Marks of which each is drawn; more are drawn as bars, by how many there are. */
 const MOST_MARKS = 2500;
-const COLUMNS = 240;
+const COLUMNS = 120;
+/** Widths of a message's mark: as wide as there is room for. */
+const [WIDEST, NARROWEST] = [9, 3];
 /** Sites to which the way of each message is drawn. */
 const MOST_ARROWED = 12;
 const TICKS = 7;
@@ -41,7 +43,7 @@ text { font: 13px system-ui, sans-serif; fill: var(--ink); } .faint { fill: var(
 ${Object.keys(MARK_NAMES)
   .map((kind) => `.${kind} { fill: var(--${kind}); stroke: var(--${kind}); }`)
   .join(' ')}
-.hollow { fill: var(--ground); stroke-width: 1.8; } .line { fill: none; stroke-width: 2.2; }`;
+.halo { fill: none; stroke: var(--ground); stroke-width: 6; } .hollow { fill: var(--ground); stroke-width: 1.8; } .line { fill: none; stroke-width: 2.2; }`;
 
 /** One picture, with its name and what it shows for those who do not see it. */
 export function timelineSvg(timeline: Timeline): Html {
@@ -52,7 +54,10 @@ export function timelineSvg(timeline: Timeline): Html {
   const x = scaleOf(marks);
   const y = new Map(parties.map((party, i) => [party, TOP + i * lane + lane / 2]));
   const messages = marks.filter(({ way }) => way !== null);
-  const happened = marks.filter(({ way }) => way === null);
+  // What stands out is drawn one by one, and over what does not.
+  const apart = marks.filter(({ way, kind }) => way === null || kind === 'refusal');
+  const ordinary = messages.filter(({ kind }) => kind !== 'refusal');
+  const wide = widthFor(ordinary);
   const arrowed = !aggregated && parties.length - 1 <= MOST_ARROWED;
   return html`<svg
     xmlns="http://www.w3.org/2000/svg"
@@ -62,8 +67,9 @@ export function timelineSvg(timeline: Timeline): Html {
   >
     <title id="timeline-title">Who sent what when</title>
     <desc id="timeline-desc">
-      ${parties.length} parties, ${messages.length} messages and ${happened.length} other events, from left to
-      right in time. Longer gaps are drawn shorter than they were: by the square root of their length.
+      ${parties.length} parties, ${messages.length} messages and ${marks.length - messages.length} other
+      events, from left to right in time. Longer gaps are drawn shorter than they were: by the square root of
+      their length.
     </desc>
     <style>
       ${new Html(STYLE)}
@@ -71,8 +77,8 @@ export function timelineSvg(timeline: Timeline): Html {
     <rect class="ground" width="${WIDTH}" height="${height}" />
     ${legend(marks)} ${axis(marks, x, height)} ${parties.map((party) => laneOf(party, y.get(party)!))}
     ${arrowed ? messages.map((mark) => way(mark, x, y)) : null}
-    ${aggregated ? bars(messages, x, y, lane) : messages.map((mark) => shape(mark, x, y))}
-    ${happened.map((mark) => shape(mark, x, y))}
+    ${aggregated ? bars(ordinary, x, y, lane) : ordinary.map((mark) => shape(mark, x, y, wide))}
+    ${apart.map((mark) => shape(mark, x, y, WIDEST))}
   </svg>`;
 }
 
@@ -110,7 +116,7 @@ function legend(marks: readonly Mark[]): Html {
     ${kinds.map((kind) => {
       const x = at;
       at += 34 + 7 * MARK_NAMES[kind].length;
-      return html`${symbol(kind, marks.find((mark) => mark.kind === kind)?.way ?? null, x + 6, 42)}<text
+      return html`${symbol(kind, marks.find((mark) => mark.kind === kind)?.way ?? null, x + 6, 42, WIDEST)}<text
           class="faint"
           x="${x + 18}"
           y="46"
@@ -149,20 +155,32 @@ function way(mark: Mark, x: X, y: Y): Html | null {
   return html`<path class="way ${mark.kind}" d="M${round(other)} ${there}L${round(x(mark.time))} ${here}" />`;
 }
 
-function shape(mark: Mark, x: X, y: Y): Html {
+/** Of marks on one lane. */
+function widthFor(messages: readonly Mark[]): number {
+  const lanes = Map.groupBy(messages, ({ party, way: direction }) => `${party} ${direction}`);
+  const most = Math.max(1, ...[...lanes.values()].map(({ length }) => length));
+  return Math.max(NARROWEST, Math.min(WIDEST, (0.8 * (WIDTH - LEFT - RIGHT)) / most));
+}
+
+function shape(mark: Mark, x: X, y: Y, wide: number): Html {
   const { party, time, kind, way: direction, what, analysis, round: n } = mark;
   const place = [analysis ?? '', n === null ? '' : `round ${n}`].filter((part) => part !== '').join(', ');
   return html`<g>
     <title>${party}, ${new Date(time).toISOString()}: ${what}${place === '' ? '' : ` (${place})`}</title>
-    ${symbol(kind, direction, x(time), y.get(party)!)}
+    ${symbol(kind, direction, x(time), y.get(party)!, wide)}
   </g>`;
 }
 
-function symbol(kind: MarkKind, direction: Mark['way'], x: number, y: number): Html {
-  const [a, b] = [round(x), round(y)];
-  if (kind === 'refusal') return html`<path class="line refusal" d="M${a - 4.5} ${b - 4.5}l9 9m0 -9l-9 9" />`;
-  if (direction === 'question') return html`<path class="${kind}" d="M${a - 4.5} ${b - 7}h9l-4.5 7z" />`;
-  if (direction === 'answer') return html`<path class="${kind}" d="M${a - 4.5} ${b + 7}h9l-4.5 -7z" />`;
+function symbol(kind: MarkKind, direction: Mark['way'], x: number, y: number, wide: number): Html {
+  const [a, b, half] = [round(x), round(y), round(wide / 2)];
+  if (kind === 'refusal') {
+    const cross = `M${a - 4.5} ${b - 4.5}l9 9m0 -9l-9 9`;
+    return html`<path class="halo" d="${cross}" /><path class="line refusal" d="${cross}" />`;
+  }
+  if (direction === 'question')
+    return html`<path class="${kind}" d="M${a - half} ${b - 8}h${2 * half}l${-half} 7z" />`;
+  if (direction === 'answer')
+    return html`<path class="${kind}" d="M${a - half} ${b + 8}h${2 * half}l${-half} -7z" />`;
   if (kind === 'approval')
     return html`<circle class="hollow approval" cx="${a}" cy="${b}" r="5.5" /><path
         class="line approval"
@@ -172,7 +190,10 @@ function symbol(kind: MarkKind, direction: Mark['way'], x: number, y: number): H
     return html`<path class="divergence" d="M${a} ${b - 10}l10 10l-10 10l-10 -10z" />`;
   if (kind === 'erasure')
     return html`<rect class="hollow erasure" x="${a - 5}" y="${b - 5}" width="10" height="10" />`;
-  return html`<path class="line restart" d="M${a} ${b - 9}v18" />`;
+  return html`<path class="halo" d="M${a} ${b - 10}v20" /><path
+      class="line restart"
+      d="M${a} ${b - 10}v20"
+    />`;
 }
 
 /** Questions above the lane and answers below, in columns of time: higher where there are more, kinds one upon the other. */

@@ -85,7 +85,7 @@ export class TimelineParts {
       .toSorted((a, b) => a.time - b.time);
     const sites = new Set([...this.#logs, ...marks.map(({ party }) => party)]);
     sites.delete(COORDINATOR);
-    return { parties: [COORDINATOR, ...[...sites].toSorted()], marks };
+    return { parties: [COORDINATOR, ...[...sites].toSorted(byName)], marks };
   }
 
   #message(log: string, entry: LogEntry, time: number): void {
@@ -111,6 +111,8 @@ export class TimelineParts {
     return type === 'divergence' ? 'divergence' : null;
   }
 }
+
+const { compare: byName } = new Intl.Collator('en', { numeric: true });
 
 interface Taken {
   readonly log: string;

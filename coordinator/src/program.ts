@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
+import type { EraseArguments } from './commands/erase.ts';
 import type { InitArguments } from './commands/init.ts';
 
 export interface CoordinatorArguments {
@@ -122,6 +123,18 @@ export function coordinatorProgram(
         await (await import('./commands/auditor.ts')).makeAuditor(auditor, options);
       },
     );
+  program
+    .command('erase')
+    .description(
+      'erase for good what messages of published runs say; the log verifies as before, and says that it was done',
+    )
+    .requiredOption('--before <day>', 'runs whose result was published before this day')
+    .requiredOption('--reason <text>', 'why, for the log')
+    .option(...CONFIG)
+    .option('--yes', 'do it; without, it is only listed')
+    .action(async (options: EraseArguments) => {
+      (await import('./commands/erase.ts')).erase(options);
+    });
   program
     .command('health')
     .description(
