@@ -75,6 +75,8 @@ export class LogAudit {
     if (entry.type === 'divergence' || entry.type === 'acknowledgement') this.#noteDivergence(audited);
     this.#approval?.take(audited);
     if (message !== null) this.#takeMessage(message);
+    else if (entry.kind === (this.#owner.party === COORDINATOR ? 'sent' : 'received'))
+      this.#answers.unread(entry.task ?? '');
   }
 
   #takeMessage(message: LoggedMessage): void {
