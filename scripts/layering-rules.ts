@@ -59,7 +59,7 @@ export const forbidden: Rule[] = [
     // The message log is given a file system. dependency-cruiser cannot tell that it imports only the type; the linter does.
     {
       path: '^shared/src/(log|wire|plan)/',
-      pathNot: [test, '^shared/src/log/(bodies|log-folder|message-log|peer-log|tile-files)\\.ts$'],
+      pathNot: [test, '^shared/src/log/(bodies|divergence|log-folder|message-log|tile-files)\\.ts$'],
     },
     { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|path)$' },
   ),

@@ -20,19 +20,23 @@ import { hex, levelCell, readingLines, type Cell, type PayloadReading, type Payl
 
 type Payload = NonNullable<SiteMessage['payload']>;
 
-/** `terms`: names of the analysis's parameters, in the plan's order. */
-export function payloadReading(payload: Payload, terms: readonly string[]): PayloadReading {
+/** `terms`: names of the analysis's parameters, in the plan's order; `measure`: what its effect is, where that is known. */
+export function payloadReading(
+  payload: Payload,
+  terms: readonly string[],
+  measure: string | null = null,
+): PayloadReading {
   switch (payload.$case) {
     case 'planAccepted':
       return planAccepted(payload.value);
     case 'factorLevels':
       return factorLevels(payload.value);
     case 'stageOneEstimate':
-      return stageOneEstimate(payload.value, terms);
+      return stageOneEstimate(payload.value, terms, measure);
     case 'stageOneFailure':
       return stageOneFailure(payload.value, terms);
     case 'oneStageEntry':
-      return oneStageEntry(payload.value, terms);
+      return oneStageEntry(payload.value, terms, measure);
     case 'objectiveValue':
       return objectiveValue(payload.value);
     case 'refusal':
@@ -89,7 +93,11 @@ function factorLevels({ variables }: FactorLevels): PayloadReading {
   };
 }
 
-function stageOneEstimate(estimate: StageOneEstimate, terms: readonly string[]): PayloadReading {
+function stageOneEstimate(
+  estimate: StageOneEstimate,
+  terms: readonly string[],
+  measure: string | null,
+): PayloadReading {
   const named = namer(terms, estimate.estimable.length);
   const estimable = indices(estimate.estimable).map(named);
   const gaussian = estimate.residualVariance !== 0;
@@ -98,7 +106,7 @@ function stageOneEstimate(estimate: StageOneEstimate, terms: readonly string[]):
     sentence:
       'One model was fitted to the records here. Its estimates leave, with their precision and the counts behind them; no record does.',
     tables: [
-      estimatesTable(estimate.estimable, estimate.estimates, estimate.vcov, named),
+      estimatesTable(estimate.estimable, estimate.estimates, estimate.vcov, named, measure),
       ...covarianceTables(estimable, estimate.vcov),
       ...countsTables(estimate.counts),
       {
@@ -161,7 +169,11 @@ function stageOneFailure(failure: StageOneFailure, terms: readonly string[]): Pa
   };
 }
 
-function oneStageEntry(entry: OneStageEntry, terms: readonly string[]): PayloadReading {
+function oneStageEntry(
+  entry: OneStageEntry,
+  terms: readonly string[],
+  measure: string | null,
+): PayloadReading {
   const { means, deviations, estimable, diagnosis } = entry;
   const named = namer(terms, estimable.length === 0 ? terms.length : estimable.length);
   const own = indices(estimable).map(named);
@@ -184,7 +196,7 @@ function oneStageEntry(entry: OneStageEntry, terms: readonly string[]): PayloadR
       ...(estimable.length === 0 && entry.estimates.length === 0 && entry.vcov.length === 0
         ? []
         : [
-            estimatesTable(estimable, entry.estimates, entry.vcov, named),
+            estimatesTable(estimable, entry.estimates, entry.vcov, named, measure),
             ...covarianceTables(own, entry.vcov),
           ]),
       ...countsTables(entry.counts),
@@ -267,6 +279,7 @@ function estimatesTable(
   estimates: readonly number[],
   vcov: readonly number[],
   named: (index: number) => string,
+  measure: string | null,
 ): PayloadTable {
   const rows = estimable.map((possible, i): Cell[] => {
     if (!possible) return [named(i), 'no', null, null];
@@ -281,8 +294,7 @@ function estimatesTable(
   });
   return {
     caption: 'Estimates by term',
-    sentence:
-      'For each term of the model: its size in this trial, and by how much it would typically be off by chance (the standard error).',
+    sentence: `For each term of the model: its size in this trial, and by how much it would typically be off by chance (the standard error).${measure === null ? '' : ` The effect that the analysis is about is a ${measure}.`}`,
     columns: ['Term', 'Estimable here', 'Estimate', 'Standard error (computed from its variance)'],
     rows,
   };

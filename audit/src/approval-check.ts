@@ -11,7 +11,6 @@ import { Problem, SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { isOpenPolicy } from '@concordat/shared/disclosure/policy.ts';
 import { tightestPolicy } from '@concordat/shared/disclosure/tightest.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
-import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
@@ -19,9 +18,9 @@ import type { FindingKind, Report } from './finding.ts';
 import { policyDigestOf, InForce } from './in-force.ts';
 import { placeOf, type LoggedMessage, type LoggedReply, type Owner } from './logged-message.ts';
 import type { OpenTask } from './message-check.ts';
-import type { Offered, Plans } from './plans.ts';
+import type { Offered, Plans, ReadPlan } from './plans.ts';
 import type { Terms } from './policy-check.ts';
-import { Tally } from './tally.ts';
+import type { Tally } from './tally.ts';
 
 interface Accepted {
   readonly offered: Offered;
@@ -31,6 +30,13 @@ interface Accepted {
   readonly data: string;
   /** The custodian by whose approval it was; null where it was by the agreement itself. */
   readonly approver: Signer | null;
+}
+
+/** By whose leave a plan runs, where it is nobody's. */
+interface Leave {
+  readonly mode: 'automatic' | 'template';
+  /** Digest. */
+  readonly template?: string;
 }
 
 /** An answer that was under way when its agreement ended leaves after that. */
@@ -45,7 +51,9 @@ export class ApprovalCheck {
   /** By task (hex). */
   readonly #offers = new Map<string, Offered>();
   readonly #accepted = new Map<string, Accepted>();
-  readonly #earlier: Earlier[] = [];
+  readonly #earlier = new Map<string, Earlier>();
+  /** By digests of plan and templates: which of those allows it. */
+  readonly #matching = new Map<string, Leave | null>();
   readonly #left = new Set<string>();
   readonly #policies = new Map<string, Terms>();
   /** Answers that nobody can say of whether they were allowed. */
@@ -176,7 +184,7 @@ export class ApprovalCheck {
     const given = this.#inForce.approvals.filter((approval) => approval.run === run);
     if ([...given, ...(approver === null ? [] : [approver])].some((party) => isCustodian(current, party)))
       return true;
-    return approver === null && this.#leaveOf(offered.plan.written, current) !== null;
+    return approver === null && this.#leaveOf(offered.plan, current) !== null;
   }
 
   /** A custodian who sees each answer has let exactly this one go. */
@@ -240,20 +248,22 @@ export class ApprovalCheck {
       find('approval', `the agreement does not allow the plan that was approved: ${what}`);
     if (this.#inForce.refusalOf(run) !== null)
       find('approval', 'a run was approved to which a custodian had said no');
-    this.#checkLeave(entry, offered, written, agreement, find);
-    this.#earlier.push({ run, asked: offered.plan.asked, ...offered.roster });
+    this.#checkLeave(entry, offered, agreement, find);
+    // The same again, under another run, adds nothing to what a later one is held against.
+    const earlier = JSON.stringify([offered.plan.asked, offered.roster]);
+    if (!this.#earlier.has(earlier))
+      this.#earlier.set(earlier, { run, asked: offered.plan.asked, ...offered.roster });
   }
 
   #checkLeave(
     entry: LogEntry,
     { plan, roster }: Offered,
-    written: WrittenPlan,
     agreement: Agreement,
     find: (kind: FindingKind, message: string) => void,
   ): void {
     const run = entry.run ?? '';
     const { mode, data, statement, template } = entry.detail ?? {};
-    const shrunk = isShrunk({ run, asked: plan.asked, ...roster }, this.#earlier);
+    const shrunk = isShrunk({ run, asked: plan.asked, ...roster }, [...this.#earlier.values()]);
     if (mode === 'custodian') {
       const wanted = { run, plan: plan.digest, roster, shrunk, data: `${data}`, agreement };
       const approval = approvalFor(this.#inForce.approvals, wanted);
@@ -266,7 +276,7 @@ export class ApprovalCheck {
         );
       return;
     }
-    const leave = this.#leaveOf(written, agreement);
+    const leave = this.#leaveOf(plan, agreement);
     if (leave === null || leave.mode !== mode)
       return find(
         'approval',
@@ -291,16 +301,21 @@ export class ApprovalCheck {
   }
 
   /** What the agreement itself allows, without asking anybody. */
-  #leaveOf(
-    plan: WrittenPlan | null,
-    { approval, templates }: Agreement,
-  ): { readonly mode: 'automatic' | 'template'; readonly template?: string } | null {
-    if (approval === 'automatic') return { mode: 'automatic' };
-    if (approval !== 'matching-template' || plan === null) return null;
-    const found = templates
-      .map((path) => this.#inForce.template(path))
-      .find((template) => template?.written != null && matchesTemplate(plan, template.written));
-    return found == null ? null : { mode: 'template', template: found.digest };
+  #leaveOf(plan: ReadPlan, agreement: Agreement): Leave | null {
+    if (agreement.approval === 'automatic') return { mode: 'automatic' };
+    if (agreement.approval !== 'matching-template') return null;
+    const templates = this.#inForce.templatesOf(agreement);
+    const key = [plan.digest, ...templates.map(({ digest }) => digest)].join(' ');
+    const known = this.#matching.get(key);
+    if (known !== undefined) return known;
+    const { written } = plan;
+    const found = templates.find(
+      (template) =>
+        written !== null && template.written !== null && matchesTemplate(written, template.written),
+    );
+    const leave: Leave | null = found === undefined ? null : { mode: 'template', template: found.digest };
+    this.#matching.set(key, leave);
+    return leave;
   }
 
   #isRefused(digest: string, asked: readonly string[]): boolean {

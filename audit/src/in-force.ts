@@ -68,8 +68,9 @@ export class InForce {
     return this.#releases.get(task) ?? null;
   }
 
-  template(path: string): ReadPlan | null {
-    return this.#templates.get(path) ?? null;
+  /** Those that an agreement names, as they stand. */
+  templatesOf({ templates }: Agreement): readonly ReadPlan[] {
+    return templates.flatMap((path) => this.#templates.get(path) ?? []);
   }
 
   take({ entry, body }: AuditedEntry): void {

@@ -1,4 +1,10 @@
 /** One log, entry by entry, through every check that needs no other. */
+import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { siteOrigin } from '@concordat/shared/log/note.ts';
+import { decode } from '@concordat/shared/wire/codec.ts';
+import { verifyMessage } from '@concordat/shared/wire/signing.ts';
+
 import type { AuditedEntry } from './audited-entry.ts';
 import { ApprovalCheck } from './approval-check.ts';
 import type { Report } from './finding.ts';
@@ -7,7 +13,7 @@ import { LogIndex } from './log-index.ts';
 import { isMessage, placeOf, readMessage, type LoggedMessage, type Owner } from './logged-message.ts';
 import { MessageCheck } from './message-check.ts';
 import { AnswerOrder, OrderCheck } from './order.ts';
-import { analysisOf, type Plans } from './plans.ts';
+import { analysisOf, type Offered, type Plans } from './plans.ts';
 import { PolicyCheck } from './policy-check.ts';
 import { QuestionCheck } from './question-check.ts';
 import { Tally } from './tally.ts';
@@ -15,6 +21,7 @@ import { Tally } from './tally.ts';
 export class LogAudit {
   readonly index: LogIndex;
   readonly #owner: Owner;
+  readonly #keys: PartyKeys;
   readonly #report: Report;
   readonly #plans: Plans;
   readonly #tally: Tally;
@@ -24,14 +31,15 @@ export class LogAudit {
   readonly #approval: ApprovalCheck | null;
   readonly #policy: PolicyCheck;
   readonly #questions: QuestionCheck;
-  /** Digests (hex) of the plans that its runs are of, by run. */
-  readonly runs = new Map<string, string>();
+  /** What its runs are of, by run (hex). */
+  readonly runs = new Map<string, Offered>();
   /** Messages whose numbers cannot be seen, and answers that nobody can judge without them. */
   hidden = 0;
   #unjudged = 0;
 
   constructor(owner: Owner, keys: PartyKeys, plans: Plans, report: Report) {
     this.#owner = owner;
+    this.#keys = keys;
     this.#report = report;
     this.#plans = plans;
     this.#tally = new Tally(report);
@@ -63,6 +71,7 @@ export class LogAudit {
         message: `${named(sender)} says that its log had another history of ${seen.size} entries than it said at entry ${seen.n}`,
       });
     }
+    if (entry.kind === 'refused' && entry.detail?.['code'] === 'conflict') this.#checkConflict(audited);
     if (entry.type === 'divergence' || entry.type === 'acknowledgement') this.#noteDivergence(audited);
     this.#approval?.take(audited);
     if (message !== null) this.#takeMessage(message);
@@ -73,8 +82,7 @@ export class LogAudit {
     const task = this.#messages.take(message);
     const offered = this.#messages.offer(message.entry.run ?? '');
     if (message.what === 'task') {
-      if (message.payload.$case === 'planOffer' && offered !== null)
-        this.runs.set(offered.run, offered.plan.digest);
+      if (message.payload.$case === 'planOffer' && offered !== null) this.runs.set(offered.run, offered);
       if (this.#approval === null || offered === null) return;
       this.#approval.offer(message);
       const plan = this.#plans.expanded(offered.plan, message.payload);
@@ -90,6 +98,27 @@ export class LogAudit {
     const analysis = analysisOf(plan, message.header.analysis);
     const step = task.payload.$case === 'objectiveQuestion' ? task.payload.value.step : null;
     this.#policy.check(message, { plan, analysis, ask: honest?.ask ?? null, step }, terms);
+  }
+
+  /** Another answer than the one that counted, which the coordinator kept as evidence: proof, where it is signed. */
+  #checkConflict({ entry, body }: AuditedEntry): void {
+    const { peer = '' } = entry;
+    const key = this.#keys.of(peer);
+    if (this.#owner.party !== COORDINATOR || key === null || !(body instanceof Uint8Array)) return;
+    try {
+      verifyMessage(decode(SignedMessage, body, 'the answer'), key, peer);
+    } catch (error) {
+      if (error instanceof ConcordatError) return;
+      throw error;
+    }
+    const place = placeOf(this.#owner, entry);
+    const message = `${named(peer)} has signed two answers to one question`;
+    // A site whose log was restored from a backup is asked again what it has forgotten.
+    const known = this.index.divergences.some(
+      (divergence) => divergence.acknowledged && divergence.log === siteOrigin(peer),
+    );
+    if (known) this.#report.note({ place, message: `${message} (acknowledged)` });
+    else this.#tally.find(`conflict ${peer}`, { kind: 'fork', place, message });
   }
 
   /** That two histories were seen is known to both sides: an auditor should know it too. */

@@ -58,8 +58,8 @@ export class LogIndex {
   /** By party, then size: what was seen first. */
   readonly sightings = new Map<Party, Map<number, Sighting>>();
   readonly divergences: KnownDivergence[] = [];
-  /** Runs that have a result, at the coordinator: nothing of them was under way any more. */
-  readonly finished = new Set<string>();
+  /** The last round of each run that was begun; endless where it has a result: nothing of those before was under way any more. */
+  readonly rounds = new Map<string, number>();
   readonly #owner: Owner;
   readonly #texts = new Map<string, string>();
 
@@ -69,7 +69,9 @@ export class LogIndex {
 
   /** Every entry in its turn. Returns the sighting that contradicts its message: another root of the same size. */
   take(entry: LogEntry, message: LoggedMessage | null): Sighting | null {
-    if (entry.kind === 'result' && entry.run !== undefined) this.finished.add(entry.run);
+    const { run, kind } = entry;
+    if (run !== undefined && (kind === 'result' || (kind === 'sent' && entry.round !== undefined)))
+      this.rounds.set(run, Math.max(this.rounds.get(run) ?? 0, kind === 'result' ? Infinity : entry.round!));
     if (entry.kind === 'decision') this.#takeDivergence(entry);
     if (entry.task === undefined) return null;
     const isReply = entry.kind === 'refused' && this.#owner.party === COORDINATOR && entry.body !== undefined;

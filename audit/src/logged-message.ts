@@ -103,7 +103,11 @@ const incomplete = (): ConcordatError =>
 function checkEntry(message: LoggedMessage, { party }: Owner, report: Report): void {
   const { entry, header, payload, task, place } = message;
   const peer = party === COORDINATOR ? header.study : COORDINATOR;
-  const said: readonly (readonly [field: string, entry: unknown, message: unknown])[] = [
+  const said: readonly (readonly [
+    field: string,
+    entry: string | number | undefined,
+    message: string | number,
+  ])[] = [
     ['run', entry.run, toHex(header.run)],
     ['analysis', entry.analysis, header.analysis],
     ['round', entry.round, header.round],
@@ -117,6 +121,6 @@ function checkEntry(message: LoggedMessage, { party }: Owner, report: Report): v
   report.find({
     kind: 'mutation',
     place: { ...place, field: wrong[0]![0] },
-    message: `the entry says ${wrong.map(([field, ofEntry]) => `${field} ${ofEntry}`).join(', ')}; its message says ${wrong.map(([, , ofMessage]) => `${ofMessage}`).join(', ')}`,
+    message: `the entry says ${wrong.map(([field, ofEntry]) => `${field} ${ofEntry ?? 'nothing'}`).join(', ')}; its message says ${wrong.map(([, , ofMessage]) => `${ofMessage}`).join(', ')}`,
   });
 }

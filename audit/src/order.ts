@@ -6,15 +6,16 @@ import { RunningRoot } from '@concordat/shared/log/merkle.ts';
 import { sameBytes, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
-import type { FindingKind, Place, Report } from './finding.ts';
+import type { Place, Report } from './finding.ts';
 import { COORDINATOR } from './keys.ts';
 import { placeOf, type LoggedMessage, type Owner } from './logged-message.ts';
 
 /** A sent message whose checkpoint is not of the log as it is before it. */
 interface Deviation {
   readonly place: Place;
-  readonly n: number;
-  /** What the message says: entries before it. */
+  /** Entries before it, or before the first of the messages that were made with it. */
+  readonly before: number;
+  /** What the message says of that. */
   readonly size: number;
 }
 
@@ -58,7 +59,7 @@ export class OrderCheck {
     if (!continues) this.#before = { size: n, root: toHex(this.#root.root()) };
     this.#batch = batch;
     if (checkpoint.size !== this.#before.size) {
-      this.#deviations.push({ place, n, size: checkpoint.size });
+      this.#deviations.push({ place, before: this.#before.size, size: checkpoint.size });
       return;
     }
     if (this.#deviations.length > 0) this.#fitting++;
@@ -83,11 +84,11 @@ export class OrderCheck {
     }
   }
 
-  #findDeviation({ place, n, size }: Deviation): void {
-    const shift = n - size;
-    const kind: FindingKind =
+  #findDeviation({ place, before, size }: Deviation): void {
+    const shift = before - size;
+    const kind =
       this.#fitting > 0 ||
-      this.#deviations.some((other) => Math.sign(other.n - other.size) !== Math.sign(shift))
+      this.#deviations.some((other) => Math.sign(other.before - other.size) !== Math.sign(shift))
         ? 'reorder'
         : shift > 0
           ? 'insertion'
@@ -96,12 +97,12 @@ export class OrderCheck {
       reorder: 'entries do not stand in the order in which they were made',
       insertion: `${shift} more ${shift === 1 ? 'entry stands' : 'entries stand'} before it now`,
       omission: `${-shift} of them ${shift === -1 ? 'is' : 'are'} not there any more`,
-    }[kind as 'reorder' | 'insertion' | 'omission'];
+    }[kind];
     const more = this.#deviations.length - 1;
     this.#report.find({
       kind,
       place,
-      message: `the message at entry ${n} says that the log had ${size} entries before it: ${what}${more > 0 ? ` (the same of ${more} later ${more === 1 ? 'message' : 'messages'})` : ''}`,
+      message: `the message at entry ${place.entry} says that the log had ${size} entries before it: ${what}${more > 0 ? ` (the same of ${more} later ${more === 1 ? 'message' : 'messages'})` : ''}`,
     });
   }
 }

@@ -124,16 +124,16 @@ class Pair {
         place: { ...place, entry: givenUp },
         message: `the site answered (${where}), and the coordinator had stopped waiting: the answer did not arrive in time`,
       });
-    else if (!this.#coordinator.index.finished.has(here.run))
+    else if ((this.#coordinator.index.rounds.get(here.run) ?? 0) <= here.round)
       this.#report.note({
         place,
-        message: `the site answered (${where}), and the run was not finished: the answer may have been under way`,
+        message: `the site answered (${where}), and the run came no further: the answer may have been under way`,
       });
     else
       this.#find(
         'omission',
         place,
-        `the coordinator’s log does not hold an answer that the site sent (${where}), nor that none came`,
+        `the coordinator’s log holds neither an answer that the site sent (${where}) nor that none came, and the run went on`,
         [this.#site, sent.n],
       );
   }

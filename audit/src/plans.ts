@@ -29,6 +29,8 @@ export interface Offered {
   readonly plan: ReadPlan;
   readonly rosterDigest: Uint8Array;
   readonly roster: Roster;
+  /** With the sites' keys; undefined where the offer has none. */
+  readonly sites: PlanOffer['roster'];
   readonly signer: string | null;
   /** Whether the plan's signature is that key's. */
   readonly signed: boolean;
@@ -56,6 +58,7 @@ export class Plans {
       plan: this.read(offer.plan),
       rosterDigest: header.rosterDigest,
       roster: rosterOf(offer),
+      sites: offer.roster,
       signer,
       signed,
     };

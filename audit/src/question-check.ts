@@ -4,7 +4,7 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { StudyEntry } from '@concordat/shared/one-stage/entry.ts';
 import { Replay, type Dishonesty } from '@concordat/shared/one-stage/replay.ts';
 import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
-import type { Ask } from '@concordat/shared/one-stage/types.ts';
+import type { Ask, OneStageSpec } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { studyEntry, toldQuestion } from '@concordat/shared/wire/one-stage.ts';
 
@@ -14,6 +14,12 @@ import type { LoggedReply, LoggedTask } from './logged-message.ts';
 interface HonestQuestion {
   readonly ask: Ask;
   readonly step: number;
+}
+
+/** The optimiser of one analysis, as far as it has asked. */
+interface Fit {
+  readonly spec: OneStageSpec;
+  readonly replay: Replay;
 }
 
 const WORDS: Readonly<Record<Dishonesty, string>> = {
@@ -31,7 +37,7 @@ export class QuestionCheck {
   readonly #report: Report;
   /** By run and analysis: what the site entered with; then the optimiser, or null once a question was not honest. */
   readonly #own = new Map<string, StudyEntry>();
-  readonly #replays = new Map<string, Replay | null>();
+  readonly #fits = new Map<string, Fit | null>();
   /** Honest questions that wait for their answer, by task (hex). */
   readonly #open = new Map<string, HonestQuestion>();
 
@@ -53,19 +59,20 @@ export class QuestionCheck {
     if (payload.$case !== 'objectiveQuestion' || plan === null || analysis === null) return;
     if (analysis.unsupported !== null) return;
     const key = `${entry.run} ${entry.analysis}`;
-    const own = this.#own.get(key);
-    // Whose entry was withheld or erased cannot hold the coordinator's against it; the optimiser still can.
-    const replay =
-      this.#replays.get(key) ??
-      (this.#replays.has(key) ? null : new Replay(oneStageSpec(plan, analysis), own ?? null));
-    this.#replays.set(key, replay);
-    if (replay === null) return;
-    const asked = judge(replay, payload.value, plan, analysis);
+    let fit = this.#fits.get(key);
+    if (fit === undefined) {
+      const spec = oneStageSpec(plan, analysis);
+      // Whose entry was withheld or erased cannot hold the coordinator's against it; the optimiser still can.
+      fit = { spec, replay: new Replay(spec, this.#own.get(key) ?? null) };
+      this.#fits.set(key, fit);
+    }
+    if (fit === null) return;
+    const asked = judge(fit, payload.value);
     if (typeof asked !== 'string') {
       this.#open.set(task, { ask: asked, step: payload.value.step });
       return;
     }
-    this.#replays.set(key, null);
+    this.#fits.set(key, null);
     this.#report.find({
       kind: 'question',
       place,
@@ -81,14 +88,9 @@ export class QuestionCheck {
   }
 }
 
-function judge(
-  replay: Replay,
-  question: ObjectiveQuestion,
-  plan: ExpandedPlan,
-  analysis: Analysis,
-): Ask | Dishonesty {
+function judge({ replay, spec }: Fit, question: ObjectiveQuestion): Ask | Dishonesty {
   try {
-    const asked = replay.next(toldQuestion(question, oneStageSpec(plan, analysis)));
+    const asked = replay.next(toldQuestion(question, spec));
     // A sum over one study is that study's own answer.
     return typeof asked === 'string' || replay.entry!.studies > 1 ? asked : { ...asked, gather: 'each' };
   } catch (error) {

@@ -21,8 +21,8 @@ const KINDS: Readonly<Record<RecomputeFinding['kind'], FindingKind>> = {
   'not-replayable': 'malformed',
 };
 
-/** Numbers told one by one; of a result of another run they all differ. */
-const MOST_TOLD = 20;
+/** Told one by one: numbers, since a result of another run differs in all; questions, since after one that is wrong all are. */
+const mostTold = (kind: RecomputeFinding['kind']): number => (kind === 'result-differs' ? 20 : 1);
 
 /** A published file as it was given. */
 export interface GivenFile {
@@ -51,11 +51,11 @@ export function tellReplay(
   file: string,
   report: Report,
 ): void {
-  const counts = new Map<string, number>();
+  const counts = new Map<RecomputeFinding['kind'], number>();
   for (const { kind, at, path, message } of findings) {
     const told = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, told);
-    if (told > MOST_TOLD) continue;
+    if (told > mostTold(kind)) continue;
     const n = at === null ? null : run.entryOf(at);
     const place: Place =
       kind === 'result-differs'
@@ -75,13 +75,17 @@ export function tellReplay(
           };
     report.find({ kind: KINDS[kind], place, message });
   }
-  for (const [kind, told] of counts)
-    if (told > MOST_TOLD)
-      report.find({
-        kind: KINDS[kind as RecomputeFinding['kind']],
-        place: { file, run: run.run },
-        message: `${told - MOST_TOLD} more of the kind`,
+  for (const [kind, told] of counts) {
+    const more = told - mostTold(kind);
+    if (more > 0)
+      report.note({
+        place:
+          kind === 'result-differs'
+            ? { file, run: run.run }
+            : { ...(log === null ? {} : { log }), run: run.run },
+        message: `${more} more findings of this kind (${KINDS[kind]}) that replaying the run gives are not told one by one`,
       });
+  }
 }
 
 export interface AttestedBy {
@@ -93,6 +97,8 @@ export interface AttestedBy {
   readonly rosters: ReadonlyMap<string, Roster>;
   /** Digest (hex) of the result that the coordinator logged, by run. */
   readonly results: ReadonlyMap<string, string>;
+  /** Digests (hex) of the attestations that it logged, by run: one for each time that the result was published. */
+  readonly attestations: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Null where it is not the coordinator's, or no key is known to tell. */
@@ -133,6 +139,8 @@ export function checkAttestation(
       'it is of another result than the one that the coordinator’s log has for the run',
       'predicate.result',
     );
+  if (logs.attestations.get(run)?.has(toHex(sha256(text))) === false)
+    find('it is not the one that the coordinator’s log has for the run');
   const planned = logs.plans.get(run);
   if (planned === undefined) find('the logs hold no such run', 'predicate.run');
   else if (planned !== plan.sha256)

@@ -103,15 +103,17 @@ export function* transcripts(
   logs: readonly { readonly owner: Owner; readonly entries: Iterable<AuditedEntry> }[],
 ): Generator<RunTranscript> {
   const runs = new Map<string, RunTranscript>();
+  const over = new Set<string>();
   for (const { owner, entries } of logs) {
     for (const audited of entries) {
       const { entry } = audited;
-      if (entry.run === undefined) continue;
+      if (entry.run === undefined || over.has(entry.run)) continue;
       const run = runs.get(entry.run) ?? new RunTranscript(entry.run);
       runs.set(entry.run, run);
       run.take(audited, readMessage(audited, owner, silent));
       if (owner.party === COORDINATOR && entry.kind === 'result') {
         runs.delete(entry.run);
+        over.add(entry.run);
         run.finished = true;
         yield run;
       }

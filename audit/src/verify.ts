@@ -1,5 +1,6 @@
 /** The whole audit: each log by itself, logs against each other, and what was published against them. Trusts neither side. */
 import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
+import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
 import { COORDINATOR_ORIGIN, siteOrigin, type SignedCheckpoint } from '@concordat/shared/log/note.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
@@ -101,8 +102,6 @@ export function partyOf(origin: string): Party | null {
 }
 
 export interface RecomputedRun extends Omit<AuditedRun, 'plan'> {
-  /** Null where its offer cannot be seen. */
-  readonly roster: Roster | null;
   /** What the messages give; null where they could not be replayed. */
   readonly computed: Result | null;
 }
@@ -124,16 +123,14 @@ export function* recomputed(
     entries: read(new Map(), silent),
   }));
   for (const run of transcripts(from)) {
-    const { roster } = run;
     const published = result?.run.id === run.run ? result : null;
-    const why = whyNot(run, published, logs, coordinator !== undefined);
+    const why = whyNot(run, published, logs);
     const transcript = why === null ? run.whole() : null;
     const replayed = transcript === null ? null : recompute(transcript, published);
     if (replayed !== null)
       tellReplay(replayed.findings, run, coordinator?.owner.origin ?? null, file, report);
     yield {
       run: run.run,
-      roster,
       computed: replayed?.result ?? null,
       reproduced:
         published === null || replayed === null
@@ -144,18 +141,21 @@ export function* recomputed(
   }
 }
 
+/** The sites whose logs would have to be given too; none where the coordinator's is. */
+function lacking({ sites }: Roster, logs: readonly GivenLog[]): readonly Party[] {
+  const given = new Set(logs.map(({ owner }) => owner.party));
+  return given.has(COORDINATOR) ? [] : sites.map(({ study }) => study).filter((study) => !given.has(study));
+}
+
+const withoutLogs = (sites: readonly Party[]): string =>
+  `neither the coordinator’s log nor that of ${sites.join(', ')} was given`;
+
 /** Why a run cannot be replayed; null where it can. */
-function whyNot(
-  run: RunTranscript,
-  published: Result | null,
-  logs: readonly GivenLog[],
-  central: boolean,
-): string | null {
+function whyNot(run: RunTranscript, published: Result | null, logs: readonly GivenLog[]): string | null {
   if (run.hidden) return 'some of its messages were withheld or erased';
   if (run.roster === null) return 'its offer is not in the logs';
-  const lacking = run.roster.sites.filter(({ study }) => !logs.some(({ owner }) => owner.party === study));
-  if (!central && lacking.length > 0)
-    return `neither the coordinator’s log nor that of ${lacking.map(({ study }) => study).join(', ')} was given`;
+  const not = lacking(run.roster, logs);
+  if (not.length > 0) return withoutLogs(not);
   return run.finished || published !== null ? null : 'it was not finished';
 }
 
@@ -175,6 +175,7 @@ class Verification {
   readonly #planOf = new Map<string, string>();
   readonly #rosterOf = new Map<string, Roster>();
   readonly #resultOf = new Map<string, string>();
+  readonly #attestationsOf = new Map<string, Set<string>>();
 
   constructor(input: AuditInput) {
     this.#input = input;
@@ -202,6 +203,7 @@ class Verification {
           plans: this.#planOf,
           rosters: this.#rosterOf,
           results: this.#resultOf,
+          attestations: this.#attestationsOf,
         },
         this.#report,
       );
@@ -229,8 +231,7 @@ class Verification {
     while (next.done !== true) {
       const { entry } = next.value;
       audit.take(next.value);
-      if (entry.kind === 'result' && entry.run !== undefined)
-        this.#resultOf.set(entry.run, `${entry.detail?.['result']}`);
+      if (entry.kind === 'result' && entry.run !== undefined) this.#takeResult(entry.run, entry.detail);
       this.#input.progress();
       next = entries.next();
     }
@@ -241,7 +242,10 @@ class Verification {
       const seen = { size: note.size, root: toHex(note.root), n: null };
       if (party !== null) audit.index.see(party, seen);
     }
-    for (const [run, digest] of audit.runs) this.#planOf.set(run, digest);
+    for (const [run, { plan, sites }] of audit.runs) {
+      this.#planOf.set(run, plan.digest);
+      if (sites !== undefined) this.#rosterOf.set(run, sites);
+    }
     const head = checkpoint ?? { size: tree.size, root: tree.root() };
     this.#read.push({ owner, index: audit.index, checkpoint: head, tree, proven });
     this.#logs.push({
@@ -254,14 +258,33 @@ class Verification {
     });
   }
 
+  /** A run that was published again, after a crash, has the same result and may have another attestation. */
+  #takeResult(run: string, detail: LogEntry['detail']): void {
+    this.#resultOf.set(run, `${detail?.['result']}`);
+    const attested = this.#attestationsOf.get(run) ?? new Set();
+    this.#attestationsOf.set(run, attested.add(`${detail?.['attestation']}`));
+  }
+
   /** Every run again. */
   #replay(result: Result | null): AuditedRun[] {
     const file = this.#input.result?.name ?? 'result.json';
+    const { logs } = this.#input;
+    const able = [...this.#rosterOf].filter(([, roster]) => lacking(roster, logs).length === 0);
+    // Read a second time only where something of it can be replayed.
+    if (able.length === 0)
+      return [...this.#rosterOf].map(([run, roster]) => ({
+        run,
+        plan: this.#planOf.get(run) ?? null,
+        reproduced: null,
+        notReplayed: withoutLogs(lacking(roster, logs)),
+      }));
     return [...recomputed(this.#input.logs, result, file, this.#report)].map(
-      ({ run, roster, reproduced, notReplayed }) => {
-        if (roster !== null) this.#rosterOf.set(run, roster);
-        return { run, plan: this.#planOf.get(run) ?? null, reproduced, notReplayed };
-      },
+      ({ run, reproduced, notReplayed }) => ({
+        run,
+        plan: this.#planOf.get(run) ?? null,
+        reproduced,
+        notReplayed,
+      }),
     );
   }
 

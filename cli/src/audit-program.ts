@@ -1,6 +1,8 @@
 /** The commands for auditors, who are given logs and trust neither side. */
 import { Command, Option } from 'commander';
 
+import { addShowing } from './audit-show-program.ts';
+
 export type AuditStatus = 0 | 2 | 4;
 
 /** Turns a command, whose code is loaded when it is called, into an action. */
@@ -30,7 +32,7 @@ export function auditProgram(run: Run): Command {
       'after',
       `
 Example:
-  concordat audit verify --site A.tar --site B.tar --coordinator C.tar --result result.json --key coordinator=6b1f…
+  concordat audit verify --site A.tar B.tar --coordinator C.tar --result result.json --key coordinator=6b1f…
 
 Exit status: 0 nothing was found; 2 usage; 4 something was found.`,
     )
@@ -51,25 +53,20 @@ Exit status: 0 nothing was found; 2 usage; 4 something was found.`,
 Exit status: 0 the messages give the result, bit for bit, or none was named; 2 usage; 4 they give another.`,
     )
     .action(run(async () => (await import('./commands/audit-recompute.ts')).auditRecompute));
+  addShowing(audit, run);
   return audit;
 }
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
 function logOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--site <log>', "a site's log: its folder, or a bundle of one; may be given again")
-        .argParser(collect)
-        .default([], 'none'),
+      new Option('--site <log...>', "sites' logs: their folders, or bundles of them").default([], 'none'),
     )
     .option('--coordinator <log>', "the coordinator's log")
     .addOption(
       new Option(
-        '--key <who=hex>',
-        'a public key that you were told by its owner, e.g. coordinator=6b1f…; of the others the logs are believed, and that is said',
-      )
-        .argParser(collect)
-        .default([], 'none'),
+        '--key <who=hex...>',
+        'public keys that you were told by their owners, e.g. coordinator=6b1f…; of the others the logs are believed, and that is said',
+      ).default([], 'none'),
     );
 }

@@ -60,7 +60,10 @@ program
     '--data <folder>',
     'one file per trial (<study>.csv, .tsv, .parquet, .json, .ndjson), or one ipd file with a `study` column',
   )
-  .requiredOption('--out <folder>', 'where to write result.json, report.html, figures/ and log/')
+  .requiredOption(
+    '--out <folder>',
+    'where to write result.json, result.intoto.json, report.html, figures/ and log/',
+  )
   .option(
     '--policy <file>',
     'disclosure policy that every agent enforces; `open` switches every rule off (public data only)',

@@ -1,4 +1,5 @@
 /** Progress of a run: a live block on a terminal, plain lines elsewhere, JSON lines for machines. */
+import { words } from '@concordat/audit/describe.ts';
 import type { CoordinatorProgress } from '@concordat/coordinator/app.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
@@ -133,19 +134,13 @@ function livePrinter(): Print {
   };
 }
 
-/** `stageOneEstimate` → `stage one estimate`. */
-function words(type: string): string {
-  return type.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-}
-
 /** Entries before a bar is worth its line, and between two looks of it. */
 const LONG_LOG = 20_000;
 const REDRAW = 5_000;
 
 /** A bar on standard error while long logs are read; nothing where that is no terminal. */
 export function entryBar(total: number): { readonly step: () => void; readonly end: () => void } {
-  if (process.stderr.isTTY !== true || total < LONG_LOG)
-    return { step: () => undefined, end: () => undefined };
+  if (!process.stderr.isTTY || total < LONG_LOG) return { step: () => undefined, end: () => undefined };
   let done = 0;
   return {
     step: () => {

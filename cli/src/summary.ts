@@ -26,6 +26,7 @@ export function summary({ result, out, log, problems = [] }: Finished): readonly
     '',
     `report   ${out}/report.html`,
     `result   ${out}/result.json`,
+    `signed   ${out}/result.intoto.json`,
     `figures  ${out}/figures/`,
     `logs     ${log}`,
   ];

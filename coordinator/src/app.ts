@@ -16,6 +16,7 @@ import type { RunOutcome } from '@concordat/shared/runs/program.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import type { PlanSignature } from '@concordat/shared/wire/offers.ts';
 
+import { attest } from './attest.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { Logger } from './logger.ts';
 import { figures } from './report/figures.ts';
@@ -31,7 +32,7 @@ export interface CoordinatorOptions {
   readonly signature: PlanSignature | null;
   /** Where the plan came from, for messages. */
   readonly planPlace: string;
-  /** Folder for result.json, report.html and figures/. */
+  /** Folder for result.json, result.intoto.json, report.html and figures/. */
   readonly out: string;
   readonly software: string;
   readonly progress: (event: CoordinatorProgress) => void;
@@ -97,8 +98,15 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Resul
     const finished = journal.finishRun(run.id, now().toISOString());
     const { started } = run;
     const result = assemble(outcome, planText, { id: runId, started, finished, software });
+    const text = resultText(result);
     publish(out, result, outcome, planText);
-    log.append({ kind: 'result', run: runId, detail: { result: toHex(sha256(resultText(result))) } });
+    const attestation = attest(run, result, text, log, identity);
+    writeWhole(join(out, 'result.intoto.json'), attestation);
+    log.append({
+      kind: 'result',
+      run: runId,
+      detail: { result: toHex(sha256(text)), attestation: toHex(sha256(attestation)) },
+    });
     journal.markPublished(run.id);
     return result;
   } finally {

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 
+import type { EraseArguments } from './commands/erase.ts';
 import type { InitArguments } from './commands/init.ts';
 
 export interface CoordinatorArguments {
@@ -47,7 +48,7 @@ export function coordinatorProgram(
     )
     .requiredOption('--config <file>', 'coordinator.yaml: address, authority, keys, sites')
     .option('--plan <file>', 'the analysis plan (YAML); without it, sites enrol and agents wait')
-    .option('--out <folder>', 'where to write result.json, report.html and figures/')
+    .option('--out <folder>', 'where to write result.json, result.intoto.json, report.html and figures/')
     .option('--json', 'one JSON object a line on standard output, for machines')
     .action(run);
   program
@@ -122,6 +123,18 @@ export function coordinatorProgram(
         await (await import('./commands/auditor.ts')).makeAuditor(auditor, options);
       },
     );
+  program
+    .command('erase')
+    .description(
+      'erase for good what messages of published runs say; the log verifies as before, and says that it was done',
+    )
+    .requiredOption('--before <day>', 'runs whose result was published before this day')
+    .requiredOption('--reason <text>', 'why, for the log')
+    .option(...CONFIG)
+    .option('--yes', 'do it; without, it is only listed')
+    .action(async (options: EraseArguments) => {
+      (await import('./commands/erase.ts')).erase(options);
+    });
   program
     .command('health')
     .description(

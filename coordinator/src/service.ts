@@ -234,6 +234,7 @@ export class Service {
       address: config.address ?? config.listen,
       key: this.identity.publicKey,
       log: this.log,
+      folder: config.log,
       signIn: auditorsIn(auditorsFolder(config)),
       logger: this.#options.logger,
       now,

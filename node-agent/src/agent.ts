@@ -7,7 +7,7 @@ import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { Rule } from '@concordat/proto/concordat/v1/site.ts';
 import { checkEvaluations } from '@concordat/shared/disclosure/rules.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
+import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import type { PeerLog } from '@concordat/shared/log/peer-log.ts';
 import { divergenceCode } from '@concordat/shared/log/witness.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
@@ -229,6 +229,10 @@ export class Agent {
       const received = this.#receive(signed);
       if (received === null) continue;
       this.#waiting.delete(toHex(received.task.digest));
+      if (this.#gate.isErased(received.task.digest)) {
+        this.#noteErased(received);
+        continue;
+      }
       const earlier = this.#gate.earlier(received.task.digest);
       if (earlier !== null) released.push(earlier);
       else if (asksRecords(received.message)) questions.push(received);
@@ -295,6 +299,25 @@ export class Agent {
     }
     if (this.#waiting.size < MOST_WAITING) this.#waiting.set(digest, { signed, run });
     return [];
+  }
+
+  /** Asked again for an answer whose term is over. */
+  #noteErased({ task }: Received): void {
+    const { log } = this.#options;
+    const digest = toHex(task.digest);
+    const code = 'log/erased' satisfies ErrorCode;
+    if (log.entriesOf(digest).some(({ kind, detail }) => kind === 'refused' && detail?.['code'] === code))
+      return;
+    const { run, analysis, round } = task.header;
+    log.append({
+      kind: 'refused',
+      peer: 'coordinator',
+      run: toHex(run),
+      analysis,
+      round,
+      task: digest,
+      detail: { code },
+    });
   }
 
   #receive(signed: SignedMessage): Received | null {

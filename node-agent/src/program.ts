@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { OBJECTIONS, type ObjectionName } from '@concordat/shared/agreement/statements.ts';
 
 import type { AgreementPlace } from './commands/agreement.ts';
+import type { EraseArguments } from './commands/erase.ts';
 import type * as custodianCode from './commands/custodian.ts';
 import type { Common, Making, Signing } from './commands/custodian.ts';
 
@@ -73,6 +74,16 @@ export function agentProgram(name: string): Command {
     .action(async (options: { readonly config: string; readonly note: string }) => {
       (await import('./commands/acknowledge.ts')).acknowledge(options);
     });
+  program
+    .command('erase')
+    .description(
+      'erase for good what messages of closed runs say; the log verifies as before, and says that it was done',
+    )
+    .requiredOption('--before <day>', 'runs that were closed before this day')
+    .requiredOption('--reason <text>', 'why, for the log')
+    .option(...CONFIG)
+    .option('--yes', 'do it; without, it is only listed')
+    .action(async (options: EraseArguments) => (await import('./commands/erase.ts')).erase(options));
   addAgreement(program);
   addCustodian(program);
   return program;

@@ -4,7 +4,7 @@ import { openLog } from '@concordat/audit/open-log.ts';
 import { auditLog } from '@concordat/audit/read-log.ts';
 import { originOf, verify, type AuditInput, type GivenLog, type Verdict } from '@concordat/audit/verify.ts';
 
-export function givenLog(party: string, folder: string): GivenLog {
+function givenLog(party: string, folder: string): GivenLog {
   const owner = { party, origin: originOf(party) };
   return { owner, read: (keys, report) => auditLog(openLog(folder), keys, report) };
 }

@@ -6,12 +6,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FindingKind } from '@concordat/audit/finding.ts';
 import { originOf } from '@concordat/audit/verify.ts';
-import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
-import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
+import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
+import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import type { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
 import { audited, told } from '../audit/logs.ts';
 import { BINARY_PLAN } from '../end-to-end/trials.ts';
-import { forge, itemsOf, rewritten, type Item } from './forge.ts';
+import { forge, itemsOf, question, reply, type Item } from '../audit/forge.ts';
 import { play } from './played.ts';
 
 const HOURS = 3_600_000;
@@ -38,6 +40,16 @@ const withText = (item: Item, change: (text: string) => string): Item => ({
   ...item,
   body: Buffer.from(change(Buffer.from(item.body!).toString('utf8'))),
 });
+
+/** An answer, or a question, that is another one, signed by whom it says. */
+const answered = (item: Item, by: SigningIdentity, change: (message: SiteMessage) => void): Item => ({
+  ...item,
+  body: reply(item.body!, by, change),
+});
+const asked = (item: Item, by: SigningIdentity, change: (message: CoordinatorMessage) => void): Item => {
+  const body = question(item.body!, by, change);
+  return { ...item, entry: { ...item.entry, task: toHex(sha256(SignedMessage.decode(body).body)) }, body };
+};
 
 const B = run.identity('B');
 const C = run.identity('coordinator');
@@ -75,9 +87,8 @@ const FORGERIES: readonly Forgery[] = [
     by: 'B',
     change: (all) => {
       const n = placeOf(all, 'sent', 'stageOneEstimate');
-      const other = rewritten(SiteMessage, all[n]!, B, (message) => {
+      const other = answered(all[n]!, B, (message) => {
         if (message.payload?.$case === 'stageOneEstimate') message.payload.value.estimates[0]! += 0.25;
-        return message;
       });
       return all.toSpliced(n, 1, other);
     },
@@ -154,10 +165,9 @@ const FORGERIES: readonly Forgery[] = [
     by: 'B',
     change: (all) => {
       const n = placeOf(all, 'received', 'planOffer');
-      const other = rewritten(CoordinatorMessage, all[n]!, B, (message) => {
+      const other = asked(all[n]!, B, (message) => {
         if (message.payload?.$case === 'planOffer')
           message.payload.value.plan = message.payload.value.plan.replace('id:', 'title: another\nid:');
-        return message;
       });
       return all.toSpliced(n, 1, other);
     },
@@ -189,9 +199,8 @@ const FORGERIES: readonly Forgery[] = [
     by: 'coordinator',
     change: (all) => {
       const n = placeOf(all, 'received', 'stageOneEstimate');
-      const other = rewritten(SiteMessage, all[n]!, C, (message) => {
+      const other = answered(all[n]!, C, (message) => {
         if (message.payload?.$case === 'stageOneEstimate') message.payload.value.estimates[0]! += 0.25;
-        return message;
       });
       return all.toSpliced(n, 1, other);
     },
@@ -202,9 +211,8 @@ const FORGERIES: readonly Forgery[] = [
     by: 'coordinator',
     change: (all) => {
       const n = placesOf(all, 'sent', 'objectiveQuestion')[4]!;
-      const other = rewritten(CoordinatorMessage, all[n]!, C, (message) => {
+      const other = asked(all[n]!, C, (message) => {
         if (message.payload?.$case === 'objectiveQuestion') message.payload.value.theta[0]! += 0.5;
-        return message;
       });
       return all.toSpliced(n, 1, other);
     },
@@ -252,7 +260,7 @@ const FORGERIES: readonly Forgery[] = [
 
 for (const { what, by, change, kinds } of FORGERIES)
   test(`${by}: ${what}`, () => {
-    const forged = forge(by, run.identity(by), change(items[by]!));
+    const forged = forge(by, change(items[by]!), run.identity(by));
     const verdict = audited({ ...run.logs, [by]: forged }, { keys: run.keys });
     const [first] = verdict.findings;
     assert.ok(first !== undefined, 'nothing was found');
@@ -264,13 +272,12 @@ for (const { what, by, change, kinds } of FORGERIES)
 test('the coordinator tells two sites two histories', () => {
   const forged = items['B']!.map((item) => {
     if (item.entry.kind !== 'received') return item;
-    return rewritten(CoordinatorMessage, item, C, (message) => {
+    return asked(item, C, (message) => {
       const { checkpoint } = message.header!;
       if (checkpoint !== undefined && checkpoint.size > 20) checkpoint.root = sha256('another history');
-      return message;
     });
   });
-  const other = forge('B', B, forged);
+  const other = forge('B', forged, B);
   for (const logs of [
     { A: run.logs['A']!, B: other },
     { ...run.logs, B: other },

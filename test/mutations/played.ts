@@ -4,7 +4,7 @@ import type { SigningIdentity } from '@concordat/shared/wire/signing.ts';
 import { InProcess, type Life } from '../end-to-end/in-process.ts';
 import { writeOneStageTrials } from '../end-to-end/trials.ts';
 
-export const STUDIES = ['A', 'B', 'C'];
+const STUDIES = ['A', 'B', 'C'];
 export const PARTIES: readonly Party[] = ['coordinator', ...STUDIES];
 const data = writeOneStageTrials(STUDIES);
 

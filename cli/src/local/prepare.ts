@@ -216,7 +216,7 @@ function makeFolder(state: string, out: string): void {
 
 /** Results and logs of an earlier run in the same folder are kept, under its run id; also the logs of one without a result. */
 function setAside(out: string): void {
-  const found = ['result.json', 'report.html', 'figures', 'log'].filter((name) =>
+  const found = ['result.json', 'result.intoto.json', 'report.html', 'figures', 'log'].filter((name) =>
     existsSync(join(out, name)),
   );
   if (found.length === 0) return;

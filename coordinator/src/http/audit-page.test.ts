@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { AUDIT_ROUTES, memoryAudit } from '@concordat/audit/page/testing.ts';
 import { makeSealedKey } from '@concordat/web/sealed-keys.ts';
 import type { AuditorLog, SignIn } from '@concordat/web/sign-in.ts';
 import { testSecurity } from '@concordat/web/security-testing.ts';
@@ -33,7 +34,8 @@ async function start(given: Given = { signIn: memorySignIn('auditor'), log: memo
     {
       address: 'coordinator.example.org:443',
       key: new Uint8Array(32).fill(0xcd),
-      log: { ...given.log, checkpoint: () => CHECKPOINT },
+      log: { ...memoryAudit([]).log, ...given.log, checkpoint: () => CHECKPOINT },
+      folder: import.meta.dirname,
       signIn: given.signIn,
       logger: note,
       now,
@@ -51,7 +53,7 @@ testSecurity({
   },
   roles: ['auditor'],
   places: ['/'],
-  auditors: ['GET /'],
+  auditors: ['GET /', ...AUDIT_ROUTES],
 });
 
 test('an auditor reads how the log stands, and under which key it is signed', async (t) => {

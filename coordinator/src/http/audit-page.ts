@@ -1,4 +1,5 @@
 /** The coordinator's page, for auditors: how its log stands. It is read here, and never changed. */
+import { addAuditRoutes } from '@concordat/audit/page/routes.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { html } from '@concordat/web/html.ts';
@@ -17,17 +18,22 @@ export interface AuditPageParts {
   readonly address: string;
   /** Its public signing key, 32 bytes. */
   readonly key: Uint8Array;
-  readonly log: Pick<MessageLog, 'entries' | 'append' | 'body' | 'checkpoint'>;
+  readonly log: Pick<MessageLog, 'entries' | 'append' | 'body' | 'checkpoint' | 'tree' | 'note'>;
+  /** Where the log lies. */
+  readonly folder: string;
   readonly signIn: SignIn;
   readonly logger: Logger;
   readonly now: () => Date;
 }
 
-const PLACES = [{ path: '/', name: 'Overview', auditors: true }];
+const PLACES = [
+  { path: '/', name: 'Overview', auditors: true },
+  { path: '/audit', name: 'Log', auditors: true },
+];
 
 export async function auditPage(parts: AuditPageParts, listening: Listening): Promise<FastifyInstance> {
-  const { address, log, signIn, logger, now } = parts;
-  const { app, show } = await newPage(
+  const { address, log, folder, signIn, logger, now } = parts;
+  const page = await newPage(
     {
       owner: { page: 'audit page of the coordinator', name: address },
       places: PLACES,
@@ -38,10 +44,12 @@ export async function auditPage(parts: AuditPageParts, listening: Listening): Pr
     },
     listening,
   );
-  app.get('/', { config: { access: 'auditors' } }, (request, reply) =>
-    show(request, reply, overviewPage(parts)),
+  page.app.get('/', { config: { access: 'auditors' } }, (request, reply) =>
+    page.show(request, reply, overviewPage(parts)),
   );
-  return app;
+  // What a coordinator's log holds was told it by sites: nothing of it is kept from auditors.
+  addAuditRoutes(page, { title: 'Log', log, folder, kept: new Set() });
+  return page.app;
 }
 
 /** Listens until the returned server is closed. */

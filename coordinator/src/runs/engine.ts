@@ -7,6 +7,7 @@ import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
+import { erasedIn } from '@concordat/shared/log/erasable.ts';
 import { hasBody, type EntryKind, type LogEntry } from '@concordat/shared/log/entry.ts';
 import type { LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
@@ -100,6 +101,8 @@ export class RunEngine {
   readonly #open = new Map<string, OpenTask>();
   /** Digests (hex) of a site's replies to a task that the log holds, by study and task, once another came. */
   readonly #logged = new Map<string, Set<string>>();
+  /** Entries whose bodies are erased: that is done while no coordinator runs. */
+  readonly #erased: ReadonlySet<number>;
   #staged: Staged[] = [];
   #staging: NodeJS.Timeout | undefined;
   #round = 0;
@@ -115,6 +118,7 @@ export class RunEngine {
     this.#options = options;
     this.#run = run;
     this.#id = toHex(run.id);
+    this.#erased = new Set(options.log.entries.flatMap(erasedIn));
     this.#planDigest = sha256(run.plan);
     this.#rosterDigest = sha256(run.roster);
     this.#payloads = new PayloadCheck(written);
@@ -388,6 +392,8 @@ export class RunEngine {
     const { log, refused } = this.#options;
     this.#commit();
     const earlier = log.entriesOf(task).filter(({ kind, peer }) => peer === study && kind !== 'sent');
+    // What was erased is not taken in again.
+    if (earlier.some(({ n }) => this.#erased.has(n))) return refused.count(study);
     const digest = toHex(sha256(bytes));
     const logged = this.#loggedReplies(study, task, earlier);
     if (logged.has(digest)) return;

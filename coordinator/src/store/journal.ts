@@ -153,6 +153,18 @@ export class Journal {
     });
   }
 
+  /** Overwrites for good what was asked and answered in runs that are published; the runs themselves stay. */
+  forget(runs: readonly Uint8Array[]): void {
+    this.#db.exec('PRAGMA secure_delete = ON');
+    const forget = this.#db.prepare(
+      'DELETE FROM tasks WHERE run = ? AND run IN (SELECT id FROM runs WHERE published = 1)',
+    );
+    this.#transaction(() => {
+      for (const run of runs) forget.run(run);
+    });
+    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
+
   close(): void {
     this.#db.close();
   }

@@ -9,6 +9,7 @@ import { askedBy } from '@concordat/shared/agreement/asked.ts';
 import { rosterOf, signerOf } from '@concordat/shared/agreement/offers.ts';
 import { readStatement, subjectsOf, type Statement } from '@concordat/shared/agreement/statements.ts';
 import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import { erasedIn } from '@concordat/shared/log/erasable.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
@@ -57,7 +58,8 @@ export class LogIndex {
   /** Received tasks. */
   readonly #tasks = new Map<string, EntryWithBody>();
   readonly #messages = new Map<string, CoordinatorMessage>();
-  readonly #sent: EntryWithBody[] = [];
+  #sent: EntryWithBody[] = [];
+  readonly #erased = new Set<number>();
   readonly #answered = new Set<string>();
   /** The last answer that was held, by task. */
   readonly #held = new Map<string, LogEntry>();
@@ -93,7 +95,7 @@ export class LogIndex {
     return this.#runs.get(run) ?? { closed: false, accepted: null, refusals: new Map(), word: null };
   }
 
-  /** Messages that left, in the log's order. */
+  /** Messages that left, in the log's order, without those that were erased. */
   get sent(): readonly EntryWithBody[] {
     return this.#sent;
   }
@@ -118,12 +120,12 @@ export class LogIndex {
     return this.#accepted;
   }
 
-  /** What the coordinator sent as a task (hex); null where none is logged. */
+  /** What the coordinator sent as a task (hex); null where none is logged, or it was erased. */
   message(task: string): CoordinatorMessage | null {
     const known = this.#messages.get(task);
     if (known !== undefined) return known;
     const entry = this.#tasks.get(task);
-    if (entry === undefined) return null;
+    if (entry === undefined || this.#erased.has(entry.n)) return null;
     const signed = decode(SignedMessage, this.#log.body(entry), 'a logged message');
     const message = decode(CoordinatorMessage, signed.body, 'a logged task');
     this.#messages.set(task, message);
@@ -151,6 +153,10 @@ export class LogIndex {
       case 'decision':
         if (entry.detail?.['held'] !== undefined && task !== undefined) this.#held.set(task, entry);
         this.#takeStatement(entry);
+        return;
+      case 'erased':
+        for (const n of erasedIn(entry)) this.#erased.add(n);
+        this.#sent = this.#sent.filter(({ n }) => !this.#erased.has(n));
         return;
       default:
         return;

@@ -22,9 +22,12 @@ import type { CustodianPageParts } from './page/context.ts';
 import type { AgentStatus, AgreementStatus } from './page/status.ts';
 import { taken } from './taken.ts';
 
+/** Types of what is logged and auditors do not see: counts behind refusals, and notes of custodians and administrators. */
+const STAY_HERE: ReadonlySet<string> = new Set(['refusals', 'statement', 'acknowledgement']);
+
 interface Serving {
   readonly agent: Pick<Agent, 'connection'>;
-  readonly log: Pick<MessageLog, 'entries' | 'body' | 'checkpoint' | 'append'>;
+  readonly log: Pick<MessageLog, 'entries' | 'body' | 'checkpoint' | 'append' | 'tree' | 'note'>;
   readonly workers: WorkerPool;
   readonly logger: Logger;
 }
@@ -57,6 +60,7 @@ export function pageParts(config: AgentConfig, { agent, log, workers, logger }: 
       };
     },
     log,
+    audit: { title: 'Audit', log, folder: config.log, kept: STAY_HERE },
     taken: (statement) => taken(() => log.entries, statement),
     logger,
     now,

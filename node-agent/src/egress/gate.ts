@@ -25,6 +25,7 @@ import {
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { Policy } from '@concordat/shared/disclosure/policy.ts';
 import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import { erasedIn } from '@concordat/shared/log/erasable.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import type { Analysis, ExpandedPlan } from '@concordat/shared/plan/types.ts';
@@ -119,11 +120,14 @@ export class Gate {
   readonly #options: GateOptions;
   /** Task digest (hex) → commitment of what was sent: the same question gets the same bytes. */
   readonly #sent = new Map<string, EntryWithBody>();
+  /** Entries whose bodies are erased: that is done while no agent serves. */
+  readonly #erased: ReadonlySet<number>;
   /** Task digest (hex) → the answer that the log has as held last. */
   readonly #held = new Map<string, HeldAnswer>();
 
   constructor(options: GateOptions) {
     this.#options = options;
+    this.#erased = new Set(options.log.entries.flatMap(erasedIn));
     for (const entry of options.log.entries) {
       if (entry.kind === 'sent' && entry.task !== undefined && hasBody(entry))
         this.#sent.set(entry.task, entry);
@@ -131,6 +135,12 @@ export class Gate {
       if (entry.kind === 'decision' && entry.task !== undefined && held !== undefined)
         this.#held.set(entry.task, { digest: `${held}`, policy: `${policy}` });
     }
+  }
+
+  /** Whether an answer to this task left and was erased since: it cannot be given again, and another one is not given. */
+  isErased(taskDigest: Uint8Array): boolean {
+    const entry = this.#sent.get(toHex(taskDigest));
+    return entry !== undefined && this.#erased.has(entry.n);
   }
 
   /** What was already released in answer to this task, byte for byte; null where nothing was. */

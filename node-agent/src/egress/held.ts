@@ -1,5 +1,5 @@
 /** Answers that are computed and wait for a custodian, exactly as they would leave; they outlast a restart. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
@@ -36,6 +36,15 @@ export class HeldAnswers {
   digest(task: string): string | null {
     const bytes = this.#read(task);
     return bytes === null ? null : toHex(sha256(bytes));
+  }
+
+  /** Overwrites and removes the answer to a task (hex), where one is held. */
+  drop(task: string): void {
+    const file = join(this.#folder, task);
+    const bytes = this.#read(task);
+    if (bytes === null) return;
+    writeFileSync(file, new Uint8Array(bytes.length), { flag: 'r+', flush: true });
+    rmSync(file);
   }
 
   #read(task: string): Uint8Array | null {

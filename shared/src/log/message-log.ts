@@ -14,7 +14,8 @@ import { ConcordatError } from '../errors.ts';
 import { sameBytes } from '../wire/digest.ts';
 import type { SigningIdentity } from '../wire/signing.ts';
 import { bodyRecord, readBody, readHead, RECORD_HEAD, SALT_LENGTH } from './bodies.ts';
-import { hasBody, readEntry, readRanges, writeRanges, type EntryWithBody, type LogEntry } from './entry.ts';
+import { hasBody, readEntry, writeRanges, type EntryWithBody, type LogEntry } from './entry.ts';
+import { erasedIn } from './erasable.ts';
 import { corrupt, foreign } from './faults.ts';
 import { MerkleTree, type TreeHead } from './merkle.ts';
 import { readCheckpoint, signCheckpoint } from './note.ts';
@@ -333,18 +334,17 @@ export class MessageLog {
   }
 
   #erasedPlaces(): readonly number[] {
-    return this.#entries.flatMap(({ kind, detail }) =>
-      kind === 'erased' ? placesIn(`${detail?.['entries']}`) : [],
-    );
+    return this.#entries.flatMap(erasedIn);
   }
 
   /** A crash may have come between the entry and the last of its bodies. */
   #finishErasing(): void {
-    const last = this.#entries.findLast(({ kind }) => kind === 'erased');
-    for (const n of placesIn(`${last?.detail?.['entries'] ?? ''}`)) {
-      const entry = this.#entries[n];
-      if (entry !== undefined && hasBody(entry)) this.#overwrite(entry);
-    }
+    // One erasure of many bodies is several entries, one behind the other.
+    for (let at = this.#entries.findLastIndex(isErasure); at >= 0 && isErasure(this.#entries[at]!); at--)
+      for (const n of erasedIn(this.#entries[at]!)) {
+        const entry = this.#entries[n];
+        if (entry !== undefined && hasBody(entry)) this.#overwrite(entry);
+      }
   }
 
   #overwrite(entry: EntryWithBody): void {
@@ -382,11 +382,7 @@ export class MessageLog {
   }
 }
 
-function placesIn(ranges: string): readonly number[] {
-  return (readRanges(ranges) ?? []).flatMap(([first, last]) =>
-    Array.from({ length: last - first + 1 }, (_, i) => first + i),
-  );
-}
+const isErasure = ({ kind }: LogEntry): boolean => kind === 'erased';
 
 function cut(files: Pick<typeof fs, 'ftruncateSync'>, growing: Growing, length: number): void {
   files.ftruncateSync(growing.file, length);

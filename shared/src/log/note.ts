@@ -118,12 +118,12 @@ function line(name: string, id: Uint8Array, signature: Uint8Array): string {
   return `— ${name} ${base64(Buffer.concat([id, signature]))}\n`;
 }
 
-function base64(bytes: Uint8Array): string {
+export function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
 }
 
 /** Of two texts with the same bytes only one is taken, so that no bit of a note can change unseen. */
-function canonical(text: string): Uint8Array | null {
+export function canonical(text: string): Uint8Array | null {
   const bytes = Buffer.from(text, 'base64');
   return base64(bytes) === text ? new Uint8Array(bytes) : null;
 }

@@ -2,6 +2,7 @@
  * The custodian's page: what waits, what would leave, what left, and the decisions about it. It reads through the desk, and
  * does nothing but hand it decisions that are signed with the custodian's key.
  */
+import { addAuditRoutes } from '@concordat/audit/page/routes.ts';
 import { newPage, type Listening } from '@concordat/web/page.ts';
 import type { PageConfig } from '@concordat/web/page-config.ts';
 import { servePage } from '@concordat/web/serve.ts';
@@ -18,6 +19,7 @@ const PLACES = [
   { path: '/agreement', name: 'Agreement', auditors: false },
   { path: '/connection', name: 'Connection', auditors: false },
   { path: '/log', name: 'Log', auditors: true },
+  { path: '/audit', name: 'Audit', auditors: true },
 ];
 
 export async function custodianPage(
@@ -37,6 +39,7 @@ export async function custodianPage(
     listening,
   );
   addRoutes(page, parts);
+  addAuditRoutes(page, parts.audit);
   return page.app;
 }
 

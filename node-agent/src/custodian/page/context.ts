@@ -1,4 +1,5 @@
 /** What the page is given of the agent. */
+import type { AuditParts } from '@concordat/audit/page/routes.ts';
 import type { SignIn, AuditorLog } from '@concordat/web/sign-in.ts';
 
 import type { Logger } from '../../logger.ts';
@@ -11,6 +12,7 @@ export interface CustodianPageParts {
   readonly signIn: SignIn;
   readonly status: () => AgentStatus;
   readonly log: AuditorLog;
+  readonly audit: AuditParts;
   /** Waits a little until the agent has taken a statement (SHA-256, hex): null; `not yet`; or what it found against it. */
   readonly taken: (statement: string) => Promise<string | null>;
   readonly logger: Logger;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { AUDIT_ROUTES } from '@concordat/audit/page/testing.ts';
 import { testSecurity } from '@concordat/web/security-testing.ts';
 import { AUDITOR, CUSTODIAN, HOST, tokenIn, Visitor } from '@concordat/web/testing.ts';
 
@@ -24,7 +25,7 @@ testSecurity({
   start: (t, given) => start(t, waiting(), given),
   roles: ['custodian', 'auditor'],
   places: PLACES,
-  auditors: ['GET /log'],
+  auditors: [...AUDIT_ROUTES, 'GET /log'],
 });
 
 test('nothing is decided by who is not signed in, nor by an auditor', async (t) => {

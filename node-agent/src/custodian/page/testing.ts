@@ -1,6 +1,7 @@
 /** What the page's tests share: a desk that keeps its plans and messages in memory, keys and passphrases, a clock to set, a visitor. */
 import type { TestContext } from 'node:test';
 
+import { memoryAudit } from '@concordat/audit/page/testing.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
 import type { CustodianKey } from '@concordat/shared/agreement/statements.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
@@ -259,6 +260,7 @@ export function pageParts(
     signIn: memorySignIn('custodian', 'auditor'),
     status: () => STATUS,
     log: { ...memoryLog(), entries: LOG },
+    audit: memoryAudit(LOG, ['refusals']),
     taken: async () => null,
     logger: {
       info: (fields) => note('info', fields),

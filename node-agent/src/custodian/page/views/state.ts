@@ -34,8 +34,9 @@ function remaining(until: string, now: Date): string {
   return days === 0 ? `expired: its last day was ${until}` : `${count(days, 'day')}, until ${until} (UTC)`;
 }
 
-function connection({ connected, since, coordinator }: AgentStatus): Piece {
-  const words = connected ? 'connected to' : 'not connected to';
+function connection({ connected, since, coordinator, failure }: AgentStatus): Piece {
+  const halted = failure?.code.startsWith('log/') === true;
+  const words = connected ? 'connected to' : halted ? `halted (${failure.code}) for` : 'not connected to';
   return html`${words} ${coordinator}${since === null ? null : html` since ${moment(since)}`}`;
 }
 
