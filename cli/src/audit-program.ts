@@ -5,9 +5,12 @@ import type { Run } from './audit-run.ts';
 import { addShowing } from './audit-show-program.ts';
 
 export function auditProgram(run: Run): Command {
-  const audit = new Command('audit').description(
-    'check the logs of sites and of the coordinator offline, from their files alone, trusting neither side',
-  );
+  // Before its commands are made, which take it over: wrong usage is status 2, as everywhere.
+  const audit = new Command('audit')
+    .exitOverride()
+    .description(
+      'check the logs of sites and of the coordinator offline, from their files alone, trusting neither side',
+    );
   logOptions(
     audit
       .command('verify')
