@@ -52,10 +52,6 @@ export function messageIn({ type }: LogEntry, body: Uint8Array): LoggedMessage |
   }
 }
 
-/** Whether the entry's message was sent, taken or refused by its reader. */
-export const isMessage = ({ type, body }: LogEntry): boolean =>
-  body !== undefined && (type === undefined || !DOCUMENTS.has(type));
-
 /** Takes the entry into `names`, so that entries are described in the log's order. */
 export function describeEntry(entry: LogEntry, body: Body, names: RunNames): PayloadReading {
   if (!(body instanceof Uint8Array)) return withoutBody(entry, body);
@@ -121,7 +117,7 @@ function documentReading(entry: LogEntry, body: Uint8Array): PayloadReading {
         title,
         sentence:
           'The rules that the answer failed. It did not leave; what was counted is in this log alone.',
-        tables: [refusalTable(JSON.parse(text) as readonly Readonly<Record<string, Cell>>[])],
+        tables: [refusalTable(JSON.parse(text) as readonly Readonly<Record<string, unknown>>[])],
       };
     case 'divergence':
       return divergenceReading(title, JSON.parse(text) as { readonly kept: string; readonly shown: string });
@@ -141,7 +137,7 @@ function statementReading(title: string, signed: SignedStatement): PayloadReadin
   const told = statement ?? (JSON.parse(signed.text) as object);
   const rows = Object.entries(told).map(([name, value]): Cell[] => [
     name,
-    Array.isArray(value) ? value.join(', ') : String(value),
+    Array.isArray(value) ? value.join(', ') : cellOf(value),
   ]);
   return {
     title,
@@ -154,23 +150,28 @@ function statementReading(title: string, signed: SignedStatement): PayloadReadin
         caption: 'The statement',
         sentence: 'The text that was signed, field by field. Digests are SHA-256.',
         columns: ['Field', 'Value'],
-        rows: [...rows, ['Signature', String(signed.signature)]],
+        rows: [...rows, ['Signature', cellOf(signed.signature)]],
       },
     ],
   };
 }
 
-function refusalTable(refusals: readonly Readonly<Record<string, Cell>>[]): PayloadTable {
+function refusalTable(refusals: readonly Readonly<Record<string, unknown>>[]): PayloadTable {
   return {
     caption: 'Rules that refused',
     sentence: 'The threshold is that of the policy in force; the count is that of the records then.',
     columns: ['Rule', 'Threshold', 'Counted'],
     rows: refusals.map(({ rule, threshold, observed }) => [
-      rule ?? null,
-      threshold ?? null,
-      observed ?? 'not a count',
+      cellOf(rule),
+      cellOf(threshold),
+      observed === undefined || observed === null ? 'not a count' : cellOf(observed),
     ]),
   };
+}
+
+/** Of what was read as JSON, and may hold anything. */
+function cellOf(value: unknown): Cell {
+  return typeof value === 'string' || typeof value === 'number' ? value : (JSON.stringify(value) ?? null);
 }
 
 function divergenceReading(

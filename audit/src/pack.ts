@@ -1,6 +1,5 @@
 /** A bundle of a log to hand over: one tar file with the same bytes for the same log, whoever makes it and when. */
-import { pipeline } from 'node:stream/promises';
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
 
 import { bodiesPath, encodeEntries, TILE_WIDTH, tilePath } from '@concordat/shared/log/tiles.ts';
 import { pack, type Pack } from 'tar-stream';
@@ -38,10 +37,6 @@ export function packed(snapshot: Snapshot, options: PackOptions): Readable {
   };
   void fill();
   return tar as unknown as Readable;
-}
-
-export async function packTo(snapshot: Snapshot, options: PackOptions, into: Writable): Promise<void> {
-  await pipeline(packed(snapshot, options), into);
 }
 
 async function add(tar: Pack, name: string, { size, bytes }: Member): Promise<void> {

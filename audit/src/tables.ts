@@ -72,7 +72,7 @@ export function levelCell({ code }: Level): Cell {
   return code.$case === 'number' ? code.value : JSON.stringify(code.value);
 }
 
-export function tableLines({ caption, sentence, columns, rows }: PayloadTable): string[] {
+function tableLines({ caption, sentence, columns, rows }: PayloadTable): string[] {
   const cells = [columns, ...rows].map((row) => row.map(printable));
   const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
   const numeric = columns.map((_, at) => rows.some((row) => typeof row[at] === 'number'));

@@ -76,7 +76,7 @@ export function timelineSvg(timeline: Timeline): Html {
     </style>
     <rect class="ground" width="${WIDTH}" height="${height}" />
     ${legend(marks)} ${axis(marks, x, height)} ${parties.map((party) => laneOf(party, y.get(party)!))}
-    ${arrowed ? messages.map((mark) => way(mark, x, y)) : null}
+    ${arrowed ? messages.map((mark) => arrow(mark, x, y)) : null}
     ${aggregated ? bars(ordinary, x, y, lane) : ordinary.map((mark) => shape(mark, x, y, wide))}
     ${apart.map((mark) => shape(mark, x, y, WIDEST))}
   </svg>`;
@@ -149,7 +149,7 @@ function axis(marks: readonly Mark[], x: X, height: number): Html {
 }
 
 /** From the coordinator to the site, or back; slanted where both logs have it at another time. */
-function way(mark: Mark, x: X, y: Y): Html | null {
+function arrow(mark: Mark, x: X, y: Y): Html | null {
   const [there, here] = [[...y.values()][0]!, y.get(mark.party)!];
   const other = x(mark.otherTime ?? mark.time);
   return html`<path class="way ${mark.kind}" d="M${round(other)} ${there}L${round(x(mark.time))} ${here}" />`;

@@ -1,19 +1,16 @@
 /** The commands for auditors, who are given logs and trust neither side. */
 import { Command, Option } from 'commander';
 
+import type { Run } from './audit-run.ts';
 import { addShowing } from './audit-show-program.ts';
 
-export type AuditStatus = 0 | 2 | 4;
-
-/** Turns a command, whose code is loaded when it is called, into an action. */
-export type Run = <A extends unknown[]>(
-  load: () => Promise<(...args: A) => Promise<AuditStatus> | AuditStatus>,
-) => (...args: A) => Promise<void>;
-
 export function auditProgram(run: Run): Command {
-  const audit = new Command('audit').description(
-    'check the logs of sites and of the coordinator offline, from their files alone, trusting neither side',
-  );
+  // Before its commands are made, which take it over: wrong usage is status 2, as everywhere.
+  const audit = new Command('audit')
+    .exitOverride()
+    .description(
+      'check the logs of sites and of the coordinator offline, from their files alone, trusting neither side',
+    );
   logOptions(
     audit
       .command('verify')

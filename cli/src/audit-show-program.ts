@@ -1,7 +1,7 @@
 /** The commands that show a log, and hand it on: all read one log, a folder or a bundle of one, and change nothing of it. */
 import { InvalidArgumentError, type Command } from 'commander';
 
-import type { Run } from './audit-program.ts';
+import type { Run } from './audit-run.ts';
 
 const LOG = ['<log>', 'the folder of a log, or a bundle of one (.tar)'] as const;
 

@@ -176,6 +176,9 @@ test('nothing that a log holds, and nothing that is searched for, becomes markup
     'null',
     '[null]',
     '{}',
+    JSON.stringify([{ rule: {}, threshold: [[hostile]], observed: true }]),
+    JSON.stringify({ text: '{"a":{"b":[[]]}}', signature: {} }),
+    JSON.stringify({ text: 7, signature: null }),
   ];
   for (const body of bodies) {
     const entries = types.map((type, n) => hostileEntry(n, type));

@@ -21,7 +21,8 @@ export const AUDIT_ROUTES = [
   'GET /audit/entry/:n/receipt',
 ];
 
-const identity = signingIdentity(generateSigningKey(), 'the log');
+/** Signs for all of these logs. */
+export const LOG_IDENTITY = signingIdentity(generateSigningKey(), 'the log');
 
 /** A log in a folder of its own, which is gone with the process. */
 export function folderLog(): { readonly log: MessageLog; readonly folder: string } {
@@ -31,7 +32,7 @@ export function folderLog(): { readonly log: MessageLog; readonly folder: string
     fs,
     directory: folder,
     origin: 'concordat/site/A',
-    identity,
+    identity: LOG_IDENTITY,
     now: () => new Date('2026-01-01T00:00:00Z'),
     randomBytes: (n) => new Uint8Array(randomBytes(n)),
   });
@@ -47,7 +48,7 @@ export function memoryAudit(
   const tree = new MerkleTree();
   for (const entry of entries) tree.append(Buffer.from(JSON.stringify(entry)));
   const head = { size: tree.size, root: tree.root() };
-  const note = signCheckpoint({ origin: 'concordat/site/A', ...head }, identity);
+  const note = signCheckpoint({ origin: 'concordat/site/A', ...head }, LOG_IDENTITY);
   const { log: small, folder } = folderLog();
   small.append({ kind: 'start' });
   small.close();
