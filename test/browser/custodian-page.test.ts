@@ -245,6 +245,9 @@ test('every page is accessible, in light and dark, wide and at 320 px', async ()
     '/agreement',
     '/connection',
     '/log',
+    '/audit',
+    '/audit?text=nothing',
+    '/audit/entry/44',
   ]) {
     await page.visit(`${base}${place}`);
     // Closed, a detail is not looked at.
@@ -291,6 +294,20 @@ test('nothing moves, nothing is asked of elsewhere, no script runs', async () =>
   const foreign = page.requests.filter((url) => !url.startsWith(base) && !url.startsWith('data:'));
   assert.deepEqual(foreign, []);
   assert.deepEqual(complaints(), []);
+});
+
+test('an entry of the log is found and opened by keyboard, with its proof to download', async () => {
+  await page.visit(`${base}/audit`);
+  await tabTo('#filter-text');
+  await page.type('"number":44');
+  await page.press('Enter', 'loads');
+  assert.match(String(await page.evaluate('location.search')), /text=/);
+  assert.equal(await page.evaluate('document.querySelectorAll("main table tbody tr").length'), 1);
+  await follow('main a[href="/audit/entry/44"]');
+  assert.match(String(await heading()), /^Entry 44/);
+  const text = String(await page.evaluate('document.querySelector("main").innerText'));
+  assert.match(text, /c2sp\.org\/tlog-proof@v1\s+index 44/);
+  await tabTo('main a[href="/audit/entry/44/receipt"]');
 });
 
 test('one may skip to the content', async () => {
