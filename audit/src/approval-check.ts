@@ -58,6 +58,9 @@ export class ApprovalCheck {
   readonly #policies = new Map<string, Terms>();
   /** Answers that nobody can say of whether they were allowed. */
   unjudged = 0;
+  /** Tasks (hex) that are offers which were withheld or erased, and the runs that were approved by them. */
+  readonly #hiddenOffers = new Set<string>();
+  readonly #unseen = new Set<string>();
 
   constructor(owner: Owner, plans: Plans, report: Report, tally: Tally) {
     this.#owner = owner;
@@ -69,8 +72,11 @@ export class ApprovalCheck {
 
   /** Every entry in its turn. */
   take(audited: AuditedEntry): void {
+    const { entry, body } = audited;
     this.#inForce.take(audited);
-    if (audited.entry.kind === 'approved') this.#accept(audited.entry);
+    if (entry.kind === 'received' && entry.type === 'planOffer' && (body === 'withheld' || body === 'erased'))
+      this.#hiddenOffers.add(entry.task ?? '');
+    if (entry.kind === 'approved') this.#accept(entry);
   }
 
   offer(message: LoggedMessage): void {
@@ -83,6 +89,10 @@ export class ApprovalCheck {
     const { payload, entry } = reply;
     const run = entry.run ?? '';
     const accepted = this.#accepted.get(run);
+    if (accepted === undefined && this.#unseen.has(run)) {
+      this.unjudged++;
+      return null;
+    }
     switch (payload.$case) {
       case 'runLeft':
         this.#left.add(run);
@@ -213,6 +223,7 @@ export class ApprovalCheck {
     const find = (kind: FindingKind, message: string): void =>
       this.#tally.find(`accept ${run} ${message}`, { kind, place, message });
     const offered = this.#offers.get(entry.task ?? '');
+    if (offered === undefined && this.#hiddenOffers.has(entry.task ?? '')) return void this.#unseen.add(run);
     if (offered === undefined)
       return find('approval', 'a run was approved whose offer the log does not hold before');
     if (this.#accepted.has(run)) return;

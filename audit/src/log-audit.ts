@@ -1,4 +1,10 @@
 /** One log, entry by entry, through every check that needs no other. */
+import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { siteOrigin } from '@concordat/shared/log/note.ts';
+import { decode } from '@concordat/shared/wire/codec.ts';
+import { verifyMessage } from '@concordat/shared/wire/signing.ts';
+
 import type { AuditedEntry } from './audited-entry.ts';
 import { ApprovalCheck } from './approval-check.ts';
 import type { Report } from './finding.ts';
@@ -15,6 +21,7 @@ import { Tally } from './tally.ts';
 export class LogAudit {
   readonly index: LogIndex;
   readonly #owner: Owner;
+  readonly #keys: PartyKeys;
   readonly #report: Report;
   readonly #plans: Plans;
   readonly #tally: Tally;
@@ -32,6 +39,7 @@ export class LogAudit {
 
   constructor(owner: Owner, keys: PartyKeys, plans: Plans, report: Report) {
     this.#owner = owner;
+    this.#keys = keys;
     this.#report = report;
     this.#plans = plans;
     this.#tally = new Tally(report);
@@ -63,9 +71,12 @@ export class LogAudit {
         message: `${named(sender)} says that its log had another history of ${seen.size} entries than it said at entry ${seen.n}`,
       });
     }
+    if (entry.kind === 'refused' && entry.detail?.['code'] === 'conflict') this.#checkConflict(audited);
     if (entry.type === 'divergence' || entry.type === 'acknowledgement') this.#noteDivergence(audited);
     this.#approval?.take(audited);
     if (message !== null) this.#takeMessage(message);
+    else if (entry.kind === (this.#owner.party === COORDINATOR ? 'sent' : 'received'))
+      this.#answers.unread(entry.task ?? '');
   }
 
   #takeMessage(message: LoggedMessage): void {
@@ -89,6 +100,27 @@ export class LogAudit {
     const analysis = analysisOf(plan, message.header.analysis);
     const step = task.payload.$case === 'objectiveQuestion' ? task.payload.value.step : null;
     this.#policy.check(message, { plan, analysis, ask: honest?.ask ?? null, step }, terms);
+  }
+
+  /** Another answer than the one that counted, which the coordinator kept as evidence: proof, where it is signed. */
+  #checkConflict({ entry, body }: AuditedEntry): void {
+    const { peer = '' } = entry;
+    const key = this.#keys.of(peer);
+    if (this.#owner.party !== COORDINATOR || key === null || !(body instanceof Uint8Array)) return;
+    try {
+      verifyMessage(decode(SignedMessage, body, 'the answer'), key, peer);
+    } catch (error) {
+      if (error instanceof ConcordatError) return;
+      throw error;
+    }
+    const place = placeOf(this.#owner, entry);
+    const message = `${named(peer)} has signed two answers to one question`;
+    // A site whose log was restored from a backup is asked again what it has forgotten.
+    const known = this.index.divergences.some(
+      (divergence) => divergence.acknowledged && divergence.log === siteOrigin(peer),
+    );
+    if (known) this.#report.note({ place, message: `${message} (acknowledged)` });
+    else this.#tally.find(`conflict ${peer}`, { kind: 'fork', place, message });
   }
 
   /** That two histories were seen is known to both sides: an auditor should know it too. */

@@ -186,6 +186,9 @@ test('times that go back are found, in the log and against cosignatures', () => 
   assert.deepEqual(kinds(read(signed(entries, cosigned(1, one, 24)))), []);
   assert.deepEqual(kinds(read(signed(entries, cosigned(1, one, 40)))), [`backdating ${OPEN} 1`]);
   assert.deepEqual(kinds(read(signed(entries, cosigned(3, rootOf(entries), 40)))), []);
+  // No date is as late as that.
+  const never = cosigned(1, one, 1e12);
+  assert.deepEqual(kinds(read(signed(entries, never))), [`backdating ${OPEN} 1`]);
 });
 
 test('another history than the one that was cosigned is a fork, and less of it a truncation', () => {

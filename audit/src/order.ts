@@ -153,6 +153,12 @@ export class AnswerOrder {
     if (!this.#tasks.has(task) && first === undefined) this.#early.set(task, message);
   }
 
+  /** A question that is there, and cannot be read: that is told elsewhere. */
+  unread(task: string): void {
+    this.#tasks.add(task);
+    this.#early.delete(task);
+  }
+
   finish(): void {
     for (const { place, entry } of this.#early.values())
       this.#report.find({

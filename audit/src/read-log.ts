@@ -25,7 +25,7 @@ import {
   type OwnCheckpoint,
   type PeerNote,
 } from './checkpoints.ts';
-import { EntryChecks, watchesOf } from './entry-checks.ts';
+import { EntryChecks, watchesOf, type Watch } from './entry-checks.ts';
 import { Evidence, type Growth } from './evidence.ts';
 import { Faults } from './faults.ts';
 import type { Report } from './finding.ts';
@@ -100,41 +100,62 @@ export function* auditLog(
   }
   checkStrayBodies(source, inventory, faults);
   checks.end((n) => bodiesPath(Math.floor(n / TILE_WIDTH)));
+  const read = { own, origin, inventory, peers, watches, evidence, torn };
+  return { ...conclude(source, read, keys, learnt, faults), bodiesWithheld, erased: checks.erased };
+}
 
+/** What is known of a log once all of its entries were read. */
+interface Reading {
+  readonly own: OwnCheckpoint | null;
+  readonly origin: string | null;
+  readonly inventory: Inventory;
+  readonly peers: readonly PeerNote[];
+  readonly watches: readonly Watch[];
+  readonly evidence: Evidence;
+  /** The bundle that ends in the middle of an entry. */
+  readonly torn: Bundle | null;
+}
+
+/** Holds what was read against what was signed, and tells all that is wrong. */
+function conclude(
+  source: LogSource,
+  { own, origin, inventory, peers, watches, evidence, torn }: Reading,
+  keys: ReadonlyMap<string, Uint8Array>,
+  learnt: ReadonlyMap<string, Uint8Array>,
+  faults: Faults,
+): Omit<LogSummary, 'bodiesWithheld' | 'erased'> {
   const keyOf = (name: string): Uint8Array | undefined => keys.get(name) ?? learnt.get(name);
-  const signed = own?.read == null ? false : ownersSignature(own.read, keyOf);
+  const checkpoint = own?.read ?? null;
+  const signed = checkpoint === null ? false : ownersSignature(checkpoint, keyOf);
   const good = checkPeerNotes(peers, origin, keyOf, faults);
   const cosigned = good.filter(({ kind }) => kind === 'cosigned');
   const heads = cosigned.map(({ read }) => read).toSorted((a, b) => a.size - b.size);
-  const anchor = signed !== false && own?.read != null ? own.read : (heads.at(-1) ?? null);
+  const anchor = signed === false ? (heads.at(-1) ?? null) : checkpoint;
   evidence.settle(anchor);
   const { tree, proven } = evidence;
-  const before = faults.count;
-  evidence.tell(faults);
   const pathOf = (n: number): string => {
     const index = Math.floor(n / TILE_WIDTH);
-    return (
-      inventory.bundles[index]?.path ??
-      (source.files.has(tilePath(0, index)) ? tilePath('entries', index) : openBundlePath(index))
-    );
+    const full = source.files.has(tilePath(0, index));
+    return inventory.bundles[index]?.path ?? (full ? tilePath('entries', index) : openBundlePath(index));
   };
-  if (anchor !== null && anchor.size > tree.size)
-    if (faults.count === before)
-      faults.find(
-        'truncation',
-        { file: pathOf(tree.size), entry: tree.size },
-        `the log was signed with ${anchor.size} entries, and has ${tree.size}`,
-      );
-  if (anchor !== null && !proven && anchor.size <= tree.size && faults.count === before)
-    evidence.tellUnproven(anchor, heads, pathOf, faults);
+  const before = faults.count;
+  evidence.tell(faults);
+  const explained = faults.count > before;
+  if (anchor !== null && !explained && anchor.size > tree.size)
+    faults.find(
+      'truncation',
+      { file: pathOf(tree.size), entry: tree.size },
+      `the log was signed with ${anchor.size} entries, and has ${tree.size}`,
+    );
+  else if (anchor !== null && !explained && !proven) evidence.tellUnproven(anchor, heads, pathOf, faults);
   checkOwnCheckpoint(own, signed, tree, origin, faults);
   checkCosigned(cosigned, tree, faults);
   checkTiles(source, inventory, evidence, faults);
-  if (own?.read != null && signed !== false && own.read.size < tree.size && proven)
+  if (proven && signed !== false && checkpoint !== null && checkpoint.size < tree.size)
     faults.find(
       'insertion',
-      { file: pathOf(own.read.size), entry: own.read.size },
-      `${tree.size - own.read.size} entries are behind those that the checkpoint signs: a process may have died between writing and signing, and signs them when it is started again; or somebody added them`,
+      { file: pathOf(checkpoint.size), entry: checkpoint.size },
+      `${tree.size - checkpoint.size} entries are behind those that the checkpoint signs: a process may have died between writing and signing, and signs them when it is started again; or somebody added them`,
     );
   if (torn !== null && !evidence.isDamaged(torn.first, true))
     faults.note(
@@ -147,23 +168,27 @@ export function* auditLog(
         earlier.n,
         'backdating',
         { file: pathOf(earlier.n) },
-        `the entry says ${earlier.time}, and ${note.peer} cosigned the log without it at ${new Date(1000 * seconds).toISOString()}`,
+        `the entry says ${earlier.time}, and ${note.peer} cosigned the log without it at ${timeOf(seconds)}`,
       );
   faults.tell(origin, (n, bundle) => evidence.isDamaged(n, bundle));
   return {
     origin,
     checkpoint:
-      own?.read == null
+      own === null || checkpoint === null
         ? null
-        : { size: own.read.size, root: own.read.root, note: Buffer.from(own.bytes).toString('utf8') },
+        : { size: checkpoint.size, root: checkpoint.root, note: Buffer.from(own.bytes).toString('utf8') },
     tree,
     proven,
-    bodiesWithheld,
-    erased: checks.erased,
     cosigned,
     witness: good.filter(({ kind }) => kind === 'witness'),
     learnt,
   };
+}
+
+/** A peer may sign any number as its time. */
+function timeOf(seconds: number): string {
+  const time = new Date(1000 * seconds);
+  return Number.isNaN(time.getTime()) ? `second ${seconds} since 1970` : time.toISOString();
 }
 
 type ReadFrame = Frame & { readonly entry: NonNullable<Frame['entry']> };

@@ -226,6 +226,7 @@ test('local: status 0 and JSON lines; given again for a finished run, the earlie
     'figures',
     'log',
     'report.html',
+    'result.intoto.json',
     'result.json',
   ]);
   assert.ok(!existsSync(join(out, '.concordat')));

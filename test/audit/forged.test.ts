@@ -320,6 +320,24 @@ test('a log that ends early is shorter than what was seen of it', () => {
   assertFound(verdict, 'truncation', /has seen/);
 });
 
+test('what an administrator has acknowledged is a note, and nothing else is', () => {
+  const short = itemsOf(federation.log('A')).slice(0, -6);
+  const [A, B] = [forge('A', short, site), federation.log('B')];
+  const items = itemsOf(federation.log('coordinator'));
+  const last = items.at(-1)!.entry;
+  const said = (type: string, detail: Readonly<Record<string, string | number>>): Item => ({
+    entry: { n: 0, time: last.time, kind: 'decision', peer: 'A', type, detail },
+  });
+  const of = { divergence: 'rollback', log: 'concordat/site/A', evidence: 'ab'.repeat(32) };
+  const noticed = said('divergence', { ...of, kept_size: 1000, size: short.length });
+  const known = (...more: Item[]): Verdict =>
+    audited({ A, B, coordinator: forge('coordinator', [...items, ...more], coordinator) });
+  assertFound(known(noticed), 'truncation', /has seen/);
+  const verdict = known(noticed, said('acknowledgement', of));
+  assert.deepEqual(told(verdict), []);
+  assert.ok(verdict.notes.some(({ message }) => message.includes('(acknowledged)')));
+});
+
 test('the coordinator cannot take back what it asked, nor an answer', () => {
   const items = itemsOf(federation.log('coordinator'));
   const i = at(items, 'received', 'objectiveValue');
@@ -333,6 +351,18 @@ test('the coordinator cannot take back what it asked, nor an answer', () => {
   const asked = at(items, 'sent', 'objectiveQuestion');
   assertFound(forged(without(items, asked)), 'omission', /a question that it signed/);
   assertFound(forged(without(items, asked)), 'omission', /1 of them is not there/);
+});
+
+test('a second answer that the coordinator kept proves that the site signed two', () => {
+  const items = itemsOf(federation.log('coordinator'));
+  const { entry, body } = items[at(items, 'received', 'objectiveValue')]!;
+  const other = reply(body!, federation.identity(entry.peer!), ({ payload }) => {
+    if (payload?.$case === 'objectiveValue') payload.value.values[0]! += 1;
+  });
+  const { type: _type, ...rest } = entry;
+  const kept: Item = { entry: { ...rest, kind: 'refused', detail: { code: 'conflict' } }, body: other };
+  const verdict = audited({ coordinator: forge('coordinator', [...items, kept], coordinator) });
+  assertFound(verdict, 'fork', /two answers to one question/);
 });
 
 test('a question that no optimiser asks is found by replaying the run', () => {

@@ -1,5 +1,6 @@
 /** Logs that the real programs made, killed and undisturbed: nothing is found, and the run is reproduced. */
 import assert from 'node:assert/strict';
+import { cpSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { InProcess, Life } from '../end-to-end/in-process.ts';
@@ -33,4 +34,20 @@ test('killed again and again: notes at most', async () => {
     const verdict = audited(logsOf(federation));
     assert.deepEqual(told(verdict), [], `${n}`);
   }
+});
+
+test('logs without what their messages say: nothing is found, and what is hidden is counted', async () => {
+  const federation = new InProcess({ plan: BINARY_PLAN, data });
+  await federation.play();
+  const redacted = Object.fromEntries(
+    Object.entries(logsOf(federation)).map(([party, folder]) => {
+      cpSync(folder, `${folder}-redacted`, { recursive: true });
+      rmSync(`${folder}-redacted/bodies`, { recursive: true });
+      return [party, `${folder}-redacted`];
+    }),
+  );
+  const keys = new Map(Object.keys(redacted).map((party) => [party, federation.identity(party).publicKey]));
+  const verdict = audited(redacted, { keys });
+  assert.deepEqual(told(verdict), []);
+  assert.ok(verdict.logs.every(({ hidden }) => hidden > 0));
 });
