@@ -261,11 +261,13 @@ function openBodies(
 
 /** Bodies of bundles that the log does not have. */
 function checkStrayBodies(source: LogSource, { bodies, bundles }: Inventory, faults: Faults): void {
-  for (const [index, path] of bodies)
-    if (bundles[index] === undefined && source.files.get(path) !== 0)
-      if (index === bundles.length)
-        faults.note({ file: path }, 'bodies without entries: a process died before it logged them');
-      else faults.find('insertion', { file: path }, 'bodies of a bundle that the log does not have');
+  for (const [index, path] of bodies) {
+    if (bundles[index] !== undefined) continue;
+    if (index > bundles.length)
+      faults.find('insertion', { file: path }, 'bodies of a bundle that the log does not have');
+    else if (source.files.get(path) !== 0)
+      faults.note({ file: path }, 'bodies without entries: a process died before it logged them');
+  }
 }
 
 /** Whose log it is: as its checkpoint says, unless no key is known for that name, and its signatures, or what peers cosigned, name another. */
