@@ -10,6 +10,7 @@ import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { parseAgreement } from '@concordat/shared/agreement/document.ts';
 import { MessageLog, type LogItem } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { runProgram } from '@concordat/shared/runs/program.ts';
 import type { RunTask } from '@concordat/shared/runs/rounds.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
@@ -127,7 +128,7 @@ const newIdentity = (): SigningIdentity => signingIdentity(generateSigningKey(),
 function play(roster: Roster, policy: Uint8Array): readonly (readonly Exchange[])[] {
   const sites = new Map(STUDIES.map((study, i) => [study as string, siteOf(TEMPLATE, study, i, policy)]));
   const program = runProgram({
-    plan: TEMPLATE,
+    plan: parsePlan(TEMPLATE, 'the plan'),
     studies: STUDIES,
     offer: { $case: 'planOffer', value: planOffer(TEMPLATE, roster, null) },
   });
