@@ -57,7 +57,8 @@ export class LogAudit {
     return this.#unjudged + (this.#approval?.unjudged ?? 0);
   }
 
-  take(audited: AuditedEntry): void {
+  /** Every entry in its turn. Returns its message, where it holds one. */
+  take(audited: AuditedEntry): LoggedMessage | null {
     const { entry, body } = audited;
     const message = readMessage(audited, this.#owner, this.#report);
     if (isMessage(entry) && (body === 'erased' || body === 'withheld')) this.hidden++;
@@ -77,6 +78,7 @@ export class LogAudit {
     if (message !== null) this.#takeMessage(message);
     else if (entry.kind === (this.#owner.party === COORDINATOR ? 'sent' : 'received'))
       this.#answers.unread(entry.task ?? '');
+    return message;
   }
 
   #takeMessage(message: LoggedMessage): void {

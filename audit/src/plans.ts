@@ -96,9 +96,18 @@ function levelsOf(payload: LoggedTask['payload'] | null): Readonly<Record<string
   }
 }
 
+/** What was read last: of a run, several checks ask for the same plan. */
+let last: { readonly text: string; readonly written: WrittenPlan } | null = null;
+
+/** Throws where the text is no plan. */
+export function readPlan(text: string): WrittenPlan {
+  if (last?.text !== text) last = { text, written: parsePlan(text, 'the plan') };
+  return last.written;
+}
+
 function planIn(text: string): WrittenPlan | null {
   try {
-    return parsePlan(text, 'the plan');
+    return readPlan(text);
   } catch (error) {
     if (error instanceof ConcordatError) return null;
     throw error;

@@ -39,7 +39,7 @@ export function played(
   const tasks: TranscriptTask[] = [];
   const sites = Roster.decode(roster);
   const program = runProgram({
-    plan,
+    plan: parsePlan(plan, 'the plan'),
     studies: STUDIES,
     offer: { $case: 'planOffer', value: planOffer(plan, sites) },
   });

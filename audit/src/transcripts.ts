@@ -4,7 +4,7 @@ import type { ErrorCode } from '@concordat/shared/errors.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
 import { COORDINATOR } from './keys.ts';
-import { isMessage, readMessage, type LoggedMessage, type Owner } from './logged-message.ts';
+import { isMessage, type LoggedMessage, type Owner } from './logged-message.ts';
 import type { TaskPlace, Transcript, TranscriptTask } from './recompute.ts';
 
 type Answer = TranscriptTask['answer'];
@@ -96,28 +96,27 @@ export class RunTranscript {
   }
 }
 
-const silent = { find: () => undefined, note: () => undefined };
+/** The runs of logs that are read entry by entry. */
+export class Transcripts {
+  readonly #runs = new Map<string, RunTranscript>();
+  readonly #over = new Set<string>();
 
-/** Reads logs once more for their runs: each is given out where it ends (`result`), the others at the end. */
-export function* transcripts(
-  logs: readonly { readonly owner: Owner; readonly entries: Iterable<AuditedEntry> }[],
-): Generator<RunTranscript> {
-  const runs = new Map<string, RunTranscript>();
-  const over = new Set<string>();
-  for (const { owner, entries } of logs) {
-    for (const audited of entries) {
-      const { entry } = audited;
-      if (entry.run === undefined || over.has(entry.run)) continue;
-      const run = runs.get(entry.run) ?? new RunTranscript(entry.run);
-      runs.set(entry.run, run);
-      run.take(audited, readMessage(audited, owner, silent));
-      if (owner.party === COORDINATOR && entry.kind === 'result') {
-        runs.delete(entry.run);
-        over.add(entry.run);
-        run.finished = true;
-        yield run;
-      }
-    }
+  /** Every entry in its turn, with its message where it holds one. Returns the run that ends with it (`result`). */
+  take({ party }: Owner, audited: AuditedEntry, message: LoggedMessage | null): RunTranscript | null {
+    const { run: id, kind } = audited.entry;
+    if (id === undefined || this.#over.has(id)) return null;
+    const run = this.#runs.get(id) ?? new RunTranscript(id);
+    this.#runs.set(id, run);
+    run.take(audited, message);
+    if (party !== COORDINATOR || kind !== 'result') return null;
+    this.#runs.delete(id);
+    this.#over.add(id);
+    run.finished = true;
+    return run;
   }
-  yield* runs.values();
+
+  /** Those that did not end. */
+  rest(): Iterable<RunTranscript> {
+    return this.#runs.values();
+  }
 }

@@ -14,9 +14,8 @@ import type { Owner } from './logged-message.ts';
 import { checkPair, checkSplitView, type ReadLog } from './pair.ts';
 import { Plans } from './plans.ts';
 import { NOT_RECOMPUTED } from './policy-check.ts';
-import { recompute } from './recompute.ts';
-import { checkAttestation, readResult, tellReplay, type GivenFile } from './result-check.ts';
-import { transcripts, type RunTranscript } from './transcripts.ts';
+import { lacking, recomputed, Replays, withoutLogs, type ReplayedRun } from './replays.ts';
+import { checkAttestation, readResult, type GivenFile } from './result-check.ts';
 
 /** What a log is at its end. */
 export interface LogEnd {
@@ -103,63 +102,8 @@ export function partyOf(origin: string): Party | null {
   }
 }
 
-export interface RecomputedRun extends Omit<AuditedRun, 'plan'> {
-  /** What the messages give; null where they could not be replayed. */
-  readonly computed: Result | null;
-}
-
-/**
- * The runs of logs, again from the coordinator's messages, or where its log is not there from those of all its sites. `file`: the
- * published result's, for messages.
- */
-export function* recomputed(
-  logs: readonly GivenLog[],
-  result: Result | null,
-  file: string,
-  report: Report,
-): Generator<RecomputedRun> {
-  const silent = { find: () => undefined, note: () => undefined };
-  const coordinator = logs.find(({ owner }) => owner.party === COORDINATOR);
-  const from = (coordinator === undefined ? logs : [coordinator]).map(({ owner, read }) => ({
-    owner,
-    entries: read(new Map(), silent),
-  }));
-  for (const run of transcripts(from)) {
-    const published = result?.run.id === run.run ? result : null;
-    const why = whyNot(run, published, logs);
-    const transcript = why === null ? run.whole() : null;
-    const replayed = transcript === null ? null : recompute(transcript, published);
-    if (replayed !== null)
-      tellReplay(replayed.findings, run, coordinator?.owner.origin ?? null, file, report);
-    yield {
-      run: run.run,
-      computed: replayed?.result ?? null,
-      reproduced:
-        published === null || replayed === null
-          ? null
-          : replayed.result !== null && !replayed.findings.some(({ kind }) => kind === 'result-differs'),
-      notReplayed: why,
-    };
-  }
-}
-
-/** The sites whose logs would have to be given too; none where the coordinator's is. */
-function lacking({ sites }: Roster, logs: readonly GivenLog[]): readonly Party[] {
-  const given = new Set(logs.map(({ owner }) => owner.party));
-  return given.has(COORDINATOR) ? [] : sites.map(({ study }) => study).filter((study) => !given.has(study));
-}
-
-const withoutLogs = (sites: readonly Party[]): string =>
-  `neither the coordinator’s log nor that of ${sites.join(', ')} was given`;
-
-/** Why a run cannot be replayed; null where it can. */
-function whyNot(run: RunTranscript, published: Result | null, logs: readonly GivenLog[]): string | null {
-  if (run.hidden) return 'some of its messages were withheld or erased';
-  if (run.roster === null) return 'its offer is not in the logs';
-  const not = lacking(run.roster, logs);
-  if (not.length > 0) return withoutLogs(not);
-  return run.finished || published !== null ? null : 'it was not finished';
-}
+/** Name of a result that was not given. */
+const RESULT = 'result.json';
 
 class Verification {
   readonly #input: AuditInput;
@@ -178,10 +122,20 @@ class Verification {
   readonly #rosterOf = new Map<string, Roster>();
   readonly #resultOf = new Map<string, string>();
   readonly #attestationsOf = new Map<string, Set<string>>();
+  /** What is found of the result and in replays is told behind what is found in and between the logs. */
+  readonly #foundLater: Finding[] = [];
+  readonly #later: Report = { ...this.#report, find: (finding) => void this.#foundLater.push(finding) };
+  readonly #result: Result | null;
+  readonly #replays: Replays;
+  readonly #replayed: ReplayedRun[] = [];
 
   constructor(input: AuditInput) {
     this.#input = input;
     this.#keys = new PartyKeys(input.keys);
+    const { result, logs } = input;
+    this.#result = result === null ? null : readResult(result, this.#later);
+    const owners = logs.map(({ owner }) => owner);
+    this.#replays = new Replays(owners, this.#result, result?.name ?? RESULT, this.#later);
   }
 
   verdict(): Verdict {
@@ -191,9 +145,9 @@ class Verification {
     if (coordinator === null) checkSplitView(sites, this.#report);
     else for (const site of sites) checkPair(site, coordinator, this.#report);
     const { result: given, attestation } = this.#input;
-    const result = given === null ? null : readResult(given, this.#report);
-    const runs = this.#replay(result);
-    this.#checkPublished(result);
+    const runs = this.#replay(coordinator !== null);
+    this.#findings.push(...this.#foundLater);
+    this.#checkPublished(this.#result);
     if (attestation !== null)
       checkAttestation(
         attestation,
@@ -232,7 +186,10 @@ class Verification {
     let next = entries.next();
     while (next.done !== true) {
       const { entry } = next.value;
-      audit.take(next.value);
+      const message = audit.take(next.value);
+      // While it is read, so that its messages are not read and decoded twice.
+      const run = owner.party === COORDINATOR ? this.#replays.take(owner, next.value, message) : null;
+      if (run !== null) this.#replayed.push(run);
       if (entry.kind === 'result' && entry.run !== undefined) this.#takeResult(entry.run, entry.detail);
       this.#input.progress();
       next = entries.next();
@@ -273,27 +230,28 @@ class Verification {
     this.#attestationsOf.set(run, attested.add(`${detail?.['attestation']}`));
   }
 
-  /** Every run again. */
-  #replay(result: Result | null): AuditedRun[] {
-    const file = this.#input.result?.name ?? 'result.json';
-    const { logs } = this.#input;
-    const able = [...this.#rosterOf].filter(([, roster]) => lacking(roster, logs).length === 0);
+  /** Every run again; without the coordinator's log from those of the sites, once it is known that they are all there. */
+  #replay(fromCoordinator: boolean): AuditedRun[] {
+    const { logs, result: file } = this.#input;
+    const owners = logs.map(({ owner }) => owner);
+    const able = [...this.#rosterOf].filter(([, roster]) => lacking(roster, owners).length === 0);
     // Read a second time only where something of it can be replayed.
-    if (able.length === 0)
-      return [...this.#rosterOf].map(([run, roster]) => ({
-        run,
-        plan: this.#planOf.get(run) ?? null,
-        reproduced: null,
-        notReplayed: withoutLogs(lacking(roster, logs)),
-      }));
-    return [...recomputed(this.#input.logs, result, file, this.#report)].map(
-      ({ run, reproduced, notReplayed }) => ({
-        run,
-        plan: this.#planOf.get(run) ?? null,
-        reproduced,
-        notReplayed,
-      }),
-    );
+    const runs: Iterable<Omit<ReplayedRun, 'computed'>> =
+      able.length === 0
+        ? [...this.#rosterOf].map(([run, roster]) => ({
+            run,
+            reproduced: null,
+            notReplayed: withoutLogs(lacking(roster, owners)),
+          }))
+        : fromCoordinator
+          ? [...this.#replayed, ...this.#replays.rest()]
+          : recomputed(logs, this.#result, file?.name ?? RESULT, this.#later);
+    return [...runs].map(({ run, reproduced, notReplayed }) => ({
+      run,
+      plan: this.#planOf.get(run) ?? null,
+      reproduced,
+      notReplayed,
+    }));
   }
 
   /** The files that were given, against what the logs name. */

@@ -2,7 +2,7 @@
  * The log: what appending a message costs beside the flushes that it waits for, and how fast an audit reads a log of many. The bodies are of the sizes
  * that a site's log has: for each question a task of 900 bytes, a decision, and an answer of 1200.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -19,6 +19,7 @@ import {
 } from '@concordat/shared/wire/signing.ts';
 
 import type { Audit } from './log-worker.ts';
+import { writeLongLogs } from './long-logs.ts';
 import { seconds, timeRuns } from './measure.ts';
 
 const ORIGIN = siteOrigin('A');
@@ -69,7 +70,31 @@ export function benchLog(folder: string): void {
   console.log(`| audit of ${long.entries.length} entries | ${seconds(audit.seconds)} | ≤ 1.5 s |`);
   console.log(`| processor time of it | ${seconds(audit.processor)} | |`);
   console.log(`| resident at most | ${(audit.resident / 1e6).toFixed(0)} MB | ≤ 150 MB |`);
+  benchVerify(join(folder, 'audited'));
 }
+
+/** `concordat audit verify`, the whole process on one core. */
+function benchVerify(folder: string): void {
+  const { keys, ...logs } = writeLongLogs(folder, ENTRIES);
+  const command = join(import.meta.dirname, '../../cli/bin/concordat.mjs');
+  console.log('\n| `concordat audit verify`, one core | time | resident at most |\n|---|---|---|');
+  console.log(`| goal, ${ENTRIES} entries | ≤ 5 s | ≤ 200 MB |`);
+  for (const [option, log] of Object.entries(logs)) {
+    const verify = ['audit', 'verify', `--${option}`, log, ...keys.flatMap((key) => ['--key', key])];
+    const start = performance.now();
+    const { status, stderr } = spawnSync(
+      'taskset',
+      ['--cpu-list', '0', process.execPath, '--import', REPORT, command, ...verify],
+      { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    const took = (performance.now() - start) / 1000;
+    if (status !== 0) throw new Error(`a finding in an honest log of the ${option}`);
+    console.log(`| a ${option}'s log | ${seconds(took)} | ${(Number(stderr) / 1e3).toFixed(0)} MB |`);
+  }
+}
+
+/** Has a process tell at its end how much memory it had, in kB. */
+const REPORT = `data:text/javascript,${encodeURIComponent("process.on('exit', () => process.stderr.write(`${process.resourceUsage().maxRSS}`))")}`;
 
 function question(round: number, identity: SigningIdentity): readonly LogItem[] {
   const task = toHex(sha256(`task ${round}`));

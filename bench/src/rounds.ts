@@ -11,22 +11,14 @@ import { Witnesses } from '@concordat/coordinator/exchange/witnesses.ts';
 import { RunEngine, type Progress } from '@concordat/coordinator/runs/engine.ts';
 import { Journal } from '@concordat/coordinator/store/journal.ts';
 import { RefusedReplies } from '@concordat/coordinator/store/refused-replies.ts';
-import { draftEntry, openAnalysis } from '@concordat/node-agent/fit/one-stage.ts';
-import type { Column, Table } from '@concordat/node-agent/data/table.ts';
 import { CoordinatorMessage, Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { ExchangeRequest, ExchangeResponse, SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 import { PeerLog } from '@concordat/shared/log/peer-log.ts';
-import { oneStageModels } from '@concordat/shared/one-stage/registry.ts';
-import { Replay } from '@concordat/shared/one-stage/replay.ts';
-import { expandPlan } from '@concordat/shared/plan/expand.ts';
-import { parsePlan } from '@concordat/shared/plan/parse.ts';
-import type { Ask } from '@concordat/shared/one-stage/types.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
-import { toldQuestion } from '@concordat/shared/wire/one-stage.ts';
 import {
   generateSigningKey,
   signingIdentity,
@@ -34,13 +26,10 @@ import {
   type SigningIdentity,
 } from '@concordat/shared/wire/signing.ts';
 
-import { makeData, TERMS } from './data.ts';
-
-type Payload = NonNullable<SiteMessage['payload']>;
+import { siteOf, type Payload } from './sites.ts';
 
 /** Ten parameters: eight coefficients and two standard deviations. */
 const PARAMETERS = 10;
-const ROWS = 400;
 const RUNS = 4;
 const RULE = { protocolOldest: 1, protocolNewest: 1 };
 const PLAN = `plan: 1
@@ -176,7 +165,7 @@ async function play(
   const gone = new AbortController();
   let up = 0;
   const serve = async (study: string, i: number): Promise<void> => {
-    const site = siteOf(study, i, answers);
+    const site = rememberedSite(study, i, answers);
     const key = identities.get(study)!;
     const { log: own, peer } = siteLog(folder, study, key, identity.publicKey);
     const requestWith = (replies: SignedMessage[]): Uint8Array =>
@@ -256,54 +245,20 @@ function siteLog(
   };
 }
 
-/** What a site answers: computed at the first run, by the agent's own code, and remembered. */
-function siteOf(
+/** What a site answers: computed at the first run, and remembered. */
+function rememberedSite(
   study: string,
   i: number,
   answers: Map<string, Payload>,
 ): (task: CoordinatorMessage) => Payload {
-  const plan = expandPlan(parsePlan(PLAN, 'the plan'));
-  const analysis = plan.analyses[0]!;
-  const source = { data: study, map: null };
-  let opened: ReturnType<typeof openAnalysis> | null = null;
-  let ask: ((question: Ask) => Float64Array) | null = null;
-  let replay: Replay | null = null;
-  const compute = ({ payload }: CoordinatorMessage): Payload => {
-    switch (payload?.$case) {
-      case 'planOffer':
-        return { $case: 'planAccepted', value: { policyDigest: sha256('policy'), openPolicy: false } };
-      case 'entryQuestion':
-        opened = openAnalysis(source, plan, analysis, { table: tableOf(i), snapshot: null });
-        return draftEntry(plan, opened, true).payload;
-      case 'objectiveQuestion': {
-        const { spec, set } = opened!;
-        replay ??= new Replay(spec);
-        const asked = replay.next(toldQuestion(payload.value, spec));
-        if (typeof asked === 'string') throw new Error(asked);
-        ask ??= oneStageModels[spec.kind].study(spec, set.data, replay.entry!.scaling);
-        return { $case: 'objectiveValue', value: { values: [...ask(asked)] } };
-      }
-      default:
-        return { $case: 'runLeft', value: {} };
-    }
-  };
+  const compute = siteOf(PLAN, study, i, sha256('policy'));
   return (task) => {
-    const key = `${study} ${task.header!.round}`;
-    const payload = answers.get(key) ?? compute(task);
+    const { round, analysis } = task.header!;
+    const key = `${study} ${round}`;
+    const payload = answers.get(key) ?? compute(task, analysis);
     answers.set(key, payload);
     return payload;
   };
-}
-
-const data = makeData(50 * ROWS);
-
-function tableOf(i: number): Table {
-  const cut = (column: Float64Array): Float64Array => column.slice(i * ROWS, (i + 1) * ROWS);
-  const columns = new Map<string, Column>(
-    TERMS.slice(1).map((term, j) => [term, { kind: 'numeric', values: cut(data.columns[j + 1]!) } as const]),
-  );
-  columns.set('event', { kind: 'numeric', values: cut(data.binary) });
-  return { rows: ROWS, columns, available: [...columns.keys()] };
 }
 
 function travel(milliseconds: number): Promise<void> {

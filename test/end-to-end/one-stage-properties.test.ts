@@ -92,7 +92,7 @@ function play(
   const sites = new Map(studies.map((study) => [study, new Site(text, study, trials[study]!)]));
   const roster = { sites: [], minimumStudies: 1, masked: false };
   const program = runProgram({
-    plan: text,
+    plan: parsePlan(text, 'the plan'),
     studies,
     offer: { $case: 'planOffer', value: planOffer(text, roster) },
   });

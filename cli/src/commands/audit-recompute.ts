@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Finding, Note, Report } from '@concordat/audit/finding.ts';
-import { recomputed } from '@concordat/audit/verify.ts';
+import { recomputed } from '@concordat/audit/replays.ts';
 import { readResult } from '@concordat/audit/result-check.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 

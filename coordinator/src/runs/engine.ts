@@ -12,6 +12,7 @@ import { hasBody, type EntryKind, type LogEntry } from '@concordat/shared/log/en
 import type { LogItem, MessageLog } from '@concordat/shared/log/message-log.ts';
 import { expandPlan } from '@concordat/shared/plan/expand.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
+import type { WrittenPlan } from '@concordat/shared/plan/schema.ts';
 import type { SiteAnswer } from '@concordat/shared/runs/answers.ts';
 import { runProgram, type RunOutcome } from '@concordat/shared/runs/program.ts';
 import { checkHeader, PayloadCheck } from '@concordat/shared/runs/reply-checks.ts';
@@ -94,6 +95,7 @@ export class RunEngine {
   readonly #id: string;
   readonly #planDigest: Uint8Array;
   readonly #rosterDigest: Uint8Array;
+  readonly #written: WrittenPlan;
   readonly #payloads: PayloadCheck;
   /** Milliseconds a round may take, and what waits for a custodian in it. */
   readonly #limits: { readonly answer: number; readonly approval: number };
@@ -121,6 +123,7 @@ export class RunEngine {
     this.#erased = new Set(options.log.entries.flatMap(erasedIn));
     this.#planDigest = sha256(run.plan);
     this.#rosterDigest = sha256(run.roster);
+    this.#written = written;
     this.#payloads = new PayloadCheck(written);
     const { timeLimit, approvalLimit } = expandPlan(written);
     this.#limits = { answer: timeLimit * 1000, approval: approvalLimit * 1000 };
@@ -129,7 +132,7 @@ export class RunEngine {
   async run(): Promise<RunOutcome> {
     const roster = Roster.decode(this.#run.roster);
     const program = runProgram({
-      plan: this.#run.plan,
+      plan: this.#written,
       studies: roster.sites.map(({ study }) => study),
       offer: { $case: 'planOffer', value: planOffer(this.#run.plan, roster, this.#run.signature) },
     });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { Rule } from '@concordat/proto/concordat/v1/site.ts';
+import { parsePlan } from '../plan/parse.ts';
 import { validateResult } from '../plan/validate-result.ts';
 import { codeOf } from '../wire/levels.ts';
 import { planOffer } from '../wire/offers.ts';
@@ -26,7 +27,7 @@ const but =
 
 function play(answering: Answering, plan = PLAN): { outcome: RunOutcome; rounds: Round[] } {
   const program = runProgram({
-    plan,
+    plan: parsePlan(plan, 'the plan'),
     studies: STUDIES,
     offer: { $case: 'planOffer', value: planOffer(plan, Roster.decode(roster)) },
   });

@@ -6,8 +6,8 @@
 import type { FactorLevels } from '@concordat/proto/concordat/v1/site.ts';
 import { codeKey, codeNumber } from '../plan/codes.ts';
 import { expandPlan, undeclaredFactors } from '../plan/expand.ts';
-import { parsePlan } from '../plan/parse.ts';
 import type { AnalysisResult } from '../plan/result-types.ts';
+import type { WrittenPlan } from '../plan/schema.ts';
 import type { Analysis, Code, ExpandedPlan } from '../plan/types.ts';
 import { toHex } from '../wire/digest.ts';
 import { codeOf, levelOf } from '../wire/levels.ts';
@@ -18,7 +18,7 @@ import type { Round, RoundAnswers, RunTask } from './rounds.ts';
 import { analysisResult, failedAnalysis, type StudyAnswer } from './results.ts';
 
 export interface RunInput {
-  readonly plan: string;
+  readonly plan: WrittenPlan;
   /** In the roster's order, which is the order of every sum and table. */
   readonly studies: readonly string[];
   readonly offer: RunTask['payload'];
@@ -31,7 +31,7 @@ export interface RunOutcome {
 }
 
 export function* runProgram(input: RunInput): Generator<Round, RunOutcome, RoundAnswers> {
-  const written = parsePlan(input.plan, 'the plan');
+  const written = input.plan;
   const offers = input.studies.map((study) => ({ study, analysis: '', payload: input.offer }));
   const accepted = yield { round: 0, name: 'offer', tasks: offers };
 

@@ -3,12 +3,14 @@
  * must give the same bytes, which refuses unknown fields, unknown enum values, repeated singular fields,
  * two members of a oneof, wrong wire types and non-minimal varints in one comparison.
  */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+
 import { ConcordatError } from '../errors.ts';
 import { sameBytes } from './digest.ts';
 import { FRAME_LIMIT } from './protocol.ts';
 
 export interface Codec<T> {
-  encode(message: T): { finish(): Uint8Array };
+  encode(message: T, writer?: BinaryWriter): { finish(): Uint8Array };
   decode(bytes: Uint8Array): T;
 }
 
@@ -29,7 +31,7 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array, what: string): T {
       remedy: 'the bytes were cut or changed, or the sender is not Concordat',
     });
   }
-  if (!sameBytes(codec.encode(message).finish(), bytes)) {
+  if (!sameBytes(encodedAgain(codec, message), bytes)) {
     throw new ConcordatError(
       'wire/unknown-field',
       `${what} holds a field, value or encoding that this version does not know`,
@@ -39,6 +41,19 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array, what: string): T {
     );
   }
   return message;
+}
+
+/** Keeps its buffer from one message to the next: growing one for each costs more than the encoding. */
+let writer = new BinaryWriter();
+
+function encodedAgain<T>(codec: Codec<T>, message: T): Uint8Array {
+  try {
+    return codec.encode(message, writer).finish();
+  } catch (error) {
+    // It may stand in the middle of a message.
+    writer = new BinaryWriter();
+    throw error;
+  }
 }
 
 function tooLarge(size: number, what: string): ConcordatError {
