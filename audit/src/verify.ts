@@ -117,6 +117,8 @@ class Verification {
   };
   readonly #logs: AuditedLog[] = [];
   readonly #read: ReadLog[] = [];
+  /** Runs (hex) that entries are about, also where what they say is hidden. */
+  readonly #runs = new Set<string>();
   /** By run (hex): digest of its plan, its roster, and the digest of the result that the coordinator logged. */
   readonly #planOf = new Map<string, string>();
   readonly #rosterOf = new Map<string, Roster>();
@@ -156,6 +158,7 @@ class Verification {
           keys: this.#keys,
           coordinator,
           sites,
+          runs: this.#runs,
           plans: this.#planOf,
           rosters: this.#rosterOf,
           results: this.#resultOf,
@@ -190,7 +193,7 @@ class Verification {
       // While it is read, so that its messages are not read and decoded twice.
       const run = owner.party === COORDINATOR ? this.#replays.take(owner, next.value, message) : null;
       if (run !== null) this.#replayed.push(run);
-      if (entry.kind === 'result' && entry.run !== undefined) this.#takeResult(entry.run, entry.detail);
+      if (entry.run !== undefined) this.#takeRun(entry.run, entry);
       this.#input.progress();
       next = entries.next();
     }
@@ -224,7 +227,12 @@ class Verification {
   }
 
   /** A run that was published again, after a crash, has the same result and may have another attestation. */
-  #takeResult(run: string, detail: LogEntry['detail']): void {
+  #takeRun(run: string, { kind, detail }: LogEntry): void {
+    this.#runs.add(run);
+    const approved = kind === 'approved' ? detail?.['plan'] : undefined;
+    // An offer that can be seen says it better.
+    if (typeof approved === 'string' && !this.#planOf.has(run)) this.#planOf.set(run, approved);
+    if (kind !== 'result') return;
     this.#resultOf.set(run, `${detail?.['result']}`);
     const attested = this.#attestationsOf.get(run) ?? new Set();
     this.#attestationsOf.set(run, attested.add(`${detail?.['attestation']}`));
@@ -266,8 +274,7 @@ class Verification {
           place: { file: file.name, run: result.run.id },
           message: `the file is not the one that the coordinator published for this run: SHA-256 ${digest}, and its log says ${logged}`,
         });
-      const planned = this.#planOf.get(result.run.id);
-      if (planned === undefined)
+      if (!this.#runs.has(result.run.id))
         this.#report.find({
           kind: 'result',
           place: { file: file.name, run: result.run.id, field: 'run.id' },
@@ -276,9 +283,15 @@ class Verification {
     }
     if (plan === null) return;
     const digest = toHex(sha256(plan.text));
-    const of =
-      result === null ? [...this.#planOf] : [...this.#planOf].filter(([run]) => run === result.run.id);
-    if (of.some(([, planned]) => planned === digest)) return;
+    const of = result === null ? [...this.#runs] : [result.run.id];
+    if (of.some((run) => this.#planOf.get(run) === digest)) return;
+    if (of.some((run) => this.#runs.has(run) && !this.#planOf.has(run))) {
+      this.#report.note({
+        place: { file: plan.name },
+        message: 'whether the plan was offered cannot be seen: an offer was withheld or erased',
+      });
+      return;
+    }
     this.#report.find({
       kind: 'approval',
       place: { file: plan.name, ...(result === null ? {} : { run: result.run.id }) },
