@@ -1,7 +1,7 @@
 /** A site's log and the coordinator's, held against each other: each says what it sent and received, and what it saw of the other. */
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
 
+import { hashKey } from './bundle.ts';
 import type { FindingKind, Place, Report } from './finding.ts';
 import { COORDINATOR, named } from './keys.ts';
 import type { LogIndex, Mention, Sighting, TaskIndex } from './log-index.ts';
@@ -217,7 +217,7 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
     if (isExcused(witness, log, sighting.n, sighting.size)) continue;
     if (sighting.size > checkpoint.size) short.push(sighting);
     // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
-    else if (proven && toHex(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
+    else if (proven && hashKey(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
   }
   const where = ({ n }: Sighting): string =>
     n === null ? `a note beside ${witness.owner.origin}` : `entry ${n} of ${witness.owner.origin}`;

@@ -7,6 +7,7 @@ import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
+import { hashKey } from './bundle.ts';
 import { byCause, type Finding, type Note, type Report } from './finding.ts';
 import { COORDINATOR, PartyKeys, type KeyUsed, type Party } from './keys.ts';
 import { LogAudit } from './log-audit.ts';
@@ -196,7 +197,7 @@ class Verification {
     audit.finish(proven);
     for (const { read: note } of witness) {
       const party = partyOf(note.origin);
-      const seen = { size: note.size, root: toHex(note.root), n: null };
+      const seen = { size: note.size, root: hashKey(note.root), n: null };
       if (party !== null) audit.index.see(party, seen);
     }
     for (const [run, { plan, sites }] of audit.runs) {
