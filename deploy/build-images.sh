@@ -18,7 +18,7 @@ for program in node-agent coordinator; do
   cp package.json package-lock.json LICENSE "$root"
   # npm reads every workspace's manifest; the sources are only this program's and what it imports.
   for room in */package.json; do install -D -m 644 "$room" "$root/$room"; done
-  for room in proto/gen shared/src shared/schema web/src "$program/src"; do
+  for room in proto/gen shared/src shared/schema web/src audit/src "$program/src"; do
     mkdir -p "$root/$room"
     tar --create --exclude='*.test.ts' --exclude='testing.ts' --exclude='*-testing.ts' --directory "$room" . |
       tar --extract --directory "$root/$room"

@@ -140,7 +140,14 @@ function checkCopies(
       faults.find('malformed', { file: path }, 'the bundle cannot be read, or is longer than any');
       continue;
     }
-    if (first + width > tree.size) continue;
+    if (first + width > tree.size) {
+      faults.find(
+        'truncation',
+        { file: path },
+        `a copy of the bundle counts ${first + width} entries, and the log has ${tree.size}`,
+      );
+      continue;
+    }
     const { frames, length } = readBundle(path, first, bytes);
     const leaves = Array.from({ length: width }, (_, i) => tree.hash(0, first + i));
     const difference =

@@ -54,9 +54,10 @@ export class EntryChecks {
           n,
           'backdating',
           { file },
-          `the entry says ${time}, and the one before it ${new Date(this.#time).toISOString()}`,
+          `the entry says ${time}, and one before it ${new Date(this.#time).toISOString()}`,
         );
-      this.#time = at;
+      // The latest so far: many small steps back would else come to any length.
+      this.#time = Math.max(this.#time, at);
       for (const watch of this.#watches)
         if (
           watch.earlier === null &&

@@ -33,6 +33,8 @@ export function takeInventory(source: LogSource, faults: Faults): Inventory {
     if (file === null) faults.find('insertion', { file: path }, 'a log has no such file');
     else if (file.kind === 'leftover')
       faults.note({ file: path }, 'left by a process that died while it wrote; it stands for nothing');
+    else if (file.kind === 'system')
+      faults.note({ file: path }, 'a file of an operating system, and no part of the log');
     else if (file.kind === 'acknowledgement')
       faults.note(
         { file: path },

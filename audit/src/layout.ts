@@ -15,7 +15,9 @@ export type LogFile =
   /** That a divergence of two logs is known, for the process to take in. */
   | { readonly kind: 'acknowledgement' }
   /** What a process leaves that dies while it replaces a file. */
-  | { readonly kind: 'leftover' };
+  | { readonly kind: 'leftover' }
+  /** What an operating system puts into a folder that is looked at. */
+  | { readonly kind: 'system' };
 
 const NUMBER = String.raw`((?:x\d{3}/){0,4})(\d{3})`;
 const TILE = new RegExp(
@@ -26,10 +28,13 @@ const NOTES = /^(witness|cosigned)\/([A-Za-z0-9%._~!*'()-]+?)(\.tmp)?$/;
 
 const ACKNOWLEDGEMENT = /^acknowledgements\/[A-Za-z0-9%._~!*'()-]+\.json(\.part)?$/;
 
+const SYSTEM = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]+)$/;
+
 /** Null where a log has no such file. */
 export function logFile(path: string): LogFile | null {
   if (path === 'checkpoint') return { kind: 'checkpoint' };
   if (path === 'checkpoint.tmp') return { kind: 'leftover' };
+  if (SYSTEM.test(path)) return { kind: 'system' };
   const [acknowledgement, part] = ACKNOWLEDGEMENT.exec(path) ?? [];
   if (acknowledgement !== undefined)
     return part === undefined ? { kind: 'acknowledgement' } : { kind: 'leftover' };

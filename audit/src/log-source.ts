@@ -12,6 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
+import { sameBytes } from '@concordat/shared/wire/digest.ts';
+
 import { mayHold } from './layout.ts';
 
 /** What is there and can be no part of a log. */
@@ -30,6 +32,8 @@ export interface LogSource {
   /** Fills `into` from `at`; returns how many bytes there were: fewer at the file's end, and none where it cannot be read. */
   readonly read: (path: string, at: number, into: Uint8Array) => number;
   readonly close: () => void;
+  /** Whether the checkpoint is another one by now than when the source was opened: a process is writing the log. */
+  readonly isWritten?: () => boolean;
 }
 
 /** The log in a folder. A process may be writing it: the checkpoint is read before anything else, so that it counts no more than is found. */
@@ -60,6 +64,7 @@ export function openLogFolder(directory: string): LogSource {
       }
       if (found.isFile()) files.set(path, found.size);
       else if (!found.isDirectory()) odd(path, 'malformed', 'this is neither a file nor a folder');
+      else if (SYSTEM_FOLDERS.has(path)) continue;
       else if (mayHold(path)) {
         folders.add(path);
         list(path);
@@ -78,8 +83,18 @@ export function openLogFolder(directory: string): LogSource {
         ? copy(checkpoint.subarray(at, length), into)
         : reader.read(path, at, into),
     close: () => reader.close(),
+    isWritten: () => {
+      const now = new Uint8Array(CHECKPOINT_LIMIT);
+      const fresh = new FileReader(directory);
+      const held = fresh.read('checkpoint', 0, now);
+      fresh.close();
+      return held > 0 && !sameBytes(now.subarray(0, held), checkpoint.subarray(0, length));
+    },
   };
 }
+
+/** What operating systems put beside what they pack. */
+const SYSTEM_FOLDERS: ReadonlySet<string> = new Set(['__MACOSX']);
 
 /** Longer than any note. */
 const CHECKPOINT_LIMIT = 1 << 16;

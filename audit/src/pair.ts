@@ -112,6 +112,9 @@ class Pair {
         [this.#coordinator, taken.n],
       );
     this.#compareTimes(here, [this.#site, sent], [this.#coordinator, first]);
+    // Where the site's own times of question and answer lie, they lie together.
+    const asked = there?.asked ?? null;
+    if (asked !== null) this.#compareTimes(here, [this.#coordinator, asked], [this.#site, sent], 'answered');
   }
 
   /** An answer that the coordinator's log lacks. */
@@ -164,13 +167,14 @@ class Pair {
     task: TaskIndex,
     [sender, sent]: readonly [ReadLog, Mention],
     [receiver, received]: readonly [ReadLog, Mention],
+    what: 'received' | 'answered' = 'received',
   ): void {
     // A text that is no time is the entry's own fault, and told there.
     if (!(received.time < sent.time - SKEW)) return;
     this.#tally.find(receiver.owner.origin, {
       kind: 'backdating',
       place: this.#place(receiver, task, received.n),
-      message: `received at ${iso(received.time)}, before it was sent: ${iso(sent.time)} by entry ${sent.n} of ${sender.owner.origin}`,
+      message: `${what} at ${iso(received.time)}, before it was ${what === 'received' ? 'sent' : 'asked'}: ${iso(sent.time)} by entry ${sent.n} of ${sender.owner.origin}`,
     });
   }
 

@@ -151,12 +151,21 @@ function conclude(
   checkOwnCheckpoint(own, signed, tree, origin, faults);
   checkCosigned(cosigned, tree, faults);
   checkTiles(source, inventory, evidence, faults);
-  if (proven && signed !== false && checkpoint !== null && checkpoint.size < tree.size)
-    faults.find(
-      'insertion',
-      { file: pathOf(checkpoint.size), entry: checkpoint.size },
-      `${tree.size - checkpoint.size} entries are behind those that the checkpoint signs: a process may have died between writing and signing, and signs them when it is started again; or somebody added them`,
-    );
+  if (proven && signed !== false && checkpoint !== null && checkpoint.size < tree.size) {
+    const more = tree.size - checkpoint.size;
+    const place = { file: pathOf(checkpoint.size), entry: checkpoint.size };
+    if (source.isWritten?.() === true)
+      faults.note(
+        place,
+        'a process is writing the log: what it has added since it was opened here is not signed yet',
+      );
+    else
+      faults.find(
+        'insertion',
+        place,
+        `${more === 1 ? 'one entry stands' : `${more} entries stand`} after those that the checkpoint signs: a process may have died between writing and signing, and signs what it wrote when it is started again; or somebody added them`,
+      );
+  }
   if (torn !== null && !evidence.isDamaged(torn.first, true))
     faults.note(
       { file: torn.path, byte: torn.length },
@@ -252,11 +261,13 @@ function openBodies(
 
 /** Bodies of bundles that the log does not have. */
 function checkStrayBodies(source: LogSource, { bodies, bundles }: Inventory, faults: Faults): void {
-  for (const [index, path] of bodies)
-    if (bundles[index] === undefined && source.files.get(path) !== 0)
-      if (index === bundles.length)
-        faults.note({ file: path }, 'bodies without entries: a process died before it logged them');
-      else faults.find('insertion', { file: path }, 'bodies of a bundle that the log does not have');
+  for (const [index, path] of bodies) {
+    if (bundles[index] !== undefined) continue;
+    if (index > bundles.length)
+      faults.find('insertion', { file: path }, 'bodies of a bundle that the log does not have');
+    else if (source.files.get(path) !== 0)
+      faults.note({ file: path }, 'bodies without entries: a process died before it logged them');
+  }
 }
 
 /** Whose log it is: as its checkpoint says, unless no key is known for that name, and its signatures, or what peers cosigned, name another. */

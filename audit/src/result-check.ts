@@ -35,7 +35,9 @@ export function readResult({ name, text }: GivenFile, report: Report): Result | 
   try {
     const result = JSON.parse(text) as Result;
     validateResult(result);
-    return result;
+    // A name that is written twice would be read by some as the first, by others as the last.
+    if (text.replace(/("(?:[^"\\]|\\.)*")|\s+/g, '$1') === JSON.stringify(result)) return result;
+    throw new ConcordatError('wire/malformed', 'it is not written as it is read');
   } catch (error) {
     const why = error instanceof ConcordatError ? error.message : 'it is not JSON';
     report.find({ kind: 'malformed', place: { file: name }, message: `this is no result: ${why}` });
@@ -145,6 +147,8 @@ export function checkAttestation(
   if (planned === undefined) find('the logs hold no such run', 'predicate.run');
   else if (planned !== plan.sha256)
     find('it names another plan than the one that was offered', 'predicate.plan.sha256');
+  if (result !== null && planId(result) !== plan.id)
+    find('it names another plan than the result does', 'predicate.plan.id');
   const offered = logs.rosters.get(run);
   if (offered !== undefined) {
     if (toHex(sha256(Roster.encode(offered).finish())) !== roster.sha256)
@@ -153,13 +157,47 @@ export function checkAttestation(
     if (JSON.stringify(sites) !== JSON.stringify(roster.sites))
       find('its sites are not those of the roster', 'predicate.roster.sites');
   }
-  if (logs.coordinator !== null)
+  if (logs.coordinator !== null) {
     checkHead(coordinator.checkpoint, logs.coordinator, 'predicate.coordinator.checkpoint', find);
+    const { last, answered } = reachOf(run, logs.coordinator);
+    if (coordinator.checkpoint.size <= last)
+      find(
+        `it was given when the log had ${coordinator.checkpoint.size} entries, before the run’s last message (entry ${last})`,
+        'predicate.coordinator.checkpoint',
+      );
+    for (const study of answered)
+      if (!witnessed.some((seen) => seen.study === study))
+        find(`it names no state of the log of ${study}, which answered in the run`, 'predicate.witnessed');
+  }
   for (const seen of witnessed) {
     const site = logs.sites.find(({ owner }) => owner.party === seen.study);
     if (site !== undefined) checkHead(seen, site, `predicate.witnessed (${seen.study})`, find);
   }
   return predicate;
+}
+
+/** How far a run came in the coordinator's log, and who answered in it. */
+function reachOf(
+  run: string,
+  { index }: ReadLog,
+): { readonly last: number; readonly answered: ReadonlySet<string> } {
+  let last = -1;
+  const answered = new Set<string>();
+  for (const { study, run: of, asked, answer } of index.tasks.values()) {
+    if (of !== run) continue;
+    last = Math.max(last, asked?.n ?? -1, answer?.n ?? -1);
+    if (answer !== null) answered.add(study);
+  }
+  return { last, answered };
+}
+
+/** Of a result that may be none, which is told where it is read. */
+function planId({ text }: GivenFile): string | null {
+  try {
+    return (JSON.parse(text) as Partial<Result>).plan?.id ?? null;
+  } catch {
+    return null;
+  }
 }
 
 function checkHead(

@@ -76,6 +76,7 @@ export function openTar(file: string): LogSource {
     const [folder = '', ...rest] = path.replace(/\/$/, '').split('/');
     const inside = rest.join('/');
     top ??= folder;
+    if (type === '5' && member.size > 0) broken(header, `the folder “${path}” holds bytes of its own`);
     if (folder !== top || (type !== '0' && type !== '5') || rest.some((part) => part === '..' || part === ''))
       broken(header, `“${path}” can be no part of a log`);
     else if (inside === '' && type === '5') return;

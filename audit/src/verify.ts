@@ -20,6 +20,8 @@ import { checkAttestation, readResult, type GivenFile } from './result-check.ts'
 
 /** What a log is at its end. */
 export interface LogEnd {
+  /** Whose log its checkpoint says that it is; null where there is none that can be read. */
+  readonly origin: string | null;
   /** Null where there is none that can be read. */
   readonly checkpoint: TreeHead | null;
   readonly tree: MerkleTree;
@@ -193,7 +195,13 @@ class Verification {
       this.#input.progress();
       next = entries.next();
     }
-    const { checkpoint, tree, proven, witness } = next.value;
+    const { origin, checkpoint, tree, proven, witness } = next.value;
+    if (origin !== null && origin !== owner.origin)
+      this.#report.find({
+        kind: 'signature',
+        place: { log: owner.origin, file: 'checkpoint' },
+        message: `the checkpoint is that of another log: ${origin}`,
+      });
     audit.finish(proven);
     for (const { read: note } of witness) {
       const party = partyOf(note.origin);

@@ -47,7 +47,7 @@ Exit status: 0 nothing was found; 2 usage; 4 something was found.`,
     .addHelpText(
       'after',
       `
-Exit status: 0 the messages give the result, bit for bit, or none was named; 2 usage; 4 they give another.`,
+Exit status: 0 the messages give the result, bit for bit, or none was named; 2 usage; 4 they give another, or it could not be compared.`,
     )
     .action(run(async () => (await import('./commands/audit-recompute.ts')).auditRecompute));
   addShowing(audit, run);

@@ -30,7 +30,10 @@ function noteLines(notes: readonly Note[]): readonly string[] {
   const same = [...Map.groupBy(notes, ({ message }) => message).values()];
   return [
     ...same.slice(0, MOST_NOTES).map(([first, ...others]) => {
-      const more = others.length === 0 ? '' : ` (and at ${others.length} more places)`;
+      const more =
+        others.length === 0
+          ? ''
+          : ` (and at ${others.length} more ${others.length === 1 ? 'place' : 'places'})`;
       return `  ${placeText(first!.place)}: ${first!.message}${more}`;
     }),
     ...(same.length > MOST_NOTES ? [`  … and ${same.length - MOST_NOTES} more (--json has all)`] : []),
@@ -61,7 +64,7 @@ function restsOn({ logs, runs, keys, missing, notRecomputed }: Verdict): readonl
       .slice(0, MOST_RUNS)
       .map(
         ({ run, reproduced, notReplayed }) =>
-          `run ${run}: ${notReplayed === null ? `every question and answer was replayed${reproduced === null ? '; no result of it was given' : reproduced ? '; the result is what the messages give, bit for bit' : ''}` : `not replayed: ${notReplayed}`}`,
+          `run ${run}: ${notReplayed === null ? `every question and answer was replayed${reproduced === null ? '; no result of it was given' : reproduced ? '; the result is what the messages give, bit for bit' : '; the result is NOT what the messages give'}` : `not replayed: ${notReplayed}`}`,
       ),
     ...(runs.length > MOST_RUNS ? [`… and ${runs.length - MOST_RUNS} more runs (--json has all)`] : []),
     ...(notRecomputed.length === 0

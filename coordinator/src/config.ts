@@ -2,6 +2,7 @@
 import { dirname, join, resolve } from 'node:path';
 
 import { parseAddress } from '@concordat/shared/plan/address.ts';
+import { refuseReservedStudy } from '@concordat/shared/plan/names.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { PAGE_SCHEMA, resolvePage, type PageConfig } from '@concordat/web/page-config.ts';
 
@@ -187,6 +188,7 @@ export function parseCoordinatorConfig(yaml: string, file: string): CoordinatorC
     sites,
     ...config
   } = parse(yaml, file);
+  for (const { study } of sites ?? []) refuseReservedStudy(study, `${file} sites`);
   const at = (path: string): string => resolve(dirname(file), path);
   return {
     ...config,

@@ -12,6 +12,7 @@ import { divergenceCode } from '@concordat/shared/log/witness.ts';
 import { parseAddress } from '@concordat/shared/plan/address.ts';
 import { documentReader } from '@concordat/shared/plan/document.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
+import { refuseReservedStudy } from '@concordat/shared/plan/names.ts';
 import { fromHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
@@ -56,7 +57,9 @@ const parseConfig = documentReader<WrittenAgentConfig>({
 });
 
 export function readAgentConfig(file: string): AgentConfig {
-  return resolvePaths(parseConfig(readConfigured(file), file), file);
+  const config = parseConfig(readConfigured(file), file);
+  refuseReservedStudy(config.study, `${file} study`);
+  return resolvePaths(config, file);
 }
 
 export interface BuiltAgent {

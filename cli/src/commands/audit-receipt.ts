@@ -11,6 +11,8 @@ import { fromHex, toHex } from '@concordat/shared/wire/digest.ts';
 
 import { writeFile } from '../write-out.ts';
 
+const PROOF = '.tlog-proof';
+
 interface ReceiptOptions {
   readonly entry?: number;
   readonly out?: string;
@@ -30,10 +32,11 @@ export async function auditReceipt(log: string | undefined, options: ReceiptOpti
   }
   if (log === undefined || entry === undefined || out === undefined)
     throw usage('a receipt needs a log, --entry and --out');
+  if (!out.endsWith(PROOF)) throw usage(`the name of a receipt ends in ${PROOF}`);
   const snapshot = new Snapshot(log);
   const receipt = receiptOf(snapshot, entry);
   snapshot.close();
-  const beside = out.replace(/\.tlog-proof$/, '');
+  const beside = out.slice(0, -PROOF.length);
   if (body === true && receipt.body === null)
     throw new ConcordatError('log/erased', 'nothing that the entry says can be handed over', {
       place: `entry ${entry}`,
@@ -71,10 +74,9 @@ function verdictLines(
 ): string[] {
   const { origin, size, root } = checkpoint;
   const when = entry === null ? '' : `, logged ${entry.time}`;
+  if (!signed) return [`NOT SIGNED by the key ${toHex(key)}: nothing is proven`];
   return [
-    signed
-      ? `signed: the log ${origin} had ${size} entries with root ${toHex(root)}`
-      : `NOT SIGNED by the key ${toHex(key)}: nothing below is proven`,
+    `signed: the log ${origin} had ${size} entries with root ${toHex(root)}`,
     included
       ? `included: the entry is number ${index} of them${when}`
       : `NOT INCLUDED: the entry is not number ${index} of them`,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Finding, Note, Report } from '@concordat/audit/finding.ts';
 import { recomputed } from '@concordat/audit/replays.ts';
 import { readResult } from '@concordat/audit/result-check.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
 
 import { openLogs, readGiven, type LogOptions } from '../audit-input.ts';
 import { placeText } from '../audit-words.ts';
@@ -22,6 +23,7 @@ export function auditRecompute(options: RecomputeOptions): 0 | 4 {
   const logs = openLogs(options);
   if (options.out !== undefined) mkdirSync(options.out, { recursive: true });
   let runs = 0;
+  let compared = false;
   for (const { run, computed, reproduced, notReplayed } of recomputed(
     logs,
     result,
@@ -30,6 +32,7 @@ export function auditRecompute(options: RecomputeOptions): 0 | 4 {
   )) {
     if (options.run !== undefined && run !== options.run.toLowerCase()) continue;
     runs++;
+    compared ||= reproduced !== null;
     if (notReplayed !== null) console.log(`run ${run}: not computed: ${notReplayed}`);
     else if (computed !== null)
       console.log(
@@ -41,9 +44,15 @@ export function auditRecompute(options: RecomputeOptions): 0 | 4 {
         `${JSON.stringify({ run, plan: computed.plan, analyses: computed.analyses }, null, 2)}\n`,
       );
   }
-  if (runs === 0) console.log('the logs hold no such run');
+  if (runs === 0 && options.run !== undefined)
+    throw new ConcordatError('usage/invalid', 'the logs hold no such run', {
+      place: options.run,
+      remedy: 'give all 32 digits of the run; without --run every run is computed',
+    });
+  if (result !== null && !compared)
+    console.log(`${given?.name}: NOT COMPARED: it is of no run that could be computed from these logs`);
   for (const { kind, place, message } of findings) console.log(`${kind}: ${placeText(place)}\n  ${message}`);
-  return findings.length > 0 || runs === 0 ? 4 : 0;
+  return findings.length > 0 || (given !== null && !compared) ? 4 : 0;
 }
 
 const sayOf = (analyses: Readonly<Record<string, { readonly status: string }>>): string =>

@@ -2,6 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 
 import { verify } from '@concordat/audit/verify.ts';
 
+import { ConcordatError } from '@concordat/shared/errors.ts';
+
 import { openLogs, readGiven, readKeys, type LogOptions } from '../audit-input.ts';
 import { verdictDocument, verdictLines } from '../audit-words.ts';
 import { entryBar } from '../progress.ts';
@@ -28,6 +30,13 @@ export function auditVerify(options: VerifyOptions): 0 | 4 {
     progress: bar.step,
   });
   bar.end();
+  const parties = new Set([...verdict.logs.map(({ party }) => party), ...verdict.missing]);
+  const unknown = [...keys.keys()].find((party) => !parties.has(party));
+  if (unknown !== undefined)
+    throw new ConcordatError('usage/invalid', 'no log and no roster names whose key this is', {
+      place: `--key ${unknown}=…`,
+      remedy: `the parties are: ${[...parties].join(', ')}`,
+    });
   if (options.json === true) console.log(JSON.stringify(verdictDocument(verdict)));
   else for (const line of verdictLines(verdict)) console.log(line);
   return verdict.findings.length > 0 ? 4 : 0;

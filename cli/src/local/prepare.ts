@@ -11,6 +11,7 @@ import { splitByStudy } from '@concordat/node-agent/data/split.ts';
 import { DEFAULT_POLICY, parsePolicy, type Policy } from '@concordat/shared/disclosure/policy.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import { parseMap } from '@concordat/shared/plan/map.ts';
+import { refuseReservedStudy } from '@concordat/shared/plan/names.ts';
 import { parsePlan } from '@concordat/shared/plan/parse.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { parse, stringify } from 'yaml';
@@ -171,6 +172,7 @@ async function makeFederation(
 
 /** The data hold every study that the plan names. */
 function checkStudies(args: LocalArguments, planText: string, found: readonly string[]): void {
+  for (const study of found) refuseReservedStudy(study, args.data);
   const { studies = 'all' } = parsePlan(planText, args.plan);
   const absent = studies === 'all' ? [] : studies.filter((study) => !found.includes(study));
   if (absent.length === 0) return;

@@ -3,6 +3,7 @@
  * SQLite (WAL) that is locked only while it is written, so that the command line invites and revokes while the coordinator
  * runs, and the coordinator sees it at the next call. Times are milliseconds since 1970; secrets are kept as their SHA-256.
  */
+import { refuseReservedStudy } from '@concordat/shared/plan/names.ts';
 import { timingSafeEqual } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
@@ -141,6 +142,7 @@ export class SiteRegistry {
    * @throws ConcordatError `enrolment/exists` where the study is enrolled
    */
   invite({ id, secret, study, expires }: NewInvitation): void {
+    refuseReservedStudy(study, 'study');
     this.#write(() => {
       this.#refuseEnrolled(study);
       this.#db.prepare('DELETE FROM invitations WHERE study = ? AND key IS NULL').run(study);
@@ -185,6 +187,7 @@ export class SiteRegistry {
    * @throws ConcordatError `enrolment/exists` where the study is enrolled
    */
   admit(study: string, key: Uint8Array, now: number): void {
+    refuseReservedStudy(study, 'study');
     this.#write(() => {
       this.#refuseEnrolled(study);
       this.#enrol(study, key, now);

@@ -72,17 +72,21 @@ export function readEntry(leaf: Uint8Array): LogEntry | null {
     typeof time === 'string' &&
     typeof kind === 'string' &&
     KINDS.includes(kind) &&
-    TEXTS.every((field) => read[field] === undefined || typeof read[field] === 'string') &&
+    TEXTS.every((field) => read[field] === undefined || isText(read[field])) &&
     (round === undefined || isCount(round)) &&
     (body === undefined
       ? at === undefined
       : typeof body === 'string' && /^[0-9a-f]{64}$/.test(body) && isCount(at)) &&
     (detail === undefined ||
       (isRecord(detail) &&
-        Object.values(detail).every((value) => ['string', 'number', 'boolean'].includes(typeof value))));
+        Object.values(detail).every(
+          (value) => isText(value) || ['number', 'boolean'].includes(typeof value),
+        )));
   return sound ? (read as unknown as LogEntry) : null;
 }
 
+/** What is no Unicode text cannot be written anywhere else, as in the name of a log. */
+const isText = (value: unknown): value is string => typeof value === 'string' && value.isWellFormed();
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isCount = (value: unknown): value is number =>

@@ -2,6 +2,7 @@
  * Names in a plan. A variable is a word that the term and expression languages can read; a column with any other
  * name is brought in under a new one by the study's harmonisation map.
  */
+import { ConcordatError } from '../errors.ts';
 
 /** Words of the expression language, and names that JavaScript objects already have. */
 const RESERVED = [
@@ -36,3 +37,19 @@ export const ID_PATTERN = `^${reserved}${devices}(?![0-9]+$)[A-Za-z0-9](?:[A-Za-
 const VARIABLE = new RegExp(VARIABLE_PATTERN, 'u');
 
 export const isVariableName = (text: string): boolean => VARIABLE.test(text);
+
+/** What logs call the other side of every site: no study can be told from it that has the name. */
+const RESERVED_STUDY = 'coordinator';
+
+/** @throws ConcordatError `config/invalid` where no site can have the study id */
+export function refuseReservedStudy(study: string, place: string): void {
+  if (study.toLowerCase() !== RESERVED_STUDY) return;
+  throw new ConcordatError(
+    'config/invalid',
+    `no study can be called ${study}: logs name the coordinator so`,
+    {
+      place,
+      remedy: 'give the study another id',
+    },
+  );
+}
