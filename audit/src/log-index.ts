@@ -1,5 +1,6 @@
 /** What is kept of a log while others are read: digests and places of its messages, and what it saw of the others' logs. */
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 
 import { hashKey } from './bundle.ts';
 import { COORDINATOR, type Party } from './keys.ts';
@@ -124,7 +125,7 @@ export class LogIndex {
     return made;
   }
 
-  #takeDivergence({ n, type, detail = {} }: LogEntry): void {
+  #takeDivergence({ n, type, peer = '', detail = {} }: LogEntry): void {
     const evidence = `${detail['evidence']}`;
     if (type === 'divergence')
       this.divergences.push({
@@ -137,8 +138,18 @@ export class LogIndex {
         acknowledged: false,
       });
     if (type !== 'acknowledgement') return;
-    for (const divergence of this.divergences)
-      if (divergence.evidence === evidence) divergence.acknowledged = true;
+    for (const divergence of this.divergences) {
+      if (divergence.evidence !== evidence) continue;
+      divergence.acknowledged = true;
+      const isPeers = divergence.log === (peer === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(peer));
+      if (isPeers) this.#forgo(peer, divergence.n);
+    }
+  }
+
+  /** What was seen of a history that was given up binds no longer: what is seen of the one that goes on takes its place. */
+  #forgo(party: Party, before: number): void {
+    const seen = this.sightings.get(party) ?? new Map<number, Sighting>();
+    for (const [size, { n }] of seen) if (n !== null && n < before) seen.delete(size);
   }
 
   /** A text that many entries repeat, kept once. */
