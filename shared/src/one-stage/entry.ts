@@ -241,7 +241,8 @@ function standardise(
     for (const [c, j] of position.entries()) {
       if (j > i) continue;
       let sum = 0;
-      for (const [a, w] of rows[r]!) for (const [b, v] of rows[c]!) sum += w * v * own.vcov[packedIndex(a, b)]!;
+      for (const [a, w] of rows[r]!)
+        for (const [b, v] of rows[c]!) sum += w * v * own.vcov[packedIndex(a, b)]!;
       vcov[packedIndex(i, j)] = sum;
     }
   }
