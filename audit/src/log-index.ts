@@ -101,7 +101,9 @@ export class LogIndex {
 
   #takeMention(entry: LogEntry, message: LoggedMessage | null): void {
     const task = this.#task(entry.task ?? '', entry);
-    const mention = { n: entry.n, digest: message?.digest ?? null, time: Date.parse(entry.time) };
+    // Of a message that is about another task nothing is known here: that the entry names this one is its owner's word.
+    const digest = message !== null && message.task === entry.task ? message.digest : null;
+    const mention = { n: entry.n, digest, time: Date.parse(entry.time) };
     const isTask = (entry.kind === 'sent') === (this.#owner.party === COORDINATOR);
     if (entry.kind === 'refused') (task.unused ??= []).push(mention);
     else if (isTask) task.asked ??= mention;

@@ -142,10 +142,17 @@ class Pair {
   }
 
   #lacksAnswer(task: TaskIndex, taken: Mention): void {
+    const where = `entry ${taken.n} of ${this.#coordinator.owner.origin}`;
+    // Without the bytes nothing shows that the site signed any: it is the coordinator's word alone.
+    if (taken.digest === null)
+      return this.#report.note({
+        place: this.#place(this.#site, task, null),
+        message: `the site’s log does not hold an answer that the coordinator says it received, and what that was cannot be seen: ${where}`,
+      });
     this.#find(
       'omission',
       this.#place(this.#site, task, null),
-      `the site’s log does not hold an answer that it signed: entry ${taken.n} of ${this.#coordinator.owner.origin}`,
+      `the site’s log does not hold an answer that it signed: ${where}`,
       [this.#coordinator, taken.n],
     );
   }
