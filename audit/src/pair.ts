@@ -1,7 +1,7 @@
 /** A site's log and the coordinator's, held against each other: each says what it sent and received, and what it saw of the other. */
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
 
+import { hashKey } from './bundle.ts';
 import type { FindingKind, Place, Report } from './finding.ts';
 import { COORDINATOR, named } from './keys.ts';
 import type { LogIndex, Mention, Sighting, TaskIndex } from './log-index.ts';
@@ -142,10 +142,17 @@ class Pair {
   }
 
   #lacksAnswer(task: TaskIndex, taken: Mention): void {
+    const where = `entry ${taken.n} of ${this.#coordinator.owner.origin}`;
+    // Without the bytes nothing shows that the site signed any: it is the coordinator's word alone.
+    if (taken.digest === null)
+      return this.#report.note({
+        place: this.#place(this.#site, task, null),
+        message: `the site’s log does not hold an answer that the coordinator says it received, and what that was cannot be seen: ${where}`,
+      });
     this.#find(
       'omission',
       this.#place(this.#site, task, null),
-      `the site’s log does not hold an answer that it signed: entry ${taken.n} of ${this.#coordinator.owner.origin}`,
+      `the site’s log does not hold an answer that it signed: ${where}`,
       [this.#coordinator, taken.n],
     );
   }
@@ -221,7 +228,7 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
     if (isExcused(witness, log, sighting)) continue;
     if (sighting.size > checkpoint.size) short.push(sighting);
     // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
-    else if (proven && toHex(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
+    else if (proven && hashKey(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
   }
   const where = ({ n }: Sighting): string =>
     n === null ? `a note beside ${witness.owner.origin}` : `entry ${n} of ${witness.owner.origin}`;

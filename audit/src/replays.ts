@@ -3,13 +3,13 @@ import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
+import type { GivenLog } from './audited-log.ts';
 import type { Report } from './finding.ts';
 import { COORDINATOR, type Party } from './keys.ts';
 import { readMessage, type LoggedMessage, type Owner } from './logged-message.ts';
 import { recompute, type RecomputeFinding } from './recompute.ts';
 import { tellReplay } from './result-check.ts';
 import { Transcripts, type RunTranscript } from './transcripts.ts';
-import type { GivenLog } from './verify.ts';
 
 export interface ReplayedRun {
   /** Hex. */

@@ -62,7 +62,7 @@ export class RunTranscript {
   take({ entry, body }: AuditedEntry, message: LoggedMessage | null): void {
     if (message === null) {
       if (isMessage(entry) || (entry.kind === 'refused' && entry.body !== undefined))
-        this.hidden ||= body === 'erased' || body === 'withheld';
+        this.hidden ||= body === null || body === 'erased' || body === 'withheld';
       this.#takeDecision(entry);
     } else if (message.what === 'task') this.#takeTask(message);
     else {
