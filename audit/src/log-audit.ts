@@ -61,7 +61,13 @@ export class LogAudit {
   take(audited: AuditedEntry): LoggedMessage | null {
     const { entry, body } = audited;
     const message = readMessage(audited, this.#owner, this.#report);
-    if (isMessage(entry) && (body === 'erased' || body === 'withheld')) this.hidden++;
+    if (isMessage(entry) && (body === 'erased' || body === 'withheld' || body === null)) this.hidden++;
+    if (isMessage(entry) && body === null)
+      this.#tally.find('no body', {
+        kind: 'malformed',
+        place: placeOf(this.#owner, entry),
+        message: `the entry says that a message was ${entry.kind}, and the log was never given what it says`,
+      });
     this.#order.take(audited, message);
     const seen = this.index.take(entry, message);
     if (seen !== null && message !== null) {
@@ -91,6 +97,7 @@ export class LogAudit {
       this.#approval.offer(message);
       const plan = this.#plans.expanded(offered.plan, message.payload);
       this.#questions.take(message, plan, analysisOf(plan, message.header.analysis));
+      if (message.payload.$case === 'runClosed') this.#questions.close(offered.run);
       return;
     }
     if (this.#approval === null) return;

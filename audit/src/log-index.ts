@@ -1,14 +1,15 @@
 /** What is kept of a log while others are read: digests and places of its messages, and what it saw of the others' logs. */
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 
+import { hashKey } from './bundle.ts';
 import { COORDINATOR, type Party } from './keys.ts';
 import { isMessage, type LoggedMessage, type Owner } from './logged-message.ts';
 
 /** One message in one log. */
 export interface Mention {
   readonly n: number;
-  /** SHA-256 of the signed message, hex; null where its bytes cannot be seen. */
+  /** SHA-256 of the signed message, a character each byte; null where its bytes cannot be seen. */
   readonly digest: string | null;
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -33,7 +34,7 @@ export interface TaskIndex {
 /** The other side's log, as a message or a witnessed note tells of it. */
 export interface Sighting {
   readonly size: number;
-  /** Hex. */
+  /** As `hashKey` makes it. */
   readonly root: string;
   /** Entry that holds the message; null for a note beside the log. */
   readonly n: number | null;
@@ -83,7 +84,7 @@ export class LogIndex {
     if (checkpoint === undefined) return null;
     return this.see(message.what === 'task' ? COORDINATOR : study, {
       size: checkpoint.size,
-      root: toHex(checkpoint.root),
+      root: hashKey(checkpoint.root),
       n: entry.n,
     });
   }
@@ -100,7 +101,9 @@ export class LogIndex {
 
   #takeMention(entry: LogEntry, message: LoggedMessage | null): void {
     const task = this.#task(entry.task ?? '', entry);
-    const mention = { n: entry.n, digest: message?.digest ?? null, time: Date.parse(entry.time) };
+    // Of a message that is about another task nothing is known here: that the entry names this one is its owner's word.
+    const digest = message !== null && message.task === entry.task ? message.digest : null;
+    const mention = { n: entry.n, digest, time: Date.parse(entry.time) };
     const isTask = (entry.kind === 'sent') === (this.#owner.party === COORDINATOR);
     if (entry.kind === 'refused') (task.unused ??= []).push(mention);
     else if (isTask) task.asked ??= mention;
@@ -124,7 +127,7 @@ export class LogIndex {
     return made;
   }
 
-  #takeDivergence({ n, type, detail = {} }: LogEntry): void {
+  #takeDivergence({ n, type, peer = '', detail = {} }: LogEntry): void {
     const evidence = `${detail['evidence']}`;
     if (type === 'divergence')
       this.divergences.push({
@@ -137,8 +140,18 @@ export class LogIndex {
         acknowledged: false,
       });
     if (type !== 'acknowledgement') return;
-    for (const divergence of this.divergences)
-      if (divergence.evidence === evidence) divergence.acknowledged = true;
+    for (const divergence of this.divergences) {
+      if (divergence.evidence !== evidence) continue;
+      divergence.acknowledged = true;
+      const isPeers = divergence.log === (peer === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(peer));
+      if (isPeers) this.#forgo(peer, divergence.n);
+    }
+  }
+
+  /** What was seen of a history that was given up binds no longer: what is seen of the one that goes on takes its place. */
+  #forgo(party: Party, before: number): void {
+    const seen = this.sightings.get(party) ?? new Map<number, Sighting>();
+    for (const [size, { n }] of seen) if (n !== null && n < before) seen.delete(size);
   }
 
   /** A text that many entries repeat, kept once. */

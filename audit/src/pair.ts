@@ -1,7 +1,7 @@
 /** A site's log and the coordinator's, held against each other: each says what it sent and received, and what it saw of the other. */
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
 
+import { hashKey } from './bundle.ts';
 import type { FindingKind, Place, Report } from './finding.ts';
 import { COORDINATOR, named } from './keys.ts';
 import type { LogIndex, Mention, Sighting, TaskIndex } from './log-index.ts';
@@ -142,10 +142,17 @@ class Pair {
   }
 
   #lacksAnswer(task: TaskIndex, taken: Mention): void {
+    const where = `entry ${taken.n} of ${this.#coordinator.owner.origin}`;
+    // Without the bytes nothing shows that the site signed any: it is the coordinator's word alone.
+    if (taken.digest === null)
+      return this.#report.note({
+        place: this.#place(this.#site, task, null),
+        message: `the site’s log does not hold an answer that the coordinator says it received, and what that was cannot be seen: ${where}`,
+      });
     this.#find(
       'omission',
       this.#place(this.#site, task, null),
-      `the site’s log does not hold an answer that it signed: entry ${taken.n} of ${this.#coordinator.owner.origin}`,
+      `the site’s log does not hold an answer that it signed: ${where}`,
       [this.#coordinator, taken.n],
     );
   }
@@ -181,8 +188,7 @@ class Pair {
   /** `witness`: the entry that proves it; what its owner's administrator has acknowledged since is no finding. */
   #find(kind: FindingKind, place: Place, message: string, [witness, n]: readonly [ReadLog, number]): void {
     const other = witness === this.#site ? this.#coordinator : this.#site;
-    if (isExcused(witness, other, n, null))
-      this.#report.note({ place, message: `${message} (acknowledged)` });
+    if (isExcused(witness, other, { n })) this.#report.note({ place, message: `${message} (acknowledged)` });
     else this.#tally.find(`${place.log}`, { kind, place, message });
   }
 
@@ -201,14 +207,15 @@ class Pair {
 const slotOf = ({ run, round, analysis }: TaskIndex): string => `${run} ${round} ${analysis}`;
 const iso = (time: number): string => new Date(time).toISOString();
 
-/** Whether what a log's entry says of a peer's log was acknowledged later, as part of a divergence. */
-function isExcused({ index }: ReadLog, { owner }: ReadLog, n: number | null, size: number | null): boolean {
+/** Whether what a log's entry, or a note beside the log, says of a peer's log was acknowledged later, as part of a divergence. */
+function isExcused(
+  { index }: ReadLog,
+  { owner }: ReadLog,
+  seen: { readonly n: number | null; readonly size?: number },
+): boolean {
   return index.divergences.some(
-    (divergence) =>
-      divergence.acknowledged &&
-      divergence.log === owner.origin &&
-      (n === null || n < divergence.n) &&
-      (size === null || size <= divergence.kept),
+    ({ acknowledged, log, n, kept }) =>
+      acknowledged && log === owner.origin && (seen.n === null ? (seen.size ?? 0) <= kept : seen.n < n),
   );
 }
 
@@ -218,10 +225,10 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
   const short: Sighting[] = [];
   const other: Sighting[] = [];
   for (const sighting of witness.index.sightings.get(owner.party)?.values() ?? []) {
-    if (isExcused(witness, log, sighting.n, sighting.size)) continue;
+    if (isExcused(witness, log, sighting)) continue;
     if (sighting.size > checkpoint.size) short.push(sighting);
     // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
-    else if (proven && toHex(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
+    else if (proven && hashKey(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
   }
   const where = ({ n }: Sighting): string =>
     n === null ? `a note beside ${witness.owner.origin}` : `entry ${n} of ${witness.owner.origin}`;

@@ -26,6 +26,8 @@ export class RunTranscript {
   hidden = false;
   /** Whether it came to its end, with all that it asked. */
   finished = false;
+  /** Studies that were told that it is over: the coordinator had taken what they answered. */
+  readonly closed = new Set<string>();
 
   constructor(run: string) {
     this.run = run;
@@ -60,7 +62,7 @@ export class RunTranscript {
   take({ entry, body }: AuditedEntry, message: LoggedMessage | null): void {
     if (message === null) {
       if (isMessage(entry) || (entry.kind === 'refused' && entry.body !== undefined))
-        this.hidden ||= body === 'erased' || body === 'withheld';
+        this.hidden ||= body === null || body === 'erased' || body === 'withheld';
       this.#takeDecision(entry);
     } else if (message.what === 'task') this.#takeTask(message);
     else {
@@ -74,7 +76,10 @@ export class RunTranscript {
   #takeTask({ header, payload, task: name, bytes, entry }: LoggedMessage & { what: 'task' }): void {
     if (payload.$case === 'planOffer') this.#offer ??= payload.value;
     // Asked of each site that takes part, last of all.
-    if (payload.$case === 'runClosed') this.finished = true;
+    if (payload.$case === 'runClosed') {
+      this.finished = true;
+      this.closed.add(header.study);
+    }
     if (this.#byTask.has(name)) return;
     const { round, study, analysis } = header;
     const slot: Slot = {

@@ -1,40 +1,20 @@
 /** The whole audit: each log by itself, logs against each other, and what was published against them. Trusts neither side. */
 import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
-import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
-import { COORDINATOR_ORIGIN, siteOrigin, type SignedCheckpoint } from '@concordat/shared/log/note.ts';
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
-import type { AuditedEntry } from './audited-entry.ts';
+import type { GivenLog } from './audited-log.ts';
+import { hashKey } from './bundle.ts';
 import { byCause, type Finding, type Note, type Report } from './finding.ts';
 import { COORDINATOR, PartyKeys, type KeyUsed, type Party } from './keys.ts';
 import { LogAudit } from './log-audit.ts';
-import type { Owner } from './logged-message.ts';
 import { checkPair, checkSplitView, type ReadLog } from './pair.ts';
 import { Plans } from './plans.ts';
 import { NOT_RECOMPUTED } from './policy-check.ts';
 import { lacking, recomputed, Replays, withoutLogs, type ReplayedRun } from './replays.ts';
 import { checkAttestation, readResult, type GivenFile } from './result-check.ts';
-
-/** What a log is at its end. */
-export interface LogEnd {
-  /** Whose log its checkpoint says that it is; null where there is none that can be read. */
-  readonly origin: string | null;
-  /** Null where there is none that can be read. */
-  readonly checkpoint: TreeHead | null;
-  readonly tree: MerkleTree;
-  /** Whether the entries are those of the checkpoint. */
-  readonly proven: boolean;
-  /** Peers' checkpoints that are kept beside the log. */
-  readonly witness: readonly { readonly file: string; readonly read: SignedCheckpoint }[];
-}
-
-export interface GivenLog {
-  readonly owner: Owner;
-  /** Reads it from its beginning, `keys` by the origin that they sign for, and tells what is wrong with the log as such. */
-  readonly read: (keys: ReadonlyMap<string, Uint8Array>, report: Report) => Generator<AuditedEntry, LogEnd>;
-}
 
 export interface AuditInput {
   readonly logs: readonly GivenLog[];
@@ -204,7 +184,7 @@ class Verification {
     audit.finish(proven);
     for (const { read: note } of witness) {
       const party = partyOf(note.origin);
-      const seen = { size: note.size, root: toHex(note.root), n: null };
+      const seen = { size: note.size, root: hashKey(note.root), n: null };
       if (party !== null) audit.index.see(party, seen);
     }
     for (const [run, { plan, sites }] of audit.runs) {

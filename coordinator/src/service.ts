@@ -7,12 +7,13 @@ import * as fs from 'node:fs';
 
 import type { FastifyInstance } from 'fastify';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN } from '@concordat/shared/log/note.ts';
 import { cannotListen, parseAddress } from '@concordat/shared/plan/address.ts';
 import { divergenceCode } from '@concordat/shared/log/witness.ts';
-import { encode } from '@concordat/shared/wire/codec.ts';
+import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { fromHex, toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 
@@ -81,7 +82,7 @@ export class Service {
   #noted: Set<string> | null = null;
   /** What takes the sites' replies: the run. Until there is one, no reply was asked for. */
   #accept: Accept = async (study, reply) =>
-    this.refused.keep(study, encode(SignedMessage, reply, 'a reply'), 'late');
+    this.refused.keep(study, encode(SignedMessage, reply, 'a reply'), 'late', runOf(reply));
   #waiting: Waiting = () => undefined;
 
   constructor(options: ServiceOptions) {
@@ -286,4 +287,14 @@ export class Service {
 
 function now(): Date {
   return new Date();
+}
+
+/** The run that a reply says it is of, so that it is found with the others of that run; none where it cannot be read. */
+function runOf({ body }: SignedMessage): { readonly run?: string } {
+  try {
+    const { header } = decode(SiteMessage, body, 'a reply');
+    return header?.run.length === 16 ? { run: toHex(header.run) } : {};
+  } catch {
+    return {};
+  }
 }

@@ -45,7 +45,7 @@ test('a question whose answer was erased is noted once and gets none; the rest o
   // Of this run no answer has a number: any is taken for one.
   const sent = log.entries.find(({ kind, round }) => kind === 'sent' && round === 1)!;
   assert.equal(
-    eraseRuns(log, [{ run: '', closed: '', entries: [sent].filter(hasBody) }], 'the term is over'),
+    eraseRuns(log, [{ run: '', closed: '', last: '', entries: [sent].filter(hasBody) }], 'the term is over'),
     1,
   );
   log.close();
@@ -68,7 +68,7 @@ test('a question whose answer was erased is noted once and gets none; the rest o
   assert.ok(index.sent.length > 0);
 });
 
-test('runs are erasable once they are closed, by the day they were, and what was agreed in them is not', () => {
+test('runs are erasable once they are over, by the day they were, and what was agreed in them is not', () => {
   const body = { body: 'ab'.repeat(32), at: 0 };
   const at = (day: number): string => `2026-01-0${day}T10:00:00.000Z`;
   const entries = [
@@ -89,9 +89,14 @@ test('runs are erasable once they are closed, by the day they were, and what was
       found.map(({ n }) => n),
     ]);
   assert.deepEqual(told('2026-01-02'), []);
-  assert.deepEqual(told('2026-01-03'), [['a', [3, 6]]]);
+  // Nobody closed b, and nothing was heard of it since.
+  assert.deepEqual(told('2026-01-03'), [
+    ['a', [3, 6]],
+    ['b', [5]],
+  ]);
   assert.deepEqual(told('2026-01-04'), [
     ['a', [3, 6]],
+    ['b', [5]],
     ['c', [7]],
   ]);
 });

@@ -7,7 +7,7 @@ import { ConcordatError } from '@concordat/shared/errors.ts';
 import { erasableLines, erasableRuns, eraseRuns } from '@concordat/shared/log/erasable.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN } from '@concordat/shared/log/note.ts';
-import { fromHex } from '@concordat/shared/wire/digest.ts';
+import { fromHex, toHex } from '@concordat/shared/wire/digest.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
 
 import { parseCoordinatorConfig } from '../config.ts';
@@ -39,14 +39,21 @@ export function erase({ config: file, before, reason, yes }: EraseArguments): vo
       randomBytes: (n) => randomBytes(n),
     });
     try {
-      const runs = erasableRuns(log.entries, before, ({ kind }) => kind === 'result');
+      // Its messages are needed until its result is out.
+      const unfinished = journal.unfinishedRun();
+      const runs = erasableRuns(
+        log.entries,
+        before,
+        ({ kind }) => kind === 'result',
+        (run) => unfinished !== null && run === toHex(unfinished.id),
+      );
       for (const line of erasableLines(runs)) console.log(line);
-      if (runs.length === 0) console.log(`no result was published before ${before}`);
+      if (runs.length === 0) console.log(`no run was over before ${before}`);
       else if (yes !== true) console.log('nothing is erased yet: give --yes too, and it is gone for good');
       else {
         console.log(`${eraseRuns(log, runs, reason)} bodies are erased; that they were is in the log`);
         // The journal's copies. Also those of runs whose bodies are gone already: a crash may have come between.
-        journal.forget(runs.map(({ run }) => fromHex(run)));
+        journal.forget(runs.filter(({ run }) => run !== '').map(({ run }) => fromHex(run)));
       }
     } finally {
       log.close();

@@ -153,7 +153,7 @@ export class RunEngine {
     if (this.#failure !== null) throw this.#failure.error;
     if (typeof message === 'string') return this.#refuse(study, bytes, message);
     const task = this.#open.get(toHex(message.header.inReplyTo));
-    if (task?.study !== study) return this.#repeated(study, toHex(message.header.inReplyTo), bytes);
+    if (task?.study !== study) return this.#repeated(study, message.header, bytes);
     this.#open.delete(task.digest);
     this.#options.desk.remove(study, task.digest);
     this.#staged.push({ task, bytes, answer: this.#answer(task, message, bytes) });
@@ -391,7 +391,8 @@ export class RunEngine {
    * The same bytes again are harmless; other bytes, or an answer that comes too late, are logged and not used. The first such to a
    * task is evidence enough: more are counted.
    */
-  #repeated(study: string, task: string, bytes: Uint8Array): void {
+  #repeated(study: string, { run, inReplyTo }: Complete['header'], bytes: Uint8Array): void {
+    const task = toHex(inReplyTo);
     const { log, refused } = this.#options;
     this.#commit();
     const earlier = log.entriesOf(task).filter(({ kind, peer }) => peer === study && kind !== 'sent');
@@ -403,7 +404,8 @@ export class RunEngine {
     if (earlier.some(({ detail }) => detail?.['code'] === 'conflict' || detail?.['code'] === 'late'))
       return refused.count(study);
     logged.add(digest);
-    this.#refuse(study, bytes, earlier.some(({ kind }) => kind === 'received') ? 'conflict' : 'late', task);
+    const code = earlier.some(({ kind }) => kind === 'received') ? 'conflict' : 'late';
+    this.#options.refused.keep(study, bytes, code, { run: toHex(run), task });
   }
 
   /** Read once: a site may repeat itself as often as it likes. */

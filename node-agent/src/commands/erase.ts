@@ -43,7 +43,7 @@ export function erase({ config: file, before, reason, yes }: EraseArguments): vo
         ({ type }) => type === 'runClosed' || type === 'runLeft',
       );
       for (const line of erasableLines(runs)) console.log(line);
-      if (runs.length === 0) console.log(`no run was closed before ${before}`);
+      if (runs.length === 0) console.log(`no run was over before ${before}`);
       else if (yes !== true) console.log('nothing is erased yet: give --yes too, and it is gone for good');
       else {
         console.log(`${eraseRuns(log, runs, reason)} bodies are erased; that they were is in the log`);

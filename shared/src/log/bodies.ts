@@ -39,7 +39,7 @@ export function readHead(head: Uint8Array): { readonly commitment: string; reado
   };
 }
 
-const isErased = (stored: Uint8Array): boolean => stored.every((byte) => byte === 0);
+export const isErased = (stored: Uint8Array): boolean => stored.every((byte) => byte === 0);
 
 type BodyFiles = Pick<typeof fs, 'openSync' | 'readSync' | 'closeSync'>;
 

@@ -1,4 +1,4 @@
-/** Which bodies of a log may be erased when a term is over: messages that carry numbers, of runs that are closed. What was agreed, offered and decided stays. */
+/** Which bodies of a log may be erased when a term is over: messages that carry numbers, of runs that are over. What was agreed, offered and decided stays. */
 import { hasBody, readRanges, type EntryWithBody, type LogEntry } from './entry.ts';
 
 /** Types of bodies with numbers of records, or of parameters that were fitted to them. */
@@ -15,37 +15,40 @@ const NUMBERS: ReadonlySet<string> = new Set([
 
 /** What would be erased of one run. */
 export interface ErasableRun {
+  /** Hex; empty for replies of which nobody can say what run they are of. */
   readonly run: string;
-  /** RFC 3339. */
-  readonly closed: string;
+  /** RFC 3339: when it was closed; null where it never was. */
+  readonly closed: string | null;
+  /** Of its last entry. */
+  readonly last: string;
   readonly entries: readonly EntryWithBody[];
 }
 
 /**
- * `before`: RFC 3339, or the beginning of one; runs that were closed earlier. `ends`: whether an entry closes its run. Bodies that are erased
- * already are left out.
+ * Runs that were closed before `before` (RFC 3339, or the beginning of one), or of which nothing was logged since. `ends`: whether an entry closes its run; one that
+ * nobody closed is left alone where it is `open` still. Bodies that are erased already are left out.
  */
 export function erasableRuns(
   entries: readonly LogEntry[],
   before: string,
   ends: (entry: LogEntry) => boolean,
+  open: (run: string) => boolean = () => false,
 ): readonly ErasableRun[] {
-  const closed = new Map<string, string>();
-  const erased = new Set<number>();
+  const runs = new Map<string, { closed: string | null; last: string; entries: EntryWithBody[] }>();
+  const erased = new Set(entries.flatMap(erasedIn));
   for (const entry of entries) {
-    if (entry.run !== undefined && ends(entry)) closed.set(entry.run, entry.time);
-    for (const n of erasedIn(entry)) erased.add(n);
+    const { run = '', time } = entry;
+    const numbers = hasBody(entry) && holdsNumbers(entry) && !erased.has(entry.n);
+    if (run === '' && !numbers) continue;
+    const known = runs.get(run) ?? { closed: null, last: time, entries: [] };
+    runs.set(run, known);
+    if (ends(entry)) known.closed = time;
+    known.last = time;
+    if (numbers) known.entries.push(entry);
   }
-  return [...closed]
-    .filter(([, time]) => time < before)
-    .map(([run, time]) => ({
-      run,
-      closed: time,
-      entries: entries.filter(
-        (entry): entry is EntryWithBody =>
-          entry.run === run && hasBody(entry) && holdsNumbers(entry) && !erased.has(entry.n),
-      ),
-    }));
+  return [...runs]
+    .filter(([run, { closed, last }]) => (closed ?? last) < before && !open(run))
+    .map(([run, found]) => ({ run, ...found }));
 }
 
 /** A reply that was not used has no type in the log, and may hold anything. */
@@ -73,9 +76,10 @@ export function eraseRuns(
 
 /** In words, a line a run. */
 export function erasableLines(runs: readonly ErasableRun[]): readonly string[] {
-  return runs.map(({ run, closed, entries }) => {
+  return runs.map(({ run, closed, last, entries }) => {
     const types = Map.groupBy(entries, ({ type }) => type ?? 'replies that were not used');
     const counts = [...types].map(([type, { length }]) => `${length} ${type}`).join(', ');
-    return `run ${run}, closed ${closed}: ${counts === '' ? 'nothing is left of it' : counts}`;
+    const end = closed === null ? `never closed, last heard of ${last}` : `closed ${closed}`;
+    return `${run === '' ? 'of no run that is known' : `run ${run}`}, ${end}: ${counts === '' ? 'nothing is left of it' : counts}`;
   });
 }

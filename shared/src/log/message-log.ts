@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import { ConcordatError } from '../errors.ts';
 import { sameBytes } from '../wire/digest.ts';
 import type { SigningIdentity } from '../wire/signing.ts';
-import { bodyRecord, readBody, readHead, RECORD_HEAD, SALT_LENGTH } from './bodies.ts';
+import { bodyRecord, isErased, readBody, readHead, RECORD_HEAD, SALT_LENGTH } from './bodies.ts';
 import { hasBody, readEntry, writeRanges, type EntryWithBody, type LogEntry } from './entry.ts';
 import { erasedIn } from './erasable.ts';
 import { corrupt, foreign } from './faults.ts';
@@ -179,7 +179,7 @@ export class MessageLog {
       if (16 * part.length >= RANGES_LIMIT) log();
     }
     log();
-    for (const entry of bodies) this.#overwrite(entry);
+    this.#overwrite(bodies);
     return bodies.length;
   }
 
@@ -341,20 +341,29 @@ export class MessageLog {
   #finishErasing(): void {
     // One erasure of many bodies is several entries, one behind the other.
     for (let at = this.#entries.findLastIndex(isErasure); at >= 0 && isErasure(this.#entries[at]!); at--)
-      for (const n of erasedIn(this.#entries[at]!)) {
-        const entry = this.#entries[n];
-        if (entry !== undefined && hasBody(entry)) this.#overwrite(entry);
-      }
+      this.#overwrite(
+        erasedIn(this.#entries[at]!)
+          .flatMap((n) => this.#entries[n] ?? [])
+          .filter(hasBody),
+      );
   }
 
-  #overwrite(entry: EntryWithBody): void {
+  /** What is zeros already is left alone, and each file is flushed once. */
+  #overwrite(entries: readonly EntryWithBody[]): void {
     const { fs, directory } = this.#options;
-    const zeros = new Uint8Array(this.#storedLength(entry));
-    const path = join(directory, bodiesPath(Math.floor(entry.n / TILE_WIDTH)));
-    const file = fs.openSync(path, 'r+');
-    fs.writeSync(file, zeros, 0, zeros.length, entry.at + RECORD_HEAD);
-    fs.fsyncSync(file);
-    fs.closeSync(file);
+    for (const [bundle, together] of Map.groupBy(entries, ({ n }) => Math.floor(n / TILE_WIDTH))) {
+      const file = fs.openSync(join(directory, bodiesPath(bundle)), 'r+');
+      let changed = false;
+      for (const entry of together) {
+        const stored = new Uint8Array(this.#storedLength(entry));
+        fs.readSync(file, stored, 0, stored.length, entry.at + RECORD_HEAD);
+        if (isErased(stored)) continue;
+        fs.writeSync(file, new Uint8Array(stored.length), 0, stored.length, entry.at + RECORD_HEAD);
+        changed = true;
+      }
+      if (changed) fs.fsyncSync(file);
+      fs.closeSync(file);
+    }
   }
 
   /** The last checkpoint noted; null where there is none, or a power cut left it empty (it is not flushed). */

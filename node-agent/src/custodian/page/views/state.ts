@@ -1,6 +1,7 @@
 /** Overview, agreement, connection and log. */
 import type { Refusal } from '@concordat/shared/disclosure/rules.ts';
-import { hasBody, type LogEntry } from '@concordat/shared/log/entry.ts';
+import { ConcordatError } from '@concordat/shared/errors.ts';
+import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/log/entry.ts';
 import type { MessageLog } from '@concordat/shared/log/message-log.ts';
 
 import { isWaiting, type LeftMessage, type OfferedPlan, type WaitingRelease } from '../../desk.ts';
@@ -191,12 +192,19 @@ export function logPage(
   };
 }
 
+/** None where they were erased. */
+function refusalsIn(entry: EntryWithBody, body: MessageLog['body']): readonly Refusal[] {
+  try {
+    return JSON.parse(Buffer.from(body(entry)).toString('utf8')) as Refusal[];
+  } catch (error) {
+    if (error instanceof ConcordatError) return [];
+    throw error;
+  }
+}
+
 /** With what was observed, where a rule refused: the custodian may know. */
 function details(entry: LogEntry, body: MessageLog['body']): string {
-  const refusals =
-    entry.type === 'refusals' && hasBody(entry)
-      ? (JSON.parse(Buffer.from(body(entry)).toString('utf8')) as Refusal[])
-      : [];
+  const refusals = entry.type === 'refusals' && hasBody(entry) ? refusalsIn(entry, body) : [];
   return [
     ...Object.entries(entry.detail ?? {}).map(([name, value]) => `${name} ${value}`),
     ...refusals.map(({ rule, observed }) => `${rule}: ${observed} observed`),
