@@ -117,7 +117,8 @@ export class LogAudit {
     const key = this.#keys.of(peer);
     if (this.#owner.party !== COORDINATOR || key === null || !(body instanceof Uint8Array)) return;
     try {
-      verifyMessage(decode(SignedMessage, body, 'the answer'), key, peer);
+      const signed = decode(SignedMessage, body, 'the answer');
+      verifyMessage(signed, this.#keys.knows(peer, signed.key) ? signed.key : key, peer);
     } catch (error) {
       if (error instanceof ConcordatError) return;
       throw error;
