@@ -1,6 +1,7 @@
 /** What is kept of a log while others are read: digests and places of its messages, and what it saw of the others' logs. */
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { sameBytes } from '@concordat/shared/wire/digest.ts';
 
 import { hashKey } from './bundle.ts';
 import { COORDINATOR, type Party } from './keys.ts';
@@ -59,11 +60,20 @@ export interface UnusedReply {
   readonly digest: string | null;
 }
 
+interface SeenLog {
+  /** Null where no message shows it, and of the coordinator, which has one. */
+  readonly key: Uint8Array | null;
+  /** By size: what was seen first. */
+  readonly sightings: Map<number, Sighting>;
+}
+
 export class LogIndex {
   /** By name (SHA-256 of the body, hex). */
   readonly tasks = new Map<string, TaskIndex>();
-  /** By party, then size: what was seen first. */
-  readonly sightings = new Map<Party, Map<number, Sighting>>();
+  /** The key that the log's owner signed its last message with; null where none can be seen. */
+  key: Uint8Array | null = null;
+  /** Logs that were seen, by party: of a site one for each key, the newest last. */
+  readonly #seen = new Map<Party, SeenLog[]>();
   readonly divergences: KnownDivergence[] = [];
   /** The last round of each run that was begun; endless where it has a result: nothing of those before was under way any more. */
   readonly rounds = new Map<string, number>();
@@ -90,8 +100,13 @@ export class LogIndex {
     else if (isMessage(entry)) this.#takeMention(entry, message);
     else if (entry.kind === 'decision' && entry.detail?.['decision'] === 'unreachable')
       this.#task(entry.task, entry).givenUp = entry.n;
-    if (message === null || entry.kind !== 'received') return null;
+    if (message === null) return null;
     const { checkpoint, study } = message.header;
+    const { key } = message.signed;
+    if (entry.kind === 'sent' && (this.key === null || !sameBytes(this.key, key)))
+      this.key = Uint8Array.from(key);
+    if (entry.kind !== 'received') return null;
+    if (message.what === 'reply') this.#meet(study, key);
     if (checkpoint === undefined) return null;
     return this.see(message.what === 'task' ? COORDINATOR : study, {
       size: checkpoint.size,
@@ -100,14 +115,34 @@ export class LogIndex {
     });
   }
 
-  /** Notes what is known of another log. Returns what contradicts it. */
+  /** Notes what is known of a party's log, its newest. Returns what contradicts it. */
   see(party: Party, sighting: Sighting): Sighting | null {
-    const seen = this.sightings.get(party) ?? new Map<number, Sighting>();
-    this.sightings.set(party, seen);
-    const known = seen.get(sighting.size);
+    const { sightings } = this.#seen.get(party)?.at(-1) ?? this.#meet(party, null);
+    const known = sightings.get(sighting.size);
     if (known !== undefined) return known.root === sighting.root ? null : known;
-    seen.set(sighting.size, sighting);
+    sightings.set(sighting.size, sighting);
     return null;
+  }
+
+  /** What was seen of the log that a party signed with this key; where that is not known, of its newest. */
+  sightingsOf(party: Party, key: Uint8Array | null): Iterable<Sighting> {
+    const logs = this.#seen.get(party) ?? [];
+    const log = logs.findLast((seen) => key === null || seen.key === null || sameBytes(seen.key, key));
+    return log?.sightings.values() ?? [];
+  }
+
+  /** A site that joined anew has begun another log. */
+  #meet(party: Party, key: Uint8Array | null): SeenLog {
+    const logs = this.#seen.get(party) ?? [];
+    this.#seen.set(party, logs);
+    const isIts = (log: SeenLog): boolean => key !== null && log.key !== null && sameBytes(log.key, key);
+    const last = logs.at(-1);
+    if (last !== undefined && isIts(last)) return last;
+    const at = logs.findIndex(isIts);
+    const [met = { key: key === null ? null : Uint8Array.from(key), sightings: new Map() }] =
+      at < 0 ? [] : logs.splice(at, 1);
+    logs.push(met);
+    return met;
   }
 
   #takeMention(entry: LogEntry, message: LoggedMessage | null): void {
@@ -160,8 +195,8 @@ export class LogIndex {
 
   /** What was seen of a history that was given up binds no longer: what is seen of the one that goes on takes its place. */
   #forgo(party: Party, before: number): void {
-    const seen = this.sightings.get(party) ?? new Map<number, Sighting>();
-    for (const [size, { n }] of seen) if (n !== null && n < before) seen.delete(size);
+    const { sightings = new Map<number, Sighting>() } = this.#seen.get(party)?.at(-1) ?? {};
+    for (const [size, { n }] of sightings) if (n !== null && n < before) sightings.delete(size);
   }
 
   /** A text that many entries repeat, kept once. */

@@ -12,7 +12,7 @@ import { checkPayload } from '@concordat/shared/wire/lengths.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
 import type { Report } from './finding.ts';
-import { COORDINATOR, named, type PartyKeys } from './keys.ts';
+import { COORDINATOR, fingerprint, named, type PartyKeys } from './keys.ts';
 import type { LoggedMessage, LoggedReply, LoggedTask, Owner } from './logged-message.ts';
 import { analysisOf, type Offered, type Plans } from './plans.ts';
 import { Tally } from './tally.ts';
@@ -87,6 +87,7 @@ export class MessageCheck {
     this.#keys.learn(sender, signed.key, place, this.#report);
     const key = this.#keys.of(sender);
     if (key === null) return;
+    if (this.#keys.hasTwo(sender)) this.#checkRostered(message);
     if (entry.kind === 'sent') {
       // Its key is compared above.
       if (signed.signature.length === SIGNATURE_LENGTH) return;
@@ -97,10 +98,9 @@ export class MessageCheck {
       });
       return;
     }
-    // Where the key is another one, that is told already: the signature is looked at by the key that the message names.
-    const own = sameBytes(signed.key, key) ? key : signed.key;
     try {
-      verifyMessage(signed, own, sender);
+      // Where the key is another one, that is told already: the signature is looked at by the key that the message names.
+      verifyMessage(signed, signed.key, sender);
     } catch (error) {
       if (!(error instanceof ConcordatError)) throw error;
       this.#report.find({
@@ -109,6 +109,18 @@ export class MessageCheck {
         message: `${named(sender)} has not signed this message: ${error.message}`,
       });
     }
+  }
+
+  /** Of a site with two keys, each is good in the runs whose roster names it. */
+  #checkRostered({ signed, header, place, entry }: LoggedMessage): void {
+    const { sites = [] } = this.#offers.get(entry.run ?? '')?.sites ?? {};
+    const rostered = sites.find(({ study }) => study === header.study)?.key;
+    if (rostered === undefined || sameBytes(rostered, signed.key)) return;
+    this.#tally.find(`other key ${header.study}`, {
+      kind: 'signature',
+      place,
+      message: `${named(header.study)} has another key here (${fingerprint(signed.key)}) than in the roster of the run (${fingerprint(rostered)})`,
+    });
   }
 
   #takeOffer(message: LoggedTask, offer: Parameters<Plans['offered']>[1]): void {
@@ -129,7 +141,7 @@ export class MessageCheck {
       this.#report.find({ kind: 'schema', place, message: `an offer of a plan: ${fault}` });
     for (const { study, key } of offer.roster?.sites ?? []) {
       if (study === this.#owner.party || this.#owner.party === COORDINATOR)
-        this.#keys.learn(study, key, { ...place, field: 'roster' }, this.#report);
+        this.#keys.learnRostered(study, key, { ...place, field: 'roster' }, this.#report);
     }
   }
 

@@ -1,5 +1,7 @@
 /** A site's log and the coordinator's, held against each other: each says what it sent and received, and what it saw of the other. */
+import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
+import { sameBytes } from '@concordat/shared/wire/digest.ts';
 
 import { hashKey } from './bundle.ts';
 import type { FindingKind, Place, Report } from './finding.ts';
@@ -21,9 +23,28 @@ export interface ReadLog {
 /** Clocks may be apart by this much. */
 const SKEW = 5 * 60_000;
 
-export function checkPair(site: ReadLog, coordinator: ReadLog, report: Report): void {
-  new Pair(site, coordinator, report).check();
+/** `rosters`: of the coordinator's runs, by run (hex). */
+export function checkPair(
+  site: ReadLog,
+  coordinator: ReadLog,
+  rosters: ReadonlyMap<string, Roster>,
+  report: Report,
+): void {
+  const { party } = site.owner;
+  const others = [...rosters].flatMap(([run, { sites }]) =>
+    sites.some(({ study, key }) => study === party && isOther(site, key)) ? [run] : [],
+  );
+  if (others.length > 0)
+    report.note({
+      place: { log: site.owner.origin },
+      message: `${others.length === 1 ? `the run ${others[0]} is` : `${others.length} runs are`} under another key of ${named(party)}: its log of that time was not given, and is not compared`,
+    });
+  new Pair(site, coordinator, new Set(others), report).check();
 }
+
+/** Whether a site's key is another one than that which its log is signed with. */
+export const isOther = ({ index }: ReadLog, key: Uint8Array): boolean =>
+  index.key !== null && !sameBytes(index.key, key);
 
 class Pair {
   readonly #site: ReadLog;
@@ -32,8 +53,11 @@ class Pair {
   readonly #tally: Tally;
   /** Tasks of the coordinator's log to this site, by round and analysis of their run. */
   readonly #slots = new Map<string, string>();
+  /** Runs (hex) under another key of the site, which has another log of them. */
+  readonly #others: ReadonlySet<string>;
 
-  constructor(site: ReadLog, coordinator: ReadLog, report: Report) {
+  constructor(site: ReadLog, coordinator: ReadLog, others: ReadonlySet<string>, report: Report) {
+    this.#others = others;
     this.#site = site;
     this.#coordinator = coordinator;
     this.#report = report;
@@ -47,7 +71,8 @@ class Pair {
       if (task.study === study && task.asked !== null) this.#slots.set(slotOf(task), name);
     for (const [name, here] of this.#site.index.tasks) this.#compare(here, sent.get(name) ?? null, name);
     for (const [name, there] of sent)
-      if (there.study === study && !this.#site.index.tasks.has(name)) this.#notReceived(there);
+      if (there.study === study && !this.#others.has(there.run) && !this.#site.index.tasks.has(name))
+        this.#notReceived(there);
     checkSightings(this.#site, this.#coordinator, this.#report);
     checkSightings(this.#coordinator, this.#site, this.#report);
     this.#tally.finish();
@@ -224,7 +249,7 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
   const { tree, checkpoint, owner, proven } = log;
   const short: Sighting[] = [];
   const other: Sighting[] = [];
-  for (const sighting of witness.index.sightings.get(owner.party)?.values() ?? []) {
+  for (const sighting of witness.index.sightingsOf(owner.party, log.index.key)) {
     if (isExcused(witness, log, sighting)) continue;
     if (sighting.size > checkpoint.size) short.push(sighting);
     // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
@@ -255,7 +280,7 @@ export function checkSplitView(sites: readonly ReadLog[], report: Report): void 
   const first = new Map<number, readonly [ReadLog, Sighting]>();
   const told = new Set<string>();
   for (const site of sites) {
-    for (const sighting of site.index.sightings.get(COORDINATOR)?.values() ?? []) {
+    for (const sighting of site.index.sightingsOf(COORDINATOR, null)) {
       const known = first.get(sighting.size);
       if (known === undefined) first.set(sighting.size, [site, sighting]);
       else if (known[1].root !== sighting.root) {

@@ -311,7 +311,7 @@ function originOf(
   return [...signing, ...cosigned].find((name) => keys.has(name)) ?? told ?? cosigned[0] ?? null;
 }
 
-/** Takes the key of a side from the first message that it signed. */
+/** Takes the key of a side from the first message that it signed, and that of a site again from each plan that it accepted: it may have joined anew. */
 function learn(
   entry: EntryWithBody,
   body: Uint8Array,
@@ -319,11 +319,11 @@ function learn(
   keys: ReadonlyMap<string, Uint8Array>,
   learnt: Map<string, Uint8Array>,
 ): void {
-  const { kind, peer } = entry;
+  const { kind, peer, type } = entry;
   if (kind !== 'sent' && kind !== 'received') return;
   const other = origin === COORDINATOR_ORIGIN ? siteOrigin(peer ?? '') : COORDINATOR_ORIGIN;
   const name = kind === 'sent' ? origin : other;
-  if (name === null || keys.has(name) || learnt.has(name)) return;
+  if (name === null || keys.has(name) || (learnt.has(name) && type !== 'planAccepted')) return;
   try {
     const message = SignedMessage.decode(body);
     verifyMessage(message, message.key, name);

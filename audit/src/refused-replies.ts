@@ -97,7 +97,7 @@ export class RefusedReplies {
       const signed = decode(SignedMessage, body, 'the reply');
       const key = this.#keyOf(peer, task);
       if (key === null) return 'unknown';
-      verifyMessage(signed, key, peer);
+      verifyMessage(signed, this.#keys.knows(peer, signed.key) ? signed.key : key, peer);
       const { header, payload } = decode(SiteMessage, signed.body, 'the reply');
       if (header !== undefined && payload !== undefined && toHex(header.inReplyTo) === task)
         return { header, payload };

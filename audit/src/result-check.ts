@@ -8,7 +8,7 @@ import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { FindingKind, Place, Report } from './finding.ts';
 import { COORDINATOR, type PartyKeys } from './keys.ts';
-import type { ReadLog } from './pair.ts';
+import { isOther, type ReadLog } from './pair.ts';
 import type { RecomputeFinding } from './recompute.ts';
 import type { RunTranscript } from './transcripts.ts';
 
@@ -173,7 +173,10 @@ export function checkAttestation(
   }
   for (const seen of witnessed) {
     const site = logs.sites.find(({ owner }) => owner.party === seen.study);
-    if (site !== undefined) checkHead(seen, site, `predicate.witnessed (${seen.study})`, find);
+    const rostered = roster.sites.find(({ study }) => study === seen.study)?.key;
+    const isAnother =
+      site !== undefined && rostered !== undefined && isOther(site, Buffer.from(rostered, 'hex'));
+    if (site !== undefined && !isAnother) checkHead(seen, site, `predicate.witnessed (${seen.study})`, find);
   }
   return predicate;
 }

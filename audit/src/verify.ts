@@ -125,7 +125,7 @@ class Verification {
     const coordinator = this.#read.find(({ owner }) => owner.party === COORDINATOR) ?? null;
     const sites = this.#read.filter(({ owner }) => owner.party !== COORDINATOR);
     if (coordinator === null) checkSplitView(sites, this.#report);
-    else for (const site of sites) checkPair(site, coordinator, this.#report);
+    else for (const site of sites) checkPair(site, coordinator, this.#rosterOf, this.#report);
     const { result: given, attestation } = this.#input;
     const runs = this.#replay(coordinator !== null);
     this.#findings.push(...this.#foundLater);
