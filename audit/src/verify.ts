@@ -2,16 +2,18 @@
 import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
-import { COORDINATOR_ORIGIN, siteOrigin, type SignedCheckpoint } from '@concordat/shared/log/note.ts';
+import type { SignedCheckpoint } from '@concordat/shared/log/note.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
+import type { UncheckedSignature } from './checkpoints.ts';
 import { byCause, type Finding, type Note, type Report } from './finding.ts';
-import { COORDINATOR, PartyKeys, type KeyUsed, type Party } from './keys.ts';
+import { COORDINATOR, originOf, PartyKeys, type KeyUsed, type Party } from './keys.ts';
 import { LogAudit } from './log-audit.ts';
 import type { Owner } from './logged-message.ts';
 import { checkPair, checkSplitView, type ReadLog } from './pair.ts';
+import { takeNotes, type NotedLog } from './notes.ts';
 import { Plans } from './plans.ts';
 import { NOT_RECOMPUTED } from './policy-check.ts';
 import { lacking, recomputed, Replays, withoutLogs, type ReplayedRun } from './replays.ts';
@@ -28,6 +30,8 @@ export interface LogEnd {
   readonly proven: boolean;
   /** Peers' checkpoints that are kept beside the log. */
   readonly witness: readonly { readonly file: string; readonly read: SignedCheckpoint }[];
+  /** Signatures that the log by itself could not be held against. */
+  readonly unchecked: readonly UncheckedSignature[];
 }
 
 export interface GivenLog {
@@ -87,21 +91,6 @@ export function verify(input: AuditInput): Verdict {
   return new Verification(input).verdict();
 }
 
-const partyOfOrigin = (origin: string): Party =>
-  origin === COORDINATOR_ORIGIN ? COORDINATOR : decodeURIComponent(origin.slice(siteOrigin('').length));
-export const originOf = (party: Party): string =>
-  party === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(party);
-
-/** Party of a log by its origin; null where it is no log of this software. */
-export function partyOf(origin: string): Party | null {
-  try {
-    const party = partyOfOrigin(origin);
-    return originOf(party) === origin ? party : null;
-  } catch {
-    return null;
-  }
-}
-
 /** Name of a result that was not given. */
 const RESULT = 'result.json';
 
@@ -117,6 +106,7 @@ class Verification {
   };
   readonly #logs: AuditedLog[] = [];
   readonly #read: ReadLog[] = [];
+  readonly #noted: NotedLog[] = [];
   /** By run (hex): digest of its plan, its roster, and the digest of the result that the coordinator logged. */
   readonly #planOf = new Map<string, string>();
   readonly #rosterOf = new Map<string, Roster>();
@@ -140,6 +130,7 @@ class Verification {
 
   verdict(): Verdict {
     for (const log of this.#input.logs) this.#readLog(log);
+    for (const noted of this.#noted) takeNotes(noted, this.#keys, this.#report);
     const coordinator = this.#read.find(({ owner }) => owner.party === COORDINATOR) ?? null;
     const sites = this.#read.filter(({ owner }) => owner.party !== COORDINATOR);
     if (coordinator === null) checkSplitView(sites, this.#report);
@@ -194,7 +185,7 @@ class Verification {
       this.#input.progress();
       next = entries.next();
     }
-    const { origin, checkpoint, tree, proven, witness } = next.value;
+    const { origin, checkpoint, tree, proven } = next.value;
     if (origin !== null && origin !== owner.origin)
       this.#report.find({
         kind: 'signature',
@@ -202,11 +193,7 @@ class Verification {
         message: `the checkpoint is that of another log: ${origin}`,
       });
     audit.finish(proven);
-    for (const { read: note } of witness) {
-      const party = partyOf(note.origin);
-      const seen = { size: note.size, root: toHex(note.root), n: null };
-      if (party !== null) audit.index.see(party, seen);
-    }
+    this.#noted.push({ owner, index: audit.index, end: next.value });
     for (const [run, { plan, sites }] of audit.runs) {
       this.#planOf.set(run, plan.digest);
       if (sites !== undefined) this.#rosterOf.set(run, sites);
