@@ -139,5 +139,6 @@ export function placesByNumber({ frames, first }: Bundle): (number | null)[] {
   return frames.map(({ entry }) => (entry === null || entry.n < first ? null : entry.n - first));
 }
 
-const hashKey = (hash: Uint8Array): string =>
+/** A hash as a string of its bytes: half as long as in hex. */
+export const hashKey = (hash: Uint8Array): string =>
   Buffer.from(hash.buffer, hash.byteOffset, hash.length).toString('latin1');

@@ -1,12 +1,12 @@
 /** A log that an auditor was given: whose it is, as its messages or else its checkpoint say. */
 import { readCheckpoint } from '@concordat/shared/log/note.ts';
 
+import type { GivenLog } from './audited-log.ts';
 import { COORDINATOR, originOf, partyOf, type Party } from './keys.ts';
 import { isMessage, readMessage } from './logged-message.ts';
 import type { LogSource } from './log-source.ts';
 import { readWhole } from './log-source.ts';
 import { auditLog } from './read-log.ts';
-import type { GivenLog } from './verify.ts';
 
 /** Longer than any note. */
 const NOTE_LIMIT = 1 << 16;

@@ -34,8 +34,9 @@ export class PartyKeys {
       this.#keys.set(party, { key: Uint8Array.from(key), given: false });
       return;
     }
+    if (sameBytes(known.key, key)) return;
     const once = `${party} ${toHex(key)} ${place.log}`;
-    if (sameBytes(known.key, key) || this.#told.has(once)) return;
+    if (this.#told.has(once)) return;
     this.#told.add(once);
     report.find({
       kind: 'signature',

@@ -93,6 +93,7 @@ export class LogAudit {
       this.#approval.offer(message);
       const plan = this.#plans.expanded(offered.plan, message.payload);
       this.#questions.take(message, plan, analysisOf(plan, message.header.analysis));
+      if (message.payload.$case === 'runClosed') this.#questions.close(offered.run);
       return;
     }
     if (this.#approval === null) return;

@@ -1,14 +1,15 @@
 /** What is kept of a log while others are read: digests and places of its messages, and what it saw of the others' logs. */
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
-import { toHex } from '@concordat/shared/wire/digest.ts';
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 
+import { hashKey } from './bundle.ts';
 import { COORDINATOR, type Party } from './keys.ts';
 import { isMessage, type LoggedMessage, type Owner } from './logged-message.ts';
 
 /** One message in one log. */
 export interface Mention {
   readonly n: number;
-  /** SHA-256 of the signed message, hex; null where its bytes cannot be seen. */
+  /** SHA-256 of the signed message, a character each byte; null where its bytes cannot be seen. */
   readonly digest: string | null;
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -33,7 +34,7 @@ export interface TaskIndex {
 /** The other side's log, as a message or a witnessed note tells of it. */
 export interface Sighting {
   readonly size: number;
-  /** Hex. */
+  /** As `hashKey` makes it. */
   readonly root: string;
   /** Entry that holds the message; null for a note beside the log. */
   readonly n: number | null;
@@ -50,11 +51,13 @@ export interface KnownDivergence {
   readonly kept: number;
   readonly shown: number;
   acknowledged: boolean;
+  /** What was seen of the peer's log before, and binds no longer for what is behind the history that both have. */
+  forgone: readonly Sighting[];
 }
 
 /** A reply of a site that the coordinator has logged as not used. */
 export interface UnusedReply {
-  /** SHA-256 of the signed message, hex; null where nothing shows that it is the site's. */
+  /** SHA-256 of the signed message, as `hashKey` has it; null where nothing shows that it is the site's. */
   readonly digest: string | null;
 }
 
@@ -94,7 +97,7 @@ export class LogIndex {
     if (checkpoint === undefined) return null;
     return this.see(message.what === 'task' ? COORDINATOR : study, {
       size: checkpoint.size,
-      root: toHex(checkpoint.root),
+      root: hashKey(checkpoint.root),
       n: entry.n,
     });
   }
@@ -136,7 +139,7 @@ export class LogIndex {
     return made;
   }
 
-  #takeDivergence({ n, type, detail = {} }: LogEntry): void {
+  #takeDivergence({ n, type, peer = '', detail = {} }: LogEntry): void {
     const evidence = `${detail['evidence']}`;
     if (type === 'divergence')
       this.divergences.push({
@@ -147,10 +150,23 @@ export class LogIndex {
         kept: Number(detail['kept_size']),
         shown: Number(detail['size']),
         acknowledged: false,
+        forgone: [],
       });
     if (type !== 'acknowledgement') return;
-    for (const divergence of this.divergences)
-      if (divergence.evidence === evidence) divergence.acknowledged = true;
+    for (const divergence of this.divergences) {
+      if (divergence.evidence !== evidence) continue;
+      divergence.acknowledged = true;
+      const isPeers = divergence.log === (peer === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(peer));
+      if (isPeers) divergence.forgone = this.#forgo(peer, divergence.n);
+    }
+  }
+
+  /** What was seen of a history that was given up binds no longer: what is seen of the one that goes on takes its place. */
+  #forgo(party: Party, before: number): readonly Sighting[] {
+    const seen = this.sightings.get(party) ?? new Map<number, Sighting>();
+    const old = [...seen.values()].filter(({ n }) => n !== null && n < before);
+    for (const { size } of old) seen.delete(size);
+    return old;
   }
 
   /** A text that many entries repeat, kept once. */

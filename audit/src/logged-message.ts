@@ -1,4 +1,6 @@
 /** The message behind a log's entry: decoded strictly, and held against what the entry says of it. */
+import { hash } from 'node:crypto';
+
 import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { Header } from '@concordat/proto/concordat/v1/header.ts';
@@ -6,7 +8,7 @@ import { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import { decode } from '@concordat/shared/wire/codec.ts';
-import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
+import { toHex } from '@concordat/shared/wire/digest.ts';
 import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
@@ -17,7 +19,7 @@ interface Message {
   readonly entry: LogEntry;
   readonly place: Place;
   readonly signed: SignedMessage;
-  /** SHA-256 of the signed message's bytes, hex. */
+  /** SHA-256 of the signed message's bytes, a character each: many are kept to be compared. */
   readonly digest: string;
   readonly header: Header;
   /** Of the task that it is, or answers: SHA-256 of its body, hex. */
@@ -84,11 +86,11 @@ export function readMessage(audited: AuditedEntry, owner: Owner, report: Report)
 
 function decoded(entry: LogEntry, place: Place, body: Uint8Array, owner: Owner): LoggedMessage | null {
   const signed = decode(SignedMessage, body, 'the message');
-  const common = { entry, place, signed, digest: toHex(sha256(body)), bytes: body.length };
+  const common = { entry, place, signed, digest: hash('sha256', body, 'binary'), bytes: body.length };
   if ((entry.kind === 'sent') === (owner.party === COORDINATOR)) {
     const { header, payload } = decode(CoordinatorMessage, signed.body, 'the task');
     if (header === undefined || payload === undefined) throw incomplete();
-    return { ...common, what: 'task', header, payload, task: toHex(sha256(signed.body)) };
+    return { ...common, what: 'task', header, payload, task: hash('sha256', signed.body, 'hex') };
   }
   const reply = decode(SiteMessage, signed.body, 'the answer');
   const { header, payload } = reply;

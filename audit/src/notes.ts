@@ -1,11 +1,10 @@
 /** The signed notes of a log, once every log was read: whose key no message of the one tells, the others may. */
-import { toHex } from '@concordat/shared/wire/digest.ts';
-
+import type { LogEnd } from './audited-log.ts';
+import { hashKey } from './bundle.ts';
 import type { Report } from './finding.ts';
 import { partyOf, type PartyKeys } from './keys.ts';
 import type { LogIndex } from './log-index.ts';
 import type { Owner } from './logged-message.ts';
-import type { LogEnd } from './verify.ts';
 
 export interface NotedLog {
   readonly owner: Owner;
@@ -33,6 +32,6 @@ export function takeNotes({ owner, index, end }: NotedLog, keys: PartyKeys, repo
   for (const { file, read } of end.witness) {
     const party = partyOf(read.origin);
     if (party !== null && !doubtful.has(`${file} ${read.origin}`))
-      index.see(party, { size: read.size, root: toHex(read.root), n: null });
+      index.see(party, { size: read.size, root: hashKey(read.root), n: null });
   }
 }

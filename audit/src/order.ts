@@ -24,12 +24,12 @@ export class OrderCheck {
   readonly #report: Report;
   readonly #root = new RunningRoot();
   /** What a message sent now may say of the log: the entry that it begins at, with the root there. */
-  #before: { readonly size: number; readonly root: string } = { size: 0, root: '' };
+  #before: { readonly size: number; readonly root: Uint8Array } = { size: 0, root: this.#root.root() };
   readonly #deviations: Deviation[] = [];
   /** Sent messages after the first deviation that fit. */
   #fitting = 0;
   #otherPast: { readonly place: Place; count: number } | null = null;
-  #batch = '';
+  #batch: string | null = null;
 
   constructor(owner: Owner, report: Report) {
     this.#owner = owner;
@@ -38,7 +38,7 @@ export class OrderCheck {
 
   /** Every entry in its turn; `message` where it holds one. */
   take({ entry, leaf }: AuditedEntry, message: LoggedMessage | null): void {
-    if (entry.kind !== 'sent') this.#batch = '';
+    if (entry.kind !== 'sent') this.#batch = null;
     else if (message !== null) this.#sent(entry.n, message);
     this.#root.append(leaf);
   }
@@ -54,16 +54,16 @@ export class OrderCheck {
       return;
     }
     // The coordinator makes the tasks of a round together: they share the log's state before the first of them.
-    const batch = `${toHex(header.run)} ${header.round} ${checkpoint.size}`;
-    const continues = this.#owner.party === COORDINATOR && this.#batch === batch;
-    if (!continues) this.#before = { size: n, root: toHex(this.#root.root()) };
+    const batch =
+      this.#owner.party === COORDINATOR ? `${toHex(header.run)} ${header.round} ${checkpoint.size}` : null;
+    if (batch === null || batch !== this.#batch) this.#before = { size: n, root: this.#root.root() };
     this.#batch = batch;
     if (checkpoint.size !== this.#before.size) {
       this.#deviations.push({ place, before: this.#before.size, size: checkpoint.size });
       return;
     }
     if (this.#deviations.length > 0) this.#fitting++;
-    if (sameBytes(checkpoint.root, Buffer.from(this.#before.root, 'hex'))) return;
+    if (sameBytes(checkpoint.root, this.#before.root)) return;
     if (this.#otherPast === null) this.#otherPast = { place, count: 1 };
     else this.#otherPast.count++;
   }
@@ -111,6 +111,7 @@ export class OrderCheck {
 export class AnswerOrder {
   readonly #owner: Owner;
   readonly #report: Report;
+  /** Tasks (hex) without an answer. */
   readonly #tasks = new Set<string>();
   /** By task (hex): where it was answered first, and with which bytes. */
   readonly #answers = new Map<string, { readonly n: number; readonly digest: string }>();
@@ -137,20 +138,25 @@ export class AnswerOrder {
       return;
     }
     const first = this.#answers.get(task);
-    if (first === undefined) this.#answers.set(task, { n: entry.n, digest });
-    else if (first.digest !== digest)
-      this.#report.find({
-        kind: 'fork',
-        place,
-        message: `two answers to one question, both signed: another one is entry ${first.n}`,
-      });
-    else
-      this.#report.find({
-        kind: 'insertion',
-        place,
-        message: `the same answer stands here a second time; it is entry ${first.n} too`,
-      });
-    if (!this.#tasks.has(task) && first === undefined) this.#early.set(task, message);
+    if (first === undefined) {
+      this.#answers.set(task, { n: entry.n, digest });
+      // That it was met, its answer says as well from now on.
+      if (!this.#tasks.delete(task)) this.#early.set(task, message);
+      return;
+    }
+    this.#report.find(
+      first.digest === digest
+        ? {
+            kind: 'insertion',
+            place,
+            message: `the same answer stands here a second time; it is entry ${first.n} too`,
+          }
+        : {
+            kind: 'fork',
+            place,
+            message: `two answers to one question, both signed: another one is entry ${first.n}`,
+          },
+    );
   }
 
   /** A question that is there, and cannot be read: that is told elsewhere. */

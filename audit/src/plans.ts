@@ -68,7 +68,7 @@ export class Plans {
   expanded({ digest, written }: ReadPlan, payload: LoggedTask['payload'] | null): ExpandedPlan | null {
     if (written === null) return null;
     const levels = levelsOf(payload);
-    const key = JSON.stringify([digest, levels]);
+    const key = `${digest} ${levels === NONE ? '' : JSON.stringify(levels)}`;
     const known = this.#expanded.get(key);
     if (known !== undefined) return known;
     try {
@@ -85,14 +85,17 @@ export class Plans {
 export const analysisOf = (plan: ExpandedPlan | null, id: string): Analysis | null =>
   plan?.analyses.find((analysis) => analysis.id === id) ?? null;
 
+/** All are declared by the plan, as almost always. */
+const NONE = {};
+
 function levelsOf(payload: LoggedTask['payload'] | null): Readonly<Record<string, readonly Code[]>> {
   switch (payload?.$case) {
     case 'stageOneQuestion':
     case 'entryQuestion':
     case 'objectiveQuestion':
-      return agreedLevels(payload.value);
+      return payload.value.agreedLevels.length === 0 ? NONE : agreedLevels(payload.value);
     default:
-      return {};
+      return NONE;
   }
 }
 

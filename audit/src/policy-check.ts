@@ -2,6 +2,8 @@
  * What an answer says, held against the policy that was in force: with the gate's own rules, as far as the numbers that left tell
  * what the rules look at. The rest only the site's records can tell.
  */
+import { hash } from 'node:crypto';
+
 import { Rule, type Counts } from '@concordat/proto/concordat/v1/site.ts';
 import type { Cell, DisclosureFacts } from '@concordat/shared/disclosure/facts.ts';
 import { isPerTrial, needsRiskSets } from '@concordat/shared/disclosure/per-trial.ts';
@@ -158,9 +160,8 @@ export class PolicyCheck {
       );
       this.#scope.set(analysis, scope);
     }
-    return toHex(
-      sha256(scope, JSON.stringify(ask), new Uint8Array(theta.buffer, theta.byteOffset, theta.byteLength)),
-    ).slice(0, 32);
+    const bytes = Buffer.from(theta.buffer, theta.byteOffset, theta.byteLength).toString('latin1');
+    return hash('sha256', `${scope}${JSON.stringify(ask)}${bytes}`, 'binary');
   }
 
   #refused(reply: LoggedReply, rule: string, message: string): void {

@@ -1,6 +1,7 @@
 /** Questions about parameters: the optimiser, driven by the sums that the coordinator tells, asks them; or else nobody honest does. */
 import type { ObjectiveQuestion } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { LogEntry } from '@concordat/shared/log/entry.ts';
 import type { StudyEntry } from '@concordat/shared/one-stage/entry.ts';
 import { Replay, type Dishonesty } from '@concordat/shared/one-stage/replay.ts';
 import { oneStageSpec } from '@concordat/shared/one-stage/spec.ts';
@@ -32,12 +33,22 @@ const WORDS: Readonly<Record<Dishonesty, string>> = {
   'another-question': 'the optimiser asks another one',
 };
 
+/** What is known of one analysis of a run. */
+interface Entered {
+  /** What the site entered with; null where that cannot be seen. */
+  own: StudyEntry | null;
+  /** Null before the first question. */
+  fit: Fit | null;
+  /** Once a question was not honest, none is. */
+  over: boolean;
+}
+
 /** Of one site's log. */
 export class QuestionCheck {
   readonly #report: Report;
-  /** By run and analysis: what the site entered with; then the optimiser, or null once a question was not honest. */
-  readonly #own = new Map<string, StudyEntry>();
-  readonly #fits = new Map<string, Fit | null>();
+  /** By run, then analysis. */
+  readonly #runs = new Map<string, Map<string, Entered>>();
+  readonly #closed = new Set<string>();
   /** Honest questions that wait for their answer, by task (hex). */
   readonly #open = new Map<string, HonestQuestion>();
 
@@ -47,8 +58,7 @@ export class QuestionCheck {
 
   /** What the site entered an analysis with. */
   entered({ entry, payload }: LoggedReply): void {
-    if (payload.$case === 'oneStageEntry')
-      this.#own.set(`${entry.run} ${entry.analysis}`, studyEntry(payload.value));
+    if (payload.$case === 'oneStageEntry') this.#analysis(entry).own = studyEntry(payload.value);
   }
 
   take(
@@ -58,26 +68,36 @@ export class QuestionCheck {
   ): void {
     if (payload.$case !== 'objectiveQuestion' || plan === null || analysis === null) return;
     if (analysis.unsupported !== null) return;
-    const key = `${entry.run} ${entry.analysis}`;
-    let fit = this.#fits.get(key);
-    if (fit === undefined) {
-      const spec = oneStageSpec(plan, analysis);
-      // Whose entry was withheld or erased cannot hold the coordinator's against it; the optimiser still can.
-      fit = { spec, replay: new Replay(spec, this.#own.get(key) ?? null) };
-      this.#fits.set(key, fit);
-    }
-    if (fit === null) return;
-    const asked = judge(fit, payload.value);
+    const entered = this.#analysis(entry);
+    if (entered.over) return;
+    const asked = this.#closed.has(entry.run ?? '')
+      ? 'program-over'
+      : judge((entered.fit ??= fitOf(oneStageSpec(plan, analysis), entered.own)), payload.value);
     if (typeof asked !== 'string') {
       this.#open.set(task, { ask: asked, step: payload.value.step });
       return;
     }
-    this.#fits.set(key, null);
+    entered.over = true;
+    entered.fit = null;
     this.#report.find({
       kind: 'question',
       place,
       message: `the coordinator asked at parameters of its own: ${WORDS[asked]} (step ${payload.value.step})`,
     });
+  }
+
+  /** After its end a run asks nothing more: what is kept of its fits would be most of the memory. */
+  close(run: string): void {
+    this.#closed.add(run);
+    this.#runs.delete(run);
+  }
+
+  #analysis({ run = '', analysis = '' }: LogEntry): Entered {
+    const analyses = this.#runs.get(run) ?? new Map<string, Entered>();
+    this.#runs.set(run, analyses);
+    const known = analyses.get(analysis) ?? { own: null, fit: null, over: false };
+    analyses.set(analysis, known);
+    return known;
   }
 
   /** The honest question that a task was; null where it was none. */
@@ -87,6 +107,9 @@ export class QuestionCheck {
     return asked;
   }
 }
+
+/** Where the site's own entry was withheld or erased, the coordinator's is not held against it; the optimiser still is. */
+const fitOf = (spec: OneStageSpec, own: StudyEntry | null): Fit => ({ spec, replay: new Replay(spec, own) });
 
 function judge({ replay, spec }: Fit, question: ObjectiveQuestion): Ask | Dishonesty {
   try {

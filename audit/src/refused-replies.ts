@@ -12,6 +12,7 @@ import { assertReleasable } from '@concordat/shared/wire/releasable.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
+import { hashKey } from './bundle.ts';
 import type { Finding, FindingKind, Report } from './finding.ts';
 import { COORDINATOR, named, type PartyKeys } from './keys.ts';
 import type { LogIndex, UnusedReply } from './log-index.ts';
@@ -70,7 +71,7 @@ export class RefusedReplies {
     }
     const reply = this.#read(entry, body);
     if (reply === null) return null;
-    const digest = toHex(sha256(body));
+    const digest = hashKey(sha256(body));
     // A site may answer what another one was asked: that says nothing of the other.
     if (!own) return null;
     if (reply === 'unknown') return { digest: null };

@@ -3,13 +3,13 @@ import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
+import type { GivenLog } from './audited-log.ts';
 import type { Report } from './finding.ts';
 import { COORDINATOR, type Party } from './keys.ts';
 import { readMessage, type LoggedMessage, type Owner } from './logged-message.ts';
-import { recompute } from './recompute.ts';
+import { recompute, type RecomputeFinding } from './recompute.ts';
 import { tellReplay } from './result-check.ts';
 import { Transcripts, type RunTranscript } from './transcripts.ts';
-import type { GivenLog } from './verify.ts';
 
 export interface ReplayedRun {
   /** Hex. */
@@ -62,19 +62,37 @@ export class Replays {
     const published = this.#result?.run.id === run.run ? this.#result : null;
     const why = this.#whyNot(run, published);
     const transcript = why === null ? run.whole() : null;
-    const replayed = transcript === null ? null : recompute(transcript, published);
+    if (transcript === null) return notReplayed(run, why);
+    const { findings, result } = recompute(transcript, published);
     const coordinator = this.#owners.find(({ party }) => party === COORDINATOR);
-    if (replayed !== null)
-      tellReplay(replayed.findings, run, coordinator?.origin ?? null, this.#file, this.#report);
+    const counting = coordinator === undefined ? this.#withoutMissing(findings, run) : findings;
+    if (coordinator === undefined && counting.length > 0) {
+      const unsure = whoseAnswersMayNotCount(findings, run, transcript.roster);
+      if (unsure.length > 0)
+        return notReplayed(
+          run,
+          `it cannot be replayed without the coordinator’s log: ${unsure.join(', ')} may have been given up, or not all that counted is in the logs of the sites`,
+        );
+    }
+    tellReplay(counting, run, coordinator?.origin ?? null, this.#file, this.#report);
+    const reproduced = result !== null && !counting.some(({ kind }) => kind === 'result-differs');
     return {
       run: run.run,
-      computed: replayed?.result ?? null,
-      reproduced:
-        published === null || replayed === null
-          ? null
-          : replayed.result !== null && !replayed.findings.some(({ kind }) => kind === 'result-differs'),
-      notReplayed: why,
+      computed: result,
+      reproduced: published === null ? null : reproduced,
+      notReplayed: null,
     };
+  }
+
+  /** Sites can say what they received, and not what was sent to them: there a question that is missing is one that never arrived. */
+  #withoutMissing(findings: readonly RecomputeFinding[], run: RunTranscript): readonly RecomputeFinding[] {
+    const missing = studiesMissing(findings);
+    if (missing.length > 0)
+      this.#report.note({
+        place: { run: run.run },
+        message: `questions of the run are not in the log of ${missing.join(', ')}: without the coordinator’s log they count as never having arrived there`,
+      });
+    return findings.filter(({ kind }) => kind !== 'question-missing');
   }
 
   /** Why a run cannot be replayed; null where it can. */
@@ -85,6 +103,29 @@ export class Replays {
     if (not.length > 0) return withoutLogs(not);
     return run.finished || published !== null ? null : 'it was not finished';
   }
+}
+
+const notReplayed = ({ run }: RunTranscript, why: string | null): ReplayedRun => ({
+  run,
+  computed: null,
+  reproduced: null,
+  notReplayed: why,
+});
+
+const studiesMissing = (findings: readonly RecomputeFinding[]): readonly string[] => [
+  ...new Set(
+    findings.flatMap(({ kind, at }) => (kind === 'question-missing' && at !== null ? [at.study] : [])),
+  ),
+];
+
+/** A site that was given up is not told that the run is over; one whose log lacks questions may lack answers. */
+function whoseAnswersMayNotCount(
+  findings: readonly RecomputeFinding[],
+  { closed }: RunTranscript,
+  { sites }: Roster,
+): readonly Party[] {
+  const missing = studiesMissing(findings);
+  return sites.map(({ study }) => study).filter((study) => !closed.has(study) || missing.includes(study));
 }
 
 const silent = { find: () => undefined, note: () => undefined };

@@ -94,7 +94,9 @@ export interface AttestedBy {
   readonly keys: PartyKeys;
   readonly coordinator: ReadLog | null;
   readonly sites: readonly ReadLog[];
-  /** Digest (hex) of the run's plan, and its roster, by run (hex), as the logs hold them. */
+  /** Hex. */
+  readonly runs: ReadonlySet<string>;
+  /** Digest (hex) of the run's plan, and its roster, by run, as far as the logs show them. */
   readonly plans: ReadonlyMap<string, string>;
   readonly rosters: ReadonlyMap<string, Roster>;
   /** Digest (hex) of the result that the coordinator logged, by run. */
@@ -144,8 +146,8 @@ export function checkAttestation(
   if (logs.attestations.get(run)?.has(toHex(sha256(text))) === false)
     find('it is not the one that the coordinator’s log has for the run');
   const planned = logs.plans.get(run);
-  if (planned === undefined) find('the logs hold no such run', 'predicate.run');
-  else if (planned !== plan.sha256)
+  if (!logs.runs.has(run)) find('the logs hold no such run', 'predicate.run');
+  else if (planned !== undefined && planned !== plan.sha256)
     find('it names another plan than the one that was offered', 'predicate.plan.sha256');
   if (result !== null && planId(result) !== plan.id)
     find('it names another plan than the result does', 'predicate.plan.id');

@@ -26,6 +26,8 @@ export class RunTranscript {
   hidden = false;
   /** Whether it came to its end, with all that it asked. */
   finished = false;
+  /** Studies that were told that it is over: the coordinator had taken what they answered. */
+  readonly closed = new Set<string>();
 
   constructor(run: string) {
     this.run = run;
@@ -74,7 +76,10 @@ export class RunTranscript {
   #takeTask({ header, payload, task: name, bytes, entry }: LoggedMessage & { what: 'task' }): void {
     if (payload.$case === 'planOffer') this.#offer ??= payload.value;
     // Asked of each site that takes part, last of all.
-    if (payload.$case === 'runClosed') this.finished = true;
+    if (payload.$case === 'runClosed') {
+      this.finished = true;
+      this.closed.add(header.study);
+    }
     if (this.#byTask.has(name)) return;
     const { round, study, analysis } = header;
     const slot: Slot = {

@@ -1,44 +1,19 @@
 /** The whole audit: each log by itself, logs against each other, and what was published against them. Trusts neither side. */
 import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
-import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
-import type { SignedCheckpoint } from '@concordat/shared/log/note.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
-import type { AuditedEntry } from './audited-entry.ts';
-import type { UncheckedSignature } from './checkpoints.ts';
+import type { GivenLog } from './audited-log.ts';
 import { byCause, type Finding, type Note, type Report } from './finding.ts';
 import { COORDINATOR, originOf, PartyKeys, type KeyUsed, type Party } from './keys.ts';
 import { LogAudit } from './log-audit.ts';
-import type { Owner } from './logged-message.ts';
 import { checkPair, checkSplitView, type ReadLog } from './pair.ts';
 import { takeNotes, type NotedLog } from './notes.ts';
 import { Plans } from './plans.ts';
 import { NOT_RECOMPUTED } from './policy-check.ts';
 import { lacking, recomputed, Replays, withoutLogs, type ReplayedRun } from './replays.ts';
 import { checkAttestation, readResult, type GivenFile } from './result-check.ts';
-
-/** What a log is at its end. */
-export interface LogEnd {
-  /** Whose log its checkpoint says that it is; null where there is none that can be read. */
-  readonly origin: string | null;
-  /** Null where there is none that can be read. */
-  readonly checkpoint: TreeHead | null;
-  readonly tree: MerkleTree;
-  /** Whether the entries are those of the checkpoint. */
-  readonly proven: boolean;
-  /** Peers' checkpoints that are kept beside the log. */
-  readonly witness: readonly { readonly file: string; readonly read: SignedCheckpoint }[];
-  /** Signatures that the log by itself could not be held against. */
-  readonly unchecked: readonly UncheckedSignature[];
-}
-
-export interface GivenLog {
-  readonly owner: Owner;
-  /** Reads it from its beginning, `keys` by the origin that they sign for, and tells what is wrong with the log as such. */
-  readonly read: (keys: ReadonlyMap<string, Uint8Array>, report: Report) => Generator<AuditedEntry, LogEnd>;
-}
 
 export interface AuditInput {
   readonly logs: readonly GivenLog[];
@@ -107,6 +82,8 @@ class Verification {
   readonly #logs: AuditedLog[] = [];
   readonly #read: ReadLog[] = [];
   readonly #noted: NotedLog[] = [];
+  /** Runs (hex) that entries are about, also where what they say is hidden. */
+  readonly #runs = new Set<string>();
   /** By run (hex): digest of its plan, its roster, and the digest of the result that the coordinator logged. */
   readonly #planOf = new Map<string, string>();
   readonly #rosterOf = new Map<string, Roster>();
@@ -147,6 +124,7 @@ class Verification {
           keys: this.#keys,
           coordinator,
           sites,
+          runs: this.#runs,
           plans: this.#planOf,
           rosters: this.#rosterOf,
           results: this.#resultOf,
@@ -181,7 +159,7 @@ class Verification {
       // While it is read, so that its messages are not read and decoded twice.
       const run = owner.party === COORDINATOR ? this.#replays.take(owner, next.value, message) : null;
       if (run !== null) this.#replayed.push(run);
-      if (entry.kind === 'result' && entry.run !== undefined) this.#takeResult(entry.run, entry.detail);
+      if (entry.run !== undefined) this.#takeRun(entry.run, entry);
       this.#input.progress();
       next = entries.next();
     }
@@ -211,7 +189,12 @@ class Verification {
   }
 
   /** A run that was published again, after a crash, has the same result and may have another attestation. */
-  #takeResult(run: string, detail: LogEntry['detail']): void {
+  #takeRun(run: string, { kind, detail }: LogEntry): void {
+    this.#runs.add(run);
+    const approved = kind === 'approved' ? detail?.['plan'] : undefined;
+    // An offer that can be seen says it better.
+    if (typeof approved === 'string' && !this.#planOf.has(run)) this.#planOf.set(run, approved);
+    if (kind !== 'result') return;
     this.#resultOf.set(run, `${detail?.['result']}`);
     const attested = this.#attestationsOf.get(run) ?? new Set();
     this.#attestationsOf.set(run, attested.add(`${detail?.['attestation']}`));
@@ -253,8 +236,7 @@ class Verification {
           place: { file: file.name, run: result.run.id },
           message: `the file is not the one that the coordinator published for this run: SHA-256 ${digest}, and its log says ${logged}`,
         });
-      const planned = this.#planOf.get(result.run.id);
-      if (planned === undefined)
+      if (!this.#runs.has(result.run.id))
         this.#report.find({
           kind: 'result',
           place: { file: file.name, run: result.run.id, field: 'run.id' },
@@ -263,9 +245,15 @@ class Verification {
     }
     if (plan === null) return;
     const digest = toHex(sha256(plan.text));
-    const of =
-      result === null ? [...this.#planOf] : [...this.#planOf].filter(([run]) => run === result.run.id);
-    if (of.some(([, planned]) => planned === digest)) return;
+    const of = result === null ? [...this.#runs] : [result.run.id];
+    if (of.some((run) => this.#planOf.get(run) === digest)) return;
+    if (of.some((run) => this.#runs.has(run) && !this.#planOf.has(run))) {
+      this.#report.note({
+        place: { file: plan.name },
+        message: 'whether the plan was offered cannot be seen: an offer was withheld or erased',
+      });
+      return;
+    }
     this.#report.find({
       kind: 'approval',
       place: { file: plan.name, ...(result === null ? {} : { run: result.run.id }) },

@@ -161,6 +161,7 @@ async function play(
     now: () => new Date(),
     keyOf: (study) => keys.get(study) ?? null,
     told: () => undefined,
+    warned: () => undefined,
   });
   const gone = new AbortController();
   let up = 0;
@@ -238,10 +239,10 @@ function siteLog(
     now,
     randomBytes: (n) => randomBytes(n),
   });
-  const told = (): undefined => undefined;
+  const quiet = { told: () => undefined, warned: () => undefined };
   return {
     log,
-    peer: new PeerLog({ log, identity, peer: 'coordinator', origin: COORDINATOR_ORIGIN, key, now, told }),
+    peer: new PeerLog({ log, identity, peer: 'coordinator', origin: COORDINATOR_ORIGIN, key, now, ...quiet }),
   };
 }
 

@@ -114,6 +114,7 @@ export class Service {
         if (event === 'divergence') options.logger('error', { event: 'logs diverged', study, code });
         else options.logger('info', { event: 'divergence acknowledged', study, code });
       },
+      warned: (study, event) => options.logger('warn', { event, study }),
     });
   }
 

@@ -120,6 +120,7 @@ export function buildAgent(
       if (event === 'divergence') logger.error({ event: 'logs diverged: nothing is answered', ...said });
       else logger.info({ event: 'divergence acknowledged', ...said });
     },
+    warned: (event) => logger.warn({ event, study }),
   });
   const agent = new Agent({
     study,

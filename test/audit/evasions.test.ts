@@ -9,6 +9,7 @@ import type { Finding, FindingKind } from '@concordat/audit/finding.ts';
 import type { Verdict } from '@concordat/audit/verify.ts';
 
 import { Objection, Rule } from '@concordat/proto/concordat/v1/site.ts';
+import { acknowledgementItem, divergenceItem } from '@concordat/shared/log/divergence.ts';
 import { BINARY_PLAN } from '../end-to-end/trials.ts';
 import { play } from '../mutations/played.ts';
 import { forge, itemsOf, reply, type Item } from './forge.ts';
@@ -214,4 +215,30 @@ test('a checkpoint whose key another log tells', () => {
   const file = join(folder, 'checkpoint');
   fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(/(— \S+) \S+/, `$1 ${garbage(68)}`));
   about(audited({ ...run.logs, B: folder }), 'B', 'signature', /signature of concordat\/site\/B/);
+});
+
+test('an acknowledged restore from a backup excuses what it lost, and not what stands before', () => {
+  const all = items['B']!;
+  const sent = all.findIndex(({ entry }) => entry.kind === 'sent' && entry.type === 'stageOneEstimate');
+  const noteOf = (folder: string): string => fs.readFileSync(join(folder, 'checkpoint'), 'utf8');
+  const verdictOf = (kept: Item[], remake: boolean): Verdict => {
+    const B = forge('B', kept, run.identity('B'), { remake });
+    const divergence = { kind: 'rollback', kept: noteOf(run.logs['B']!), shown: noteOf(B) } as const;
+    const known = [divergenceItem(divergence, 'B'), acknowledgementItem(divergence, 'B', 'restored')].map(
+      ({ entry, ...rest }): Item => ({
+        ...rest,
+        entry: { ...entry, n: 0, time: items['coordinator']!.at(-1)!.entry.time },
+      }),
+    );
+    const log = forge('coordinator', [...items['coordinator']!, ...known], run.identity('coordinator'));
+    return audited({ ...run.logs, B, coordinator: log }, { keys: run.keys, result });
+  };
+  const restored = all.slice(0, sent);
+  assert.deepEqual(told(verdictOf(restored, false)), []);
+  const start: Item = { entry: { ...all[0]!.entry, kind: 'start', time: all.at(-1)!.entry.time } };
+  assert.deepEqual(told(verdictOf([...restored, start, start], false)), []);
+  const body = estimateOf((estimates) => void (estimates[0]! += 0.25));
+  const verdict = verdictOf(all.slice(0, -1).with(sent, { ...all[sent]!, body }), true);
+  about(verdict, 'B', 'fork', /another history/);
+  about(verdict, 'B', 'mutation', /another answer/);
 });

@@ -1,7 +1,7 @@
 /** What the command line publishes, audited by the command line: honest, with one number changed, and with the attestation of another run. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { before, test } from 'node:test';
 
@@ -35,6 +35,8 @@ const published = (out: string): string[] => [
 
 interface Document {
   readonly found: boolean;
+  readonly keys: readonly { readonly party: string; readonly key: string }[];
+  readonly notes: readonly { readonly message: string }[];
   readonly findings: readonly { readonly kind: string; readonly place: { readonly field?: string } }[];
   readonly runs: readonly { readonly reproduced: boolean | null }[];
 }
@@ -113,6 +115,23 @@ test('an attestation of another run, and a plan that was not offered', () => {
     findings.map(({ kind }) => kind),
     ['approval'],
   );
+});
+
+test('logs without what their messages say, beside what was published', () => {
+  const keys = verified(...logs(first)).keys.flatMap(({ party, key }) => ['--key', `${party}=${key}`]);
+  const redacted = join(folder, 'redacted');
+  cpSync(join(first, 'log'), join(redacted, 'log'), {
+    recursive: true,
+    filter: (from) => !from.endsWith('bodies'),
+  });
+  const argv = [...logs(redacted), ...keys];
+  assert.deepEqual(verified(...argv, '--plan', plan, ...published(first)).findings, []);
+  const { findings } = verified(...argv, ...published(second));
+  assert.deepEqual(new Set(findings.map(({ kind }) => kind)), new Set(['result', 'attestation']));
+  const own = keys[keys.findIndex((key) => key.startsWith('coordinator='))]!;
+  const alone = verified(...logs(redacted).slice(-2), '--key', own, '--plan', plan, ...published(first));
+  assert.deepEqual(alone.findings, []);
+  assert.ok(alone.notes.some(({ message }) => message.includes('whether the plan was offered')));
 });
 
 test('without the coordinator, the sites together give the same result', () => {

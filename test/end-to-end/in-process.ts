@@ -93,6 +93,9 @@ export interface Setting {
 const noDivergence = (_event: string, { kind }: Divergence): never => {
   throw new Error(`a false alarm: ${kind}`);
 };
+const noWarning = (warning: string): never => {
+  throw new Error(`a false alarm: ${warning}`);
+};
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const COORDINATOR = 'coordinator';
 /** What was computed from a file, as long as the test does not change it. */
@@ -209,6 +212,7 @@ export class InProcess {
           now: this.#now,
           keyOf: (study) => keys.get(study) ?? null,
           told: (_study, ...event) => noDivergence(...event),
+          warned: (_study, warning) => noWarning(warning),
         });
         const sites = this.studies.map((study) =>
           this.#serve(study, { desk, engine, witnesses }, gone.signal),
@@ -289,6 +293,7 @@ export class InProcess {
       key: this.#identities.get(COORDINATOR)!.publicKey,
       now: this.#now,
       told: noDivergence,
+      warned: noWarning,
     });
     const agent = new Agent({
       study,

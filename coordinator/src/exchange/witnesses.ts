@@ -10,6 +10,7 @@ export interface WitnessesOptions extends Pick<PeerLogOptions, 'log' | 'identity
   /** Public signing key; null where there is no such site. */
   readonly keyOf: (study: string) => Uint8Array | null;
   readonly told: (study: string, ...event: Parameters<PeerLogOptions['told']>) => void;
+  readonly warned: (study: string, ...warning: Parameters<PeerLogOptions['warned']>) => void;
 }
 
 export class Witnesses {
@@ -38,7 +39,7 @@ export class Witnesses {
   }
 
   #peer(study: string): PeerLog {
-    const { keyOf, told, ...options } = this.#options;
+    const { keyOf, told, warned, ...options } = this.#options;
     const key = keyOf(study);
     if (key === null) throw new ConcordatError('wire/identity', 'no such site', { place: study });
     const known = this.#peers.get(study);
@@ -50,6 +51,7 @@ export class Witnesses {
       origin: siteOrigin(study),
       key,
       told: (...event) => told(study, ...event),
+      warned: (...warning) => warned(study, ...warning),
     });
     this.#peers.set(study, { key, log });
     return log;

@@ -183,9 +183,9 @@ test('what is no registry is store/corrupt', () => {
 });
 
 test('no site can be called what logs call the coordinator', () => {
-  const registry = new SiteRegistry(':memory:');
-  const invitation = { id: new Uint8Array(16), secret: new Uint8Array(32), study: 'Coordinator', expires: 1 };
-  assert.throws(() => registry.invite(invitation), { code: 'config/invalid' });
-  assert.throws(() => registry.admit('coordinator', new Uint8Array(32), 0), { code: 'config/invalid' });
-  registry.close();
+  const sites = registry();
+  const reserved = { id: new Uint8Array(16), secret: new Uint8Array(32), study: 'Coordinator', expires: 1 };
+  assert.throws(() => sites.invite(reserved), { code: 'config/invalid' });
+  assert.throws(() => sites.admit('coordinator', new Uint8Array(32), 0), { code: 'config/invalid' });
+  sites.close();
 });

@@ -121,13 +121,16 @@ interface Acknowledgement {
   readonly note: string;
 }
 
+/** Longest note of an administrator. */
+const NOTE_LENGTH = 2000;
+
 const checkAcknowledgement = schemaCheck({
   type: 'object',
   additionalProperties: false,
   required: ['evidence', 'note'],
   properties: {
-    evidence: { type: 'array', maxItems: 100, items: { type: 'string', pattern: '^[0-9a-f]{64}$' } },
-    note: { type: 'string', maxLength: 2000 },
+    evidence: { type: 'array', items: { type: 'string', pattern: '^[0-9a-f]{64}$' } },
+    note: { type: 'string', maxLength: NOTE_LENGTH },
   },
 });
 
@@ -148,6 +151,12 @@ export function acknowledgeDivergences(
   const open = openDivergences(files, log, peer);
   if (open.length === 0) return `nothing is to be acknowledged: this side has not halted for ${peer}`;
   const acknowledgement: Acknowledgement = { evidence: open.map(evidenceOf), note };
+  // What the other process would not take is not said to be acknowledged.
+  if (checkAcknowledgement(acknowledgement).length > 0)
+    throw new ConcordatError('usage/invalid', 'the note of an acknowledgement is too long', {
+      place: '--note',
+      remedy: `give a note of at most ${NOTE_LENGTH} characters`,
+    });
   const file = fileOf(log, origin);
   try {
     files.mkdirSync(acknowledgementsFolder(log), { recursive: true, mode: 0o700 });
@@ -174,19 +183,19 @@ export function openDivergences(files: LogFiles, log: string, peer: string): rea
   );
 }
 
-/** The acknowledgement that waits; null where there is none, or what there is is none. */
+/** The acknowledgement that waits; null where there is none. Unusable is one that cannot be read here, or that is none. */
 export function waitingAcknowledgement(
   files: Pick<typeof fs, 'readFileSync' | 'existsSync'>,
   log: string,
   origin: string,
-): Acknowledgement | null {
+): Acknowledgement | 'unusable' | null {
   const file = fileOf(log, origin);
   if (!files.existsSync(file)) return null;
   try {
     const value: unknown = JSON.parse(files.readFileSync(file, 'utf8'));
-    return checkAcknowledgement(value).length > 0 ? null : (value as Acknowledgement);
+    return checkAcknowledgement(value).length > 0 ? 'unusable' : (value as Acknowledgement);
   } catch {
-    return null;
+    return 'unusable';
   }
 }
 

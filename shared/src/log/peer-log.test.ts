@@ -1,128 +1,14 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import type { Witness } from '@concordat/proto/concordat/v1/exchange.ts';
 import fc from 'fast-check';
-import { ConcordatError } from '../errors.ts';
-import { generateSigningKey, signingIdentity, type SigningIdentity } from '../wire/signing.ts';
-import { acknowledgeDivergences, openDivergences } from './divergence.ts';
-import { MessageLog } from './message-log.ts';
-import {
-  COORDINATOR_ORIGIN,
-  cosign,
-  cosignedAt,
-  isSigned,
-  readCheckpoint,
-  signCheckpoint,
-  siteOrigin,
-} from './note.ts';
-import { PeerLog, type Standpoint } from './peer-log.ts';
-
-const root = fs.mkdtempSync(join(fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'peer-log-'));
-after(() => fs.rmSync(root, { recursive: true }));
-const files = { ...fs, fsyncSync: () => undefined };
-let time = Date.parse('2026-01-01T00:00:00Z');
-const now = (): Date => new Date(time);
-const code = (expected: string) => (error: unknown) =>
-  error instanceof ConcordatError && error.code === expected;
-
-/** One side of a pair, with its log in a folder. */
-class Side {
-  readonly directory = fs.mkdtempSync(join(root, 'log-'));
-  readonly name: string;
-  readonly origin: string;
-  identity: SigningIdentity;
-  #peer: Side | null = null;
-  log!: MessageLog;
-  peer!: PeerLog;
-
-  constructor(name: string, origin = siteOrigin(name)) {
-    this.name = name;
-    this.origin = origin;
-    this.identity = signingIdentity(generateSigningKey(), name);
-  }
-
-  /** The process begins, or begins again. */
-  start(peer: Side | null = this.#peer): this {
-    this.#peer = peer;
-    this.log = new MessageLog({
-      fs: files,
-      directory: this.directory,
-      origin: this.origin,
-      identity: this.identity,
-      now,
-      randomBytes: (n) => randomBytes(n),
-    });
-    this.log.append({ kind: 'start' });
-    this.peer = new PeerLog({
-      log: this.log,
-      identity: this.identity,
-      peer: peer!.name,
-      origin: peer!.origin,
-      key: peer!.identity.publicKey,
-      now,
-      told: () => undefined,
-    });
-    return this;
-  }
-
-  stop(): void {
-    this.peer.close();
-    this.log.close();
-  }
-
-  /** As it is on disk now. */
-  backup(): () => void {
-    const copy = fs.mkdtempSync(join(root, 'copy-'));
-    fs.cpSync(this.directory, copy, { recursive: true });
-    return () => {
-      fs.rmSync(this.directory, { recursive: true });
-      fs.cpSync(copy, this.directory, { recursive: true });
-    };
-  }
-
-  grow(entries = 1): void {
-    for (let i = 0; i < entries; i++) this.log.append({ kind: 'decision', peer: this.#peer!.name });
-  }
-
-  acknowledge(note = ''): string {
-    const peer = this.#peer!;
-    return acknowledgeDivergences(fs, this.directory, { peer: peer.name, origin: peer.origin, note });
-  }
-
-  get divergences(): readonly (readonly unknown[])[] {
-    return this.log.entries
-      .filter(({ type }) => type === 'divergence')
-      .map(({ detail }) => [detail?.['divergence'], detail?.['log']]);
-  }
-}
-
-function pair(): { readonly site: Side; readonly coordinator: Side } {
-  const site = new Side('A');
-  const coordinator = new Side('coordinator', COORDINATOR_ORIGIN).start(site);
-  return { site: site.start(coordinator), coordinator };
-}
-
-/** A request, and its answer where that is not lost; the coordinator's view, and the site's. */
-function call(site: Side, coordinator: Side, lost = false): readonly [Standpoint, Standpoint | null] {
-  time += 2000;
-  const request = site.peer.offer();
-  const taken = coordinator.peer.take(request);
-  const response = coordinator.peer.offer(taken === 'unproven');
-  return [taken, lost ? null : site.peer.take(response)];
-}
-
-/** Calls until nothing has to be proven again, as an agent does. */
-function exchange(site: Side, coordinator: Side): Standpoint {
-  for (let n = 0; n < 3; n++) {
-    const [, standpoint] = call(site, coordinator);
-    if (standpoint !== 'unproven') return standpoint!;
-  }
-  return 'unproven';
-}
+import { generateSigningKey, signingIdentity } from '../wire/signing.ts';
+import { openDivergences } from './divergence.ts';
+import { COORDINATOR_ORIGIN, cosign, cosignedAt, isSigned, readCheckpoint, signCheckpoint } from './note.ts';
+import { call, clock, code, exchange, pair, Side } from './peer-log-testing.ts';
+import type { Standpoint } from './peer-log.ts';
 
 test('each side keeps the other’s checkpoints with its own cosignature, and its own with the other’s', () => {
   const { site, coordinator } = pair();
@@ -292,7 +178,6 @@ test('checkpoints that the log’s key has not signed, or of another log, and co
     [{ checkpoint: coordinator.log.note }, 'wire/malformed'],
     [{ kept: site.log.note }, 'wire/malformed'],
     [{ checkpoint: signCheckpoint({ ...head, root: new Uint8Array(32) }, stranger) }, 'wire/signature'],
-    [{ kept: coordinator.log.note }, 'wire/signature'],
     [{ kept: cosign(coordinator.log.note, site.origin, stranger, 1) }, 'wire/signature'],
     [
       {
@@ -354,7 +239,7 @@ function happen(event: number, site: Side, coordinator: Side): Standpoint | null
       return null;
     default:
       // In quick succession: not all of them are cosigned.
-      time -= 1900;
+      clock.time -= 1900;
       return exchange(site, coordinator);
   }
 }

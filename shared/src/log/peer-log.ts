@@ -1,7 +1,8 @@
 /**
  * One side's view of the other's log, and of what the other keeps of its own: what every exchange carries, and what comes of it. Beside
  * the own log are `witness/<origin>`, the last checkpoint of that log with this side's cosignature, and `cosigned/<origin>`, the own
- * last one with the other's. Neither is flushed: a power cut leaves an older base, from which a proof can be had just as well.
+ * largest one with the other's. Neither is flushed, but after an acknowledgement: a power cut leaves an older base, from which a proof
+ * can be had just as well.
  */
 import { dirname, join } from 'node:path';
 
@@ -31,6 +32,7 @@ import {
   readStanding,
   standingOf,
   type DivergenceKind,
+  type Verdict,
 } from './witness.ts';
 
 export interface PeerLogOptions {
@@ -44,16 +46,24 @@ export interface PeerLogOptions {
   readonly key: Uint8Array;
   readonly now: () => Date;
   readonly told: (event: 'divergence' | 'acknowledgement', divergence: Divergence) => void;
+  /** For the operational log: what an administrator has to see to. Each is said once. */
+  readonly warned: (warning: PeerLogWarning) => void;
 }
+
+export type PeerLogWarning =
+  | 'cosignature is dated ahead of this clock and not kept'
+  | 'acknowledgement beside the log cannot be used';
 
 /** What an exchange comes to: `together`, that it may be used; or why it is not. */
 export type Standpoint = 'together' | 'unproven' | DivergenceKind;
 
 /**
- * Checkpoints of one peer are cosigned and written at most so often, milliseconds: the signatures would cost more than the rest of a
- * round. That they are consistent is checked each time.
+ * Checkpoints of one peer are cosigned and written at most so often, milliseconds: that would cost more than the rest of a round. That
+ * they are signed and consistent is checked each time.
  */
 const COSIGNING_INTERVAL = 1_000;
+/** A cosignature that is dated further ahead would make all that this side logs next look backdated. Milliseconds. */
+const CLOCK_TOLERANCE = 5 * 60 * 1_000;
 
 interface Kept {
   readonly note: string;
@@ -62,23 +72,30 @@ interface Kept {
 
 export class PeerLog {
   readonly #options: PeerLogOptions;
-  /** The peer's last checkpoint that was cosigned. It changes as an exchange is taken or offered alone, so that the peer is told. */
+  /** The peer's newest checkpoint that was taken: what the next is judged against. It stays while the peer's log is not what it was. */
   #kept: Kept | null = null;
-  /** When that was, milliseconds since 1970. */
-  #keptAt = -Infinity;
-  /** A later one that is consistent with it, to be cosigned when the interval has passed. */
-  #later: Kept | null = null;
-  /** The own checkpoint that the peer said last to keep, and its size. */
-  #cosigned: Kept | null = null;
+  /** It is to be cosigned and written when the interval has passed. */
+  #uncosigned = false;
+  /** When the last was, milliseconds since 1970. */
+  #cosignedAt = -Infinity;
+  /** What the peer showed last while a divergence of its log is open, where that goes on from what is kept after all. */
+  #resumed: Kept | null = null;
+  /** The own checkpoint that the peer said last to keep: its size. */
   #from = 0;
-  /** Divergences that no administrator has acknowledged, of the peer's log and of the own. */
+  /** The largest own checkpoint that the peer cosigned. */
+  #cosigned: Kept | null = null;
+  /** The own note that was sent last: its signature need not be verified when it comes back. */
+  #offered: string;
+  /** Divergences that no administrator has acknowledged: at most one of the peer's log, and one of the own. */
   #open: readonly Divergence[] = [];
   /** Own checkpoints that the peer may hold and that are of the own log no more, as an administrator has acknowledged. */
   readonly #forgone: TreeHead[] = [];
+  readonly #warned = new Set<PeerLogWarning>();
 
   constructor(options: PeerLogOptions) {
     this.#options = options;
     const { log, origin, key, peer } = options;
+    this.#offered = log.note;
     const kept = readCheckpoint(this.#read('witness'));
     if (kept !== null && kept.origin === origin && isSigned(kept, key))
       this.#kept = { note: this.#read('witness'), head: kept };
@@ -91,8 +108,11 @@ export class PeerLog {
       // Of a site that joined anew, what was kept under its old key is of another log.
       const current = of === origin ? isSigned(before, key) : cosignedAt(before, origin, key) !== null;
       if (!current) continue;
-      if (!logged.acknowledged) this.#open = [...this.#open, logged];
-      else if (of === log.origin) this.#forgone.push(before);
+      if (!logged.acknowledged) {
+        this.#open = [...this.#open, logged];
+        // The file may have been lost with the power: the log was flushed.
+        if (of === origin) this.#kept = { note: logged.kept, head: before };
+      } else if (of === log.origin) this.#forgone.push(before);
     }
   }
 
@@ -103,10 +123,10 @@ export class PeerLog {
 
   /** What the next message to the peer carries. `unproven`: of the exchange that it answers nothing was used. */
   offer(unproven = false): Witness {
-    this.#acknowledge();
-    this.#keepLater(COSIGNING_INTERVAL);
+    this.#cosign(COSIGNING_INTERVAL);
     const { log } = this.#options;
     const { size } = log.tree;
+    this.#offered = log.note;
     return {
       checkpoint: log.note,
       from: this.#from,
@@ -118,87 +138,104 @@ export class PeerLog {
 
   /** Takes what a message of the peer carries. Throws wire/malformed, wire/length or wire/signature for what no sound peer sends. */
   take(presented: Witness | undefined): Standpoint {
-    this.#acknowledge();
     const witness = checkWitness(presented);
     const theirs = readStanding(witness.standing);
-    if (witness.kept === '') this.#from = 0;
-    else this.#takeOwn(witness.kept);
+    const isOwn = this.#takeOwn(witness.kept);
     const verdict = this.#takeTheirs(witness);
+    // What the log has come to since may be what is gone on from, so that it has to be known.
+    if (verdict !== 'unproven') this.#acknowledge();
     if (this.halted !== null) return this.halted;
     if (theirs !== null) return theirs;
-    return verdict === 'unproven' ? 'unproven' : 'together';
+    return isOwn && verdict === 'extends' ? 'together' : 'unproven';
   }
 
-  /** Keeps what waits for its cosignature. */
+  /** Cosigns and writes what waits for it. */
   close(): void {
-    this.#keepLater(0);
+    this.#cosign(0);
   }
 
-  /** What the peer keeps of this side's log. */
-  #takeOwn(note: string): void {
-    const { log, identity, key, origin } = this.#options;
+  /** What the peer keeps of this side's log. False where it is not of that log, and the peer has not cosigned it yet. */
+  #takeOwn(note: string): boolean {
+    const { log, identity, key, origin, now } = this.#options;
+    if (note === '') {
+      this.#from = 0;
+      return true;
+    }
     if (note === this.#cosigned?.note) {
       this.#from = this.#cosigned.head.size;
-      return;
+      return true;
     }
     const own = readCheckpoint(note);
     if (own === null || own.origin !== log.origin) throw malformed();
-    const kind = divergenceFrom(log.tree, own);
-    // What the own log holds needs no signature; what it does not hold is evidence with one alone.
-    if ((kind !== null && !isSigned(own, identity.publicKey)) || cosignedAt(own, origin, key) === null)
-      throw notSigned(own);
+    // The own signature, and the peer's at most: another line would be kept beside the own log, and be held against it.
+    if (own.signatures.length > 2) throw notSigned(own);
+    if (!note.startsWith(this.#offered) && !isSigned(own, identity.publicKey)) throw notSigned(own);
+    const seconds = own.signatures.length === 1 ? null : cosignedAt(own, origin, key);
+    if (own.signatures.length === 2 && seconds === null) throw notSigned(own);
     this.#from = own.size;
-    if (kind === null) {
-      this.#cosigned = { note, head: own };
-      this.#write('cosigned', note);
-    } else if (!this.#forgone.some((head) => sameHead(head, own)))
+    const kind = divergenceFrom(log.tree, own);
+    if (kind !== null) {
+      if (this.#forgone.some((head) => sameHead(head, own))) return true;
+      // It is no evidence of what that peer saw. The peer cosigns what it keeps when it sees what this log is now.
+      if (seconds === null) return false;
       this.#diverged({ kind, kept: note, shown: log.note });
-  }
-
-  #takeTheirs({ checkpoint: note, from, proof }: Witness): 'unproven' | null {
-    const { origin, key } = this.#options;
-    const head = readCheckpoint(note);
-    if (head === null || head.origin !== origin) throw malformed();
-    const verdict = judge(this.#kept?.head ?? null, head, from, proof);
-    if (verdict === 'unproven') return 'unproven';
-    if (verdict !== 'extends') {
-      if (!isSigned(head, key)) throw notSigned(head);
-      this.#diverged({ kind: verdict, kept: this.#kept!.note, shown: note });
-      return null;
+    } else if (seconds !== null && own.size >= (this.#cosigned?.head.size ?? 0)) {
+      if (seconds * 1000 > now().getTime() + CLOCK_TOLERANCE)
+        this.#warn('cosignature is dated ahead of this clock and not kept');
+      else {
+        this.#cosigned = { note, head: own };
+        this.#write('cosigned', note);
+      }
     }
-    const last = Math.max(this.#kept?.head.size ?? -1, this.#later?.head.size ?? -1);
-    if (head.size > last) this.#later = { note, head };
-    if (!this.#keepLater(COSIGNING_INTERVAL)) throw notSigned(head);
-    return null;
-  }
-
-  /** Cosigns the peer's latest checkpoint, where the last was kept so long ago. False where its log has not signed it. */
-  #keepLater(interval: number): boolean {
-    const { key, origin, now } = this.#options;
-    // A clock that was set back holds nothing up.
-    if (this.#later === null || Math.abs(now().getTime() - this.#keptAt) < interval) return true;
-    const { note, head } = this.#later;
-    this.#later = null;
-    if (!isSigned(head, key)) return false;
-    // Until an administrator says which history it is that goes on.
-    if (!this.#open.some((open) => headsOf(open).log === origin)) this.#keep(note, head);
     return true;
   }
 
-  #keep(note: string, head: SignedCheckpoint): void {
-    const { log, identity, now } = this.#options;
-    this.#keptAt = now().getTime();
-    const seconds = Math.floor(this.#keptAt / 1000);
-    this.#kept = { note: cosign(note, log.origin, identity, seconds), head };
-    this.#write('witness', this.#kept.note);
+  #takeTheirs({ checkpoint: note, from, proof }: Witness): Verdict {
+    const { origin, key } = this.#options;
+    const head = readCheckpoint(note);
+    if (head === null || head.origin !== origin) throw malformed();
+    // Lines of others would be cosigned with it.
+    if (head.signatures.length !== 1) throw notSigned(head);
+    const verdict = judge(this.#kept?.head ?? null, head, from, proof);
+    if (verdict === 'unproven') return verdict;
+    const shown = this.#kept !== null && sameHead(this.#kept.head, head) ? this.#kept : { note, head };
+    if (shown !== this.#kept && !isSigned(head, key)) throw notSigned(head);
+    if (verdict !== 'extends') {
+      this.#cosign(0);
+      this.#resumed = null;
+      this.#diverged({ kind: verdict, kept: this.#kept!.note, shown: note });
+    } else if (this.#isOpen(origin)) this.#resumed = shown;
+    else {
+      if (shown !== this.#kept) [this.#kept, this.#uncosigned] = [shown, true];
+      this.#cosign(COSIGNING_INTERVAL);
+    }
+    return verdict;
   }
 
-  /** Once for each checkpoint that is kept: the log that diverged goes on growing. */
+  /** Cosigns and writes the checkpoint that is kept, where the last was so long ago. */
+  #cosign(interval: number): void {
+    // A clock that was set back holds nothing up.
+    if (!this.#uncosigned || Math.abs(this.#options.now().getTime() - this.#cosignedAt) < interval) return;
+    this.#keep(this.#kept!);
+  }
+
+  #keep({ note, head }: Kept, durable = false): void {
+    const { log, identity, now } = this.#options;
+    this.#cosignedAt = now().getTime();
+    const seconds = Math.floor(this.#cosignedAt / 1000);
+    this.#kept = { note: cosign(note, log.origin, identity, seconds), head };
+    this.#uncosigned = false;
+    this.#write('witness', this.#kept.note, durable);
+  }
+
+  #isOpen(origin: string): boolean {
+    return this.#open.some((open) => headsOf(open).log === origin);
+  }
+
+  /** Once for each log, until it is acknowledged: neither the log that goes on growing nor another history of it is another divergence. */
   #diverged(divergence: Divergence): void {
     const { log, peer, told } = this.#options;
-    const { kept } = headsOf(divergence);
-    if (this.#open.some((open) => sameHead(headsOf(open).kept, kept) && headsOf(open).log === kept.origin))
-      return;
+    if (this.#isOpen(headsOf(divergence).log)) return;
     const { entry, body } = divergenceItem(divergence, peer);
     log.append(entry, body);
     this.#open = [...this.#open, divergence];
@@ -212,14 +249,19 @@ export class PeerLog {
     const { fs, directory } = log.place;
     const waiting = waitingAcknowledgement(fs, directory, origin);
     if (waiting === null) return;
+    if (waiting === 'unusable') {
+      this.#warn('acknowledgement beside the log cannot be used');
+      return;
+    }
     for (const divergence of this.#open) {
       if (!waiting.evidence.includes(evidenceOf(divergence))) continue;
       const { log: of, kept, shown } = headsOf(divergence);
       if (of === log.origin) this.#forgone.push(kept);
-      // Before it is logged: after a crash between the two it is acknowledged again.
       else {
-        this.#later = null;
-        this.#keep(divergence.shown, shown);
+        // Before it is logged, and on disk: after a crash between the two it is acknowledged again.
+        const onward = this.#resumed ?? { note: divergence.shown, head: shown };
+        if (onward !== this.#kept) this.#keep(onward, true);
+        this.#resumed = null;
       }
       const { entry, body } = acknowledgementItem(divergence, peer, waiting.note);
       log.append(entry, body);
@@ -227,6 +269,13 @@ export class PeerLog {
       told('acknowledgement', divergence);
     }
     dropAcknowledgement(fs, directory, origin);
+    this.#warned.delete('acknowledgement beside the log cannot be used');
+  }
+
+  #warn(warning: PeerLogWarning): void {
+    if (this.#warned.has(warning)) return;
+    this.#warned.add(warning);
+    this.#options.warned(warning);
   }
 
   #read(folder: Folder): string {
@@ -235,12 +284,16 @@ export class PeerLog {
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   }
 
-  #write(folder: Folder, note: string): void {
+  #write(folder: Folder, note: string, durable = false): void {
     const { fs } = this.#options.log.place;
     const file = this.#file(folder);
     fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    fs.writeFileSync(`${file}.tmp`, note, { mode: 0o600 });
+    fs.writeFileSync(`${file}.tmp`, note, { mode: 0o600, flush: durable });
     fs.renameSync(`${file}.tmp`, file);
+    if (!durable) return;
+    const names = fs.openSync(dirname(file), 'r');
+    fs.fsyncSync(names);
+    fs.closeSync(names);
   }
 
   #file(folder: Folder): string {

@@ -235,12 +235,14 @@ function standardise(
       (k === j ? (k < columns ? scale[k]! : 1) : 0) +
         (level[j] !== 0 && k < columns ? level[j]! * centre[k]! : 0),
     ]);
-  for (const i of position) {
-    for (const [a, w] of row(i)) estimates[i]! += w * own.estimates[a]!;
-    for (const j of position) {
+  const rows = position.map(row);
+  for (const [r, i] of position.entries()) {
+    for (const [a, w] of rows[r]!) estimates[i]! += w * own.estimates[a]!;
+    for (const [c, j] of position.entries()) {
       if (j > i) continue;
       let sum = 0;
-      for (const [a, w] of row(i)) for (const [b, v] of row(j)) sum += w * v * own.vcov[packedIndex(a, b)]!;
+      for (const [a, w] of rows[r]!)
+        for (const [b, v] of rows[c]!) sum += w * v * own.vcov[packedIndex(a, b)]!;
       vcov[packedIndex(i, j)] = sum;
     }
   }
