@@ -122,6 +122,7 @@ export class ApprovalCheck {
         return null;
       }
       case 'refusal':
+        if (tellsRecords(reply, task)) break;
         return accepted === undefined ? null : this.#terms(accepted);
       default:
         if (!tellsRecords(reply, task)) return null;
@@ -197,9 +198,10 @@ export class ApprovalCheck {
     return approver === null && this.#leaveOf(offered.plan, current) !== null;
   }
 
-  /** A custodian who sees each answer has let exactly this one go. */
+  /** A custodian who sees each answer has let exactly this one go. What was refused is not held. */
   #checkRelease(reply: LoggedReply, current: Agreement): void {
     const { payload, task } = reply;
+    if (payload.$case === 'refusal') return;
     if (payload.$case === 'dataProblem' && SAID_WITHOUT_RELEASE.has(payload.value.problem)) return;
     const said = this.#inForce.releaseOf(task);
     const digest = toHex(sha256(SiteMessage.encode({ header: undefined, payload }).finish()));
@@ -369,10 +371,11 @@ const SAID_WITHOUT_RELEASE: ReadonlySet<Problem> = new Set([
   Problem.PROBLEM_INTERNAL,
 ]);
 
-/** Whether an answer tells something of records. To an offer a site may say that it cannot read them. */
+/** Whether an answer tells something of records. A refusal does where it tells a count. To an offer a site may say that it cannot read them. */
 function tellsRecords({ payload }: LoggedReply, task: OpenTask | null): boolean {
   switch (payload.$case) {
     case 'refusal':
+      return payload.value.observed !== undefined;
     case 'planAccepted':
     case 'runLeft':
       return false;

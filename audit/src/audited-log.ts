@@ -2,6 +2,7 @@
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
 import type { SignedCheckpoint } from '@concordat/shared/log/note.ts';
 
+import type { UncheckedSignature } from './checkpoints.ts';
 import type { AuditedEntry } from './audited-entry.ts';
 import type { Report } from './finding.ts';
 import type { Owner } from './logged-message.ts';
@@ -17,6 +18,8 @@ export interface LogEnd {
   readonly proven: boolean;
   /** Peers' checkpoints that are kept beside the log. */
   readonly witness: readonly { readonly file: string; readonly read: SignedCheckpoint }[];
+  /** Signatures that the log by itself could not be held against. */
+  readonly unchecked: readonly UncheckedSignature[];
 }
 
 export interface GivenLog {

@@ -31,6 +31,14 @@ export interface PeerNote {
   readonly read: SignedCheckpoint;
 }
 
+/** A signature on a note that nobody could check, since the log by itself names no key of its signer. */
+export interface UncheckedSignature {
+  readonly file: string;
+  /** The origin that it signs for. */
+  readonly signer: string;
+  readonly isOf: (key: Uint8Array) => boolean;
+}
+
 /** Null where there is none: a file that is empty is one that a power cut left. */
 export function readOwnCheckpoint(source: LogSource): OwnCheckpoint | null {
   const bytes = readWhole(source, 'checkpoint', NOTE_LIMIT);
@@ -88,11 +96,6 @@ export function checkOwnCheckpoint(
   if (read !== null && signed !== false) {
     if (read.signatures.length > 1)
       faults.find('insertion', place, 'the checkpoint has signatures that are not of its log');
-    if (signed === null)
-      faults.note(
-        place,
-        `no key of ${read.origin} was given or found in the messages: its signature was not checked`,
-      );
     return;
   }
   const size = read !== null && hasRoot(tree, read) ? read.size : tree.size;
@@ -116,13 +119,19 @@ export function checkOwnCheckpoint(
     );
 }
 
-/** Tells what is wrong with the notes of peers, and returns those that both sides signed with the time at which the peer, or this side, did. */
+/**
+ * Tells what is wrong with the notes of peers, and returns those that both sides signed, as far as keys are known, with the time at which
+ * the peer, or this side, did.
+ */
 export function checkPeerNotes(
   notes: readonly PeerNote[],
   origin: string | null,
   keyOf: KeyOf,
   faults: Faults,
-): readonly (PeerNote & { readonly seconds: number | null })[] {
+): readonly (PeerNote & {
+  readonly seconds: number | null;
+  readonly unchecked: readonly UncheckedSignature[];
+})[] {
   return notes.flatMap((note) => {
     const { kind, file, peer, read } = note;
     const [owner, witness] = kind === 'witness' ? [peer, origin] : [origin, peer];
@@ -143,12 +152,12 @@ export function checkPeerNotes(
     }
     if (names.length > 2)
       faults.find('insertion', { file }, 'the note has signatures that are not of its two sides');
-    if (signed === null || key === undefined)
-      faults.note(
-        { file },
-        `no key of ${signed === null ? read.origin : witness} was given or found in the messages: a signature was not checked`,
-      );
-    return [{ ...note, seconds }];
+    const unchecked: UncheckedSignature[] = [];
+    if (signed === null)
+      unchecked.push({ file, signer: read.origin, isOf: (known) => isSigned(read, known) });
+    if (key === undefined)
+      unchecked.push({ file, signer: witness, isOf: (known) => cosignedAt(read, witness, known) !== null });
+    return [{ ...note, seconds, unchecked }];
   });
 }
 

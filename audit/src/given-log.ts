@@ -2,12 +2,11 @@
 import { readCheckpoint } from '@concordat/shared/log/note.ts';
 
 import type { GivenLog } from './audited-log.ts';
-import { COORDINATOR, type Party } from './keys.ts';
+import { COORDINATOR, originOf, partyOf, type Party } from './keys.ts';
 import { isMessage, readMessage } from './logged-message.ts';
 import type { LogSource } from './log-source.ts';
 import { readWhole } from './log-source.ts';
 import { auditLog } from './read-log.ts';
-import { originOf, partyOf } from './verify.ts';
 
 /** Longer than any note. */
 const NOTE_LIMIT = 1 << 16;

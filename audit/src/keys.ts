@@ -1,4 +1,5 @@
 /** Whose signing key is whose: as the auditor was told, or else as the logs themselves say. */
+import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { Place, Report } from './finding.ts';
@@ -91,3 +92,19 @@ export const named = (party: Party): string =>
 /** SHA-256 of a key, as it is compared by telephone. */
 export const fingerprint = (key: Uint8Array): string =>
   toHex(sha256(key)).match(/.{4}/g)!.slice(0, 8).join(' ');
+
+const partyOfOrigin = (origin: string): Party =>
+  origin === COORDINATOR_ORIGIN ? COORDINATOR : decodeURIComponent(origin.slice(siteOrigin('').length));
+/** Of a party's log. */
+export const originOf = (party: Party): string =>
+  party === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(party);
+
+/** Party of a log by its origin; null where it is no log of this software. */
+export function partyOf(origin: string): Party | null {
+  try {
+    const party = partyOfOrigin(origin);
+    return originOf(party) === origin ? party : null;
+  } catch {
+    return null;
+  }
+}

@@ -52,11 +52,13 @@ export interface KnownDivergence {
   readonly kept: number;
   readonly shown: number;
   acknowledged: boolean;
+  /** What was seen of the peer's log before, and binds no longer for what is behind the history that both have. */
+  forgone: readonly Sighting[];
 }
 
 /** A reply of a site that the coordinator has logged as not used. */
 export interface UnusedReply {
-  /** SHA-256 of the signed message, hex; null where nothing shows that it is the site's. */
+  /** SHA-256 of the signed message, as `hashKey` has it; null where nothing shows that it is the site's. */
   readonly digest: string | null;
 }
 
@@ -183,20 +185,23 @@ export class LogIndex {
         kept: Number(detail['kept_size']),
         shown: Number(detail['size']),
         acknowledged: false,
+        forgone: [],
       });
     if (type !== 'acknowledgement') return;
     for (const divergence of this.divergences) {
       if (divergence.evidence !== evidence) continue;
       divergence.acknowledged = true;
       const isPeers = divergence.log === (peer === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(peer));
-      if (isPeers) this.#forgo(peer, divergence.n);
+      if (isPeers) divergence.forgone = this.#forgo(peer, divergence.n);
     }
   }
 
   /** What was seen of a history that was given up binds no longer: what is seen of the one that goes on takes its place. */
-  #forgo(party: Party, before: number): void {
+  #forgo(party: Party, before: number): readonly Sighting[] {
     const { sightings = new Map<number, Sighting>() } = this.#seen.get(party)?.at(-1) ?? {};
-    for (const [size, { n }] of sightings) if (n !== null && n < before) sightings.delete(size);
+    const old = [...sightings.values()].filter(({ n }) => n !== null && n < before);
+    for (const { size } of old) sightings.delete(size);
+    return old;
   }
 
   /** A text that many entries repeat, kept once. */

@@ -6,7 +6,7 @@ import { sameBytes } from '@concordat/shared/wire/digest.ts';
 import { hashKey } from './bundle.ts';
 import type { FindingKind, Place, Report } from './finding.ts';
 import { COORDINATOR, named } from './keys.ts';
-import type { LogIndex, Mention, Sighting, TaskIndex } from './log-index.ts';
+import type { KnownDivergence, LogIndex, Mention, Sighting, TaskIndex } from './log-index.ts';
 import type { Owner } from './logged-message.ts';
 import { Tally } from './tally.ts';
 
@@ -213,7 +213,10 @@ class Pair {
   /** `witness`: the entry that proves it; what its owner's administrator has acknowledged since is no finding. */
   #find(kind: FindingKind, place: Place, message: string, [witness, n]: readonly [ReadLog, number]): void {
     const other = witness === this.#site ? this.#coordinator : this.#site;
-    if (isExcused(witness, other, { n })) this.#report.note({ place, message: `${message} (acknowledged)` });
+    // What still stands in a log was not lost with what stood behind it.
+    const size = place.log === other.owner.origin && place.entry !== undefined ? place.entry + 1 : undefined;
+    if (isExcused(witness, other, { n, ...(size === undefined ? {} : { size }) }))
+      this.#report.note({ place, message: `${message} (acknowledged)` });
     else this.#tally.find(`${place.log}`, { kind, place, message });
   }
 
@@ -232,16 +235,36 @@ class Pair {
 const slotOf = ({ run, round, analysis }: TaskIndex): string => `${run} ${round} ${analysis}`;
 const iso = (time: number): string => new Date(time).toISOString();
 
-/** Whether what a log's entry, or a note beside the log, says of a peer's log was acknowledged later, as part of a divergence. */
+/**
+ * Whether what a log's entry, or a note beside the log, says of the first `seen.size` entries of a peer's log was acknowledged later, as
+ * part of a divergence.
+ */
 function isExcused(
-  { index }: ReadLog,
-  { owner }: ReadLog,
+  witness: ReadLog,
+  accused: ReadLog,
   seen: { readonly n: number | null; readonly size?: number },
 ): boolean {
-  return index.divergences.some(
-    ({ acknowledged, log, n, kept }) =>
-      acknowledged && log === owner.origin && (seen.n === null ? (seen.size ?? 0) <= kept : seen.n < n),
+  return witness.index.divergences.some(
+    (divergence) =>
+      divergence.acknowledged &&
+      divergence.log === accused.owner.origin &&
+      (seen.n === null ? (seen.size ?? 0) <= divergence.kept : seen.n < divergence.n) &&
+      (seen.size === undefined || seen.size > commonWith(witness, accused, divergence)),
   );
+}
+
+/**
+ * How many entries of a log that diverged are of the history before, at least. Whoever goes on from a backup shows it to the other side
+ * before the two exchange anything: up to the last message of the other side that it holds by then, nothing may have changed.
+ */
+function commonWith({ owner }: ReadLog, accused: ReadLog, { shown }: KnownDivergence): number {
+  const ofCoordinator = accused.owner.party === COORDINATOR;
+  let common = 0;
+  for (const { study, asked, answer } of accused.index.tasks.values()) {
+    const received = ofCoordinator ? (study === owner.party ? answer : null) : asked;
+    if (received !== null && received.n < shown) common = Math.max(common, received.n + 1);
+  }
+  return common;
 }
 
 /** Every checkpoint that `witness` saw of `log` must be of the log as it is given. */
@@ -249,7 +272,12 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
   const { tree, checkpoint, owner, proven } = log;
   const short: Sighting[] = [];
   const other: Sighting[] = [];
-  for (const sighting of witness.index.sightingsOf(owner.party, log.index.key)) {
+  const forgone = witness.index.divergences.filter((divergence) => divergence.log === owner.origin);
+  const seen = [
+    ...witness.index.sightingsOf(owner.party, log.index.key),
+    ...forgone.flatMap((divergence) => divergence.forgone),
+  ];
+  for (const sighting of seen) {
     if (isExcused(witness, log, sighting)) continue;
     if (sighting.size > checkpoint.size) short.push(sighting);
     // Where the entries are not those of the checkpoint, that is the finding: no root would fit.

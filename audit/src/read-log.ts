@@ -7,7 +7,7 @@
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { hasBody, type EntryWithBody } from '@concordat/shared/log/entry.ts';
 import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
-import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
+import { COORDINATOR_ORIGIN, isSigned, siteOrigin } from '@concordat/shared/log/note.ts';
 import { bodiesPath, openBundlePath, TILE_WIDTH, tilePath } from '@concordat/shared/log/tiles.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
@@ -24,6 +24,7 @@ import {
   readPeerNotes,
   type OwnCheckpoint,
   type PeerNote,
+  type UncheckedSignature,
 } from './checkpoints.ts';
 import { EntryChecks, watchesOf, type Watch } from './entry-checks.ts';
 import { Evidence, type Growth } from './evidence.ts';
@@ -48,6 +49,8 @@ export interface LogSummary {
   /** Checkpoints of this log that peers cosigned, and peers' that this side did: with good signatures, as far as keys are known. */
   readonly cosigned: readonly PeerNote[];
   readonly witness: readonly PeerNote[];
+  /** Signatures on the checkpoint and on these notes whose keys are in no message of this log. */
+  readonly unchecked: readonly UncheckedSignature[];
   /** Keys that were not given, taken from signed messages in this log, by the origin that they sign for: what they prove holds only if they are right. */
   readonly learnt: ReadonlyMap<string, Uint8Array>;
 }
@@ -183,6 +186,18 @@ function conclude(
     proven,
     cosigned,
     witness: good.filter(({ kind }) => kind === 'witness'),
+    unchecked: [
+      ...(checkpoint === null || signed !== null
+        ? []
+        : [
+            {
+              file: 'checkpoint',
+              signer: checkpoint.origin,
+              isOf: (key: Uint8Array) => isSigned(checkpoint, key),
+            },
+          ]),
+      ...good.flatMap((note) => note.unchecked),
+    ],
     learnt,
   };
 }

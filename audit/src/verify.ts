@@ -1,16 +1,15 @@
 /** The whole audit: each log by itself, logs against each other, and what was published against them. Trusts neither side. */
 import type { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import type { LogEntry } from '@concordat/shared/log/entry.ts';
-import { COORDINATOR_ORIGIN, siteOrigin } from '@concordat/shared/log/note.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 
 import type { GivenLog } from './audited-log.ts';
-import { hashKey } from './bundle.ts';
 import { byCause, type Finding, type Note, type Report } from './finding.ts';
-import { COORDINATOR, PartyKeys, type KeyUsed, type Party } from './keys.ts';
+import { COORDINATOR, originOf, PartyKeys, type KeyUsed, type Party } from './keys.ts';
 import { LogAudit } from './log-audit.ts';
 import { checkPair, checkSplitView, type ReadLog } from './pair.ts';
+import { takeNotes, type NotedLog } from './notes.ts';
 import { Plans } from './plans.ts';
 import { NOT_RECOMPUTED } from './policy-check.ts';
 import { lacking, recomputed, Replays, withoutLogs, type ReplayedRun } from './replays.ts';
@@ -67,21 +66,6 @@ export function verify(input: AuditInput): Verdict {
   return new Verification(input).verdict();
 }
 
-const partyOfOrigin = (origin: string): Party =>
-  origin === COORDINATOR_ORIGIN ? COORDINATOR : decodeURIComponent(origin.slice(siteOrigin('').length));
-export const originOf = (party: Party): string =>
-  party === COORDINATOR ? COORDINATOR_ORIGIN : siteOrigin(party);
-
-/** Party of a log by its origin; null where it is no log of this software. */
-export function partyOf(origin: string): Party | null {
-  try {
-    const party = partyOfOrigin(origin);
-    return originOf(party) === origin ? party : null;
-  } catch {
-    return null;
-  }
-}
-
 /** Name of a result that was not given. */
 const RESULT = 'result.json';
 
@@ -97,6 +81,7 @@ class Verification {
   };
   readonly #logs: AuditedLog[] = [];
   readonly #read: ReadLog[] = [];
+  readonly #noted: NotedLog[] = [];
   /** Runs (hex) that entries are about, also where what they say is hidden. */
   readonly #runs = new Set<string>();
   /** By run (hex): digest of its plan, its roster, and the digest of the result that the coordinator logged. */
@@ -122,6 +107,7 @@ class Verification {
 
   verdict(): Verdict {
     for (const log of this.#input.logs) this.#readLog(log);
+    for (const noted of this.#noted) takeNotes(noted, this.#keys, this.#report);
     const coordinator = this.#read.find(({ owner }) => owner.party === COORDINATOR) ?? null;
     const sites = this.#read.filter(({ owner }) => owner.party !== COORDINATOR);
     if (coordinator === null) checkSplitView(sites, this.#report);
@@ -177,7 +163,7 @@ class Verification {
       this.#input.progress();
       next = entries.next();
     }
-    const { origin, checkpoint, tree, proven, witness } = next.value;
+    const { origin, checkpoint, tree, proven } = next.value;
     if (origin !== null && origin !== owner.origin)
       this.#report.find({
         kind: 'signature',
@@ -185,11 +171,7 @@ class Verification {
         message: `the checkpoint is that of another log: ${origin}`,
       });
     audit.finish(proven);
-    for (const { read: note } of witness) {
-      const party = partyOf(note.origin);
-      const seen = { size: note.size, root: hashKey(note.root), n: null };
-      if (party !== null) audit.index.see(party, seen);
-    }
+    this.#noted.push({ owner, index: audit.index, end: next.value });
     for (const [run, { plan, sites }] of audit.runs) {
       this.#planOf.set(run, plan.digest);
       if (sites !== undefined) this.#rosterOf.set(run, sites);

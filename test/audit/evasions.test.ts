@@ -1,11 +1,15 @@
 /** What a party could leave out, put in or claim so that nobody looks: each is found, and the party that did it is named. */
 import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import type { Party } from '@concordat/audit/keys.ts';
 import type { Finding, FindingKind } from '@concordat/audit/finding.ts';
 import type { Verdict } from '@concordat/audit/verify.ts';
 
+import { Objection, Rule } from '@concordat/proto/concordat/v1/site.ts';
+import { acknowledgementItem, divergenceItem } from '@concordat/shared/log/divergence.ts';
 import { BINARY_PLAN } from '../end-to-end/trials.ts';
 import { play } from '../mutations/played.ts';
 import { forge, itemsOf, reply, type Item } from './forge.ts';
@@ -141,4 +145,100 @@ test('a coordinator that puts an answer into the mouth of a site', () => {
       );
       assert.ok(!blames(verdict, 'B'), told(verdict).join('\n'));
     }
+});
+
+/** The log of B, in which one answer, or all, are refusals that tell a count. */
+const telling =
+  (chosen: (item: Item) => boolean): Edit =>
+  (all) =>
+    all.map((item) => {
+      if (item.entry.kind !== 'sent' || !chosen(item)) return item;
+      const body = reply(item.body!, run.identity('B'), (message) => {
+        const value = {
+          rule: Rule.RULE_PARTICIPANTS,
+          threshold: 20,
+          observed: 17,
+          objection: Objection.OBJECTION_UNSPECIFIED,
+        };
+        message.payload = { $case: 'refusal', value };
+      });
+      return { entry: { ...item.entry, type: 'refusal' }, body };
+    });
+
+test('a site that tells counts by refusing, without an approval or after it left', () => {
+  const alone = (edit: Edit): Verdict =>
+    audited({ B: forge('B', edit(items['B']!), run.identity('B'), { remake: true }) }, { keys: run.keys });
+  const unapproved = alone((all) =>
+    telling(({ entry }) => entry.type === 'stageOneEstimate')(
+      all.filter(({ entry }) => entry.kind !== 'approved'),
+    ),
+  );
+  about(unapproved, 'B', 'approval', /answer about records under a run that was not approved/);
+  const left = alone((all) => {
+    const n = all.findLastIndex(({ entry }) => entry.type === 'objectiveValue');
+    return telling(({ entry }) => entry.n === all[n]!.entry.n)([...all.toSpliced(n, 1), all[n]!]);
+  });
+  about(left, 'B', 'approval', /had left the run/);
+});
+
+/** The log of B without bodies, so that it names no key. */
+function bare(): string {
+  const folder = forge('B', items['B']!, run.identity('B'));
+  fs.rmSync(join(folder, 'bodies'), { recursive: true });
+  return folder;
+}
+const garbage = (length: number): string => Buffer.alloc(length, 7).toString('base64');
+
+test('a note that nobody signed is no evidence of another history', () => {
+  const folder = bare();
+  fs.mkdirSync(join(folder, 'witness'));
+  const head = `concordat/coordinator\n40\n${garbage(32)}\n`;
+  const note = `${head}\n— concordat/coordinator ${garbage(68)}\n— concordat/site/B ${garbage(76)}\n`;
+  fs.writeFileSync(join(folder, 'witness', encodeURIComponent('concordat/coordinator')), note);
+  const beside = audited({ ...run.logs, B: folder });
+  about(beside, 'B', 'signature', /does not have the signature of concordat\/coordinator/);
+  assert.ok(
+    beside.findings.every(({ kind }) => kind === 'signature'),
+    told(beside).join('\n'),
+  );
+  // Where no log tells the keys, it is said that nobody checked.
+  const alone = audited({ B: folder });
+  assert.deepEqual(told(alone), []);
+  assert.ok(alone.notes.some(({ message }) => /concordat\/coordinator was given.*not checked/.test(message)));
+});
+
+test('a checkpoint whose key another log tells', () => {
+  const folder = bare();
+  const honest = audited({ ...run.logs, B: folder });
+  assert.deepEqual(told(honest), []);
+  assert.ok(!honest.notes.some(({ message }) => message.includes('not checked')));
+  const file = join(folder, 'checkpoint');
+  fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(/(— \S+) \S+/, `$1 ${garbage(68)}`));
+  about(audited({ ...run.logs, B: folder }), 'B', 'signature', /signature of concordat\/site\/B/);
+});
+
+test('an acknowledged restore from a backup excuses what it lost, and not what stands before', () => {
+  const all = items['B']!;
+  const sent = all.findIndex(({ entry }) => entry.kind === 'sent' && entry.type === 'stageOneEstimate');
+  const noteOf = (folder: string): string => fs.readFileSync(join(folder, 'checkpoint'), 'utf8');
+  const verdictOf = (kept: Item[], remake: boolean): Verdict => {
+    const B = forge('B', kept, run.identity('B'), { remake });
+    const divergence = { kind: 'rollback', kept: noteOf(run.logs['B']!), shown: noteOf(B) } as const;
+    const known = [divergenceItem(divergence, 'B'), acknowledgementItem(divergence, 'B', 'restored')].map(
+      ({ entry, ...rest }): Item => ({
+        ...rest,
+        entry: { ...entry, n: 0, time: items['coordinator']!.at(-1)!.entry.time },
+      }),
+    );
+    const log = forge('coordinator', [...items['coordinator']!, ...known], run.identity('coordinator'));
+    return audited({ ...run.logs, B, coordinator: log }, { keys: run.keys, result });
+  };
+  const restored = all.slice(0, sent);
+  assert.deepEqual(told(verdictOf(restored, false)), []);
+  const start: Item = { entry: { ...all[0]!.entry, kind: 'start', time: all.at(-1)!.entry.time } };
+  assert.deepEqual(told(verdictOf([...restored, start, start], false)), []);
+  const body = estimateOf((estimates) => void (estimates[0]! += 0.25));
+  const verdict = verdictOf(all.slice(0, -1).with(sent, { ...all[sent]!, body }), true);
+  about(verdict, 'B', 'fork', /another history/);
+  about(verdict, 'B', 'mutation', /another answer/);
 });

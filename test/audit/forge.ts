@@ -12,7 +12,7 @@ import { hasBody, type EntryWithBody, type LogEntry } from '@concordat/shared/lo
 import { LogFolder } from '@concordat/shared/log/log-folder.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { bodiesPath, TILE_WIDTH } from '@concordat/shared/log/tiles.ts';
-import { originOf } from '@concordat/audit/verify.ts';
+import { originOf } from '@concordat/audit/keys.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { signMessage, type SigningIdentity } from '@concordat/shared/wire/signing.ts';
 

@@ -3,7 +3,8 @@ import type { GivenLog } from '@concordat/audit/audited-log.ts';
 import type { Finding } from '@concordat/audit/finding.ts';
 import { openLog } from '@concordat/audit/open-log.ts';
 import { auditLog } from '@concordat/audit/read-log.ts';
-import { originOf, verify, type AuditInput, type Verdict } from '@concordat/audit/verify.ts';
+import { originOf } from '@concordat/audit/keys.ts';
+import { verify, type AuditInput, type Verdict } from '@concordat/audit/verify.ts';
 
 function givenLog(party: string, folder: string): GivenLog {
   const owner = { party, origin: originOf(party) };

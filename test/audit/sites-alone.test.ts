@@ -7,7 +7,8 @@ import { auditLog } from '@concordat/audit/read-log.ts';
 import { readMessage } from '@concordat/audit/logged-message.ts';
 import { recompute } from '@concordat/audit/recompute.ts';
 import { Transcripts } from '@concordat/audit/transcripts.ts';
-import { originOf, type Verdict } from '@concordat/audit/verify.ts';
+import { originOf } from '@concordat/audit/keys.ts';
+import type { Verdict } from '@concordat/audit/verify.ts';
 import type { Result } from '@concordat/shared/plan/result-types.ts';
 
 import { PLAN, newFolder, writeTrials } from '../end-to-end/federation.ts';

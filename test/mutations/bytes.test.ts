@@ -17,7 +17,7 @@ import {
   type LogFiles,
   type Mutation,
 } from '@concordat/audit/log-testing.ts';
-import { originOf } from '@concordat/audit/verify.ts';
+import { originOf } from '@concordat/audit/keys.ts';
 import { audited, told } from '../audit/logs.ts';
 import { BINARY_PLAN } from '../end-to-end/trials.ts';
 import { PARTIES, play } from './played.ts';

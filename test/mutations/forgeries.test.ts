@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FindingKind } from '@concordat/audit/finding.ts';
-import { originOf } from '@concordat/audit/verify.ts';
+import { originOf } from '@concordat/audit/keys.ts';
 import type { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import type { SiteMessage } from '@concordat/proto/concordat/v1/site.ts';
