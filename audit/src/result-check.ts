@@ -30,13 +30,20 @@ export interface GivenFile {
   readonly text: string;
 }
 
+/** A document without the blanks between its parts, each number as it is written shortest. */
+function withoutLayout(text: string): string {
+  return text.replace(/("(?:[^"\\]|\\.)*")|\s+|(-?\d[\d.eE+-]*)/g, (_, string?: string, number?: string) =>
+    number === undefined ? (string ?? '') : JSON.stringify(Number(number)),
+  );
+}
+
 /** Null where it is none. */
 export function readResult({ name, text }: GivenFile, report: Report): Result | null {
   try {
     const result = JSON.parse(text) as Result;
     validateResult(result);
     // A name that is written twice would be read by some as the first, by others as the last.
-    if (text.replace(/("(?:[^"\\]|\\.)*")|\s+/g, '$1') === JSON.stringify(result)) return result;
+    if (withoutLayout(text) === JSON.stringify(result)) return result;
     throw new ConcordatError('wire/malformed', 'it is not written as it is read');
   } catch (error) {
     const why = error instanceof ConcordatError ? error.message : 'it is not JSON';
