@@ -91,7 +91,7 @@ export function checkOwnCheckpoint(
     if (signed === null)
       faults.note(
         place,
-        `no key of ${read.origin} was given or found in the messages: its signature was not checked`,
+        `no key of ${read.origin} was given or found: give it by --key, since nothing proves yet whose log this is`,
       );
     return;
   }
@@ -123,7 +123,9 @@ export function checkPeerNotes(
   keyOf: KeyOf,
   faults: Faults,
 ): readonly (PeerNote & { readonly seconds: number | null })[] {
-  return notes.flatMap((note) => {
+  /** Parties without a key, each with the first note that it should have signed. */
+  const unknown = new Map<string, string>();
+  const signedNotes = notes.flatMap((note) => {
     const { kind, file, peer, read } = note;
     const [owner, witness] = kind === 'witness' ? [peer, origin] : [origin, peer];
     if (owner !== null && read.origin !== owner) {
@@ -143,13 +145,21 @@ export function checkPeerNotes(
     }
     if (names.length > 2)
       faults.find('insertion', { file }, 'the note has signatures that are not of its two sides');
-    if (signed === null || key === undefined)
-      faults.note(
-        { file },
-        `no key of ${signed === null ? read.origin : witness} was given or found in the messages: a signature was not checked`,
-      );
+    for (const [name, isKnown] of [
+      [read.origin, signed !== null],
+      [witness, key !== undefined],
+    ] as const)
+      if (!isKnown) unknown.set(name, unknown.get(name) ?? file);
     return [{ ...note, seconds }];
   });
+  for (const [name, file] of unknown)
+    // Of the log's own party its checkpoint says so.
+    if (name !== origin)
+      faults.note(
+        { file },
+        `no key of ${name} was given or found: its signatures beside the log were not checked`,
+      );
+  return signedNotes;
 }
 
 /** Holds what peers cosigned of this log against its tree. */
