@@ -1,9 +1,4 @@
 /** One log, entry by entry, through every check that needs no other. */
-import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
-import { ConcordatError } from '@concordat/shared/errors.ts';
-import { siteOrigin } from '@concordat/shared/log/note.ts';
-import { decode } from '@concordat/shared/wire/codec.ts';
-import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
 import type { AuditedEntry } from './audited-entry.ts';
 import { ApprovalCheck } from './approval-check.ts';
@@ -16,18 +11,19 @@ import { AnswerOrder, OrderCheck } from './order.ts';
 import { analysisOf, type Offered, type Plans } from './plans.ts';
 import { PolicyCheck } from './policy-check.ts';
 import { QuestionCheck } from './question-check.ts';
+import { RefusedReplies } from './refused-replies.ts';
 import { Tally } from './tally.ts';
 
 export class LogAudit {
   readonly index: LogIndex;
   readonly #owner: Owner;
-  readonly #keys: PartyKeys;
   readonly #report: Report;
   readonly #plans: Plans;
   readonly #tally: Tally;
   readonly #order: OrderCheck;
   readonly #answers: AnswerOrder;
   readonly #messages: MessageCheck;
+  readonly #refused: RefusedReplies;
   readonly #approval: ApprovalCheck | null;
   readonly #policy: PolicyCheck;
   readonly #questions: QuestionCheck;
@@ -39,7 +35,6 @@ export class LogAudit {
 
   constructor(owner: Owner, keys: PartyKeys, plans: Plans, report: Report) {
     this.#owner = owner;
-    this.#keys = keys;
     this.#report = report;
     this.#plans = plans;
     this.#tally = new Tally(report);
@@ -47,6 +42,8 @@ export class LogAudit {
     this.#order = new OrderCheck(owner, report);
     this.#answers = new AnswerOrder(owner, report);
     this.#messages = new MessageCheck(owner, keys, plans, report);
+    const log = { keys, messages: this.#messages, index: this.index };
+    this.#refused = new RefusedReplies(owner, log, report, this.#tally);
     this.#approval =
       owner.party === COORDINATOR ? null : new ApprovalCheck(owner, plans, report, this.#tally);
     this.#policy = new PolicyCheck(this.#tally);
@@ -69,7 +66,7 @@ export class LogAudit {
         message: `the entry says that a message was ${entry.kind}, and the log was never given what it says`,
       });
     this.#order.take(audited, message);
-    const seen = this.index.take(entry, message);
+    const seen = this.index.take(entry, message, this.#refused.take(audited));
     if (seen !== null && message !== null) {
       const sender = message.what === 'task' ? COORDINATOR : message.header.study;
       this.#tally.find(`seen ${sender}`, {
@@ -78,7 +75,6 @@ export class LogAudit {
         message: `${named(sender)} says that its log had another history of ${seen.size} entries than it said at entry ${seen.n}`,
       });
     }
-    if (entry.kind === 'refused' && entry.detail?.['code'] === 'conflict') this.#checkConflict(audited);
     if (entry.type === 'divergence' || entry.type === 'acknowledgement') this.#noteDivergence(audited);
     this.#approval?.take(audited);
     if (message !== null) this.#takeMessage(message);
@@ -111,28 +107,6 @@ export class LogAudit {
     this.#policy.check(message, { plan, analysis, ask: honest?.ask ?? null, step }, terms);
   }
 
-  /** Another answer than the one that counted, which the coordinator kept as evidence: proof, where it is signed. */
-  #checkConflict({ entry, body }: AuditedEntry): void {
-    const { peer = '' } = entry;
-    const key = this.#keys.of(peer);
-    if (this.#owner.party !== COORDINATOR || key === null || !(body instanceof Uint8Array)) return;
-    try {
-      const signed = decode(SignedMessage, body, 'the answer');
-      verifyMessage(signed, this.#keys.knows(peer, signed.key) ? signed.key : key, peer);
-    } catch (error) {
-      if (error instanceof ConcordatError) return;
-      throw error;
-    }
-    const place = placeOf(this.#owner, entry);
-    const message = `${named(peer)} has signed two answers to one question`;
-    // A site whose log was restored from a backup is asked again what it has forgotten.
-    const known = this.index.divergences.some(
-      (divergence) => divergence.acknowledged && divergence.log === siteOrigin(peer),
-    );
-    if (known) this.#report.note({ place, message: `${message} (acknowledged)` });
-    else this.#tally.find(`conflict ${peer}`, { kind: 'fork', place, message });
-  }
-
   /** That two histories were seen is known to both sides: an auditor should know it too. */
   #noteDivergence({ entry }: AuditedEntry): void {
     const { type, detail = {}, peer } = entry;
@@ -150,6 +124,7 @@ export class LogAudit {
     this.#order.finish(proven);
     this.#answers.finish();
     this.#messages.finish();
+    this.#refused.finish();
     this.#tally.finish();
   }
 }

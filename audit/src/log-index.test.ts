@@ -23,9 +23,9 @@ for (const [whose, log, excused] of [
     const old = { size: 30, root: 'aa', n: 5 };
     const next = { size: 30, root: 'bb', n: 12 };
     assert.equal(index.see('A', old), null);
-    index.take(decision(10, 'divergence', log), null);
+    index.take(decision(10, 'divergence', log), null, null);
     assert.equal(index.see('A', { ...next, n: 10 }), old);
-    index.take(decision(11, 'acknowledgement', log), null);
+    index.take(decision(11, 'acknowledgement', log), null, null);
     assert.equal(index.see('A', next), excused ? null : old);
     assert.deepEqual([...index.sightingsOf('A', null)], [excused ? next : old]);
     assert.equal(index.see('A', { ...old, n: 13 }), excused ? next : null);

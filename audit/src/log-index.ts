@@ -54,6 +54,12 @@ export interface KnownDivergence {
   acknowledged: boolean;
 }
 
+/** A reply of a site that the coordinator has logged as not used. */
+export interface UnusedReply {
+  /** SHA-256 of the signed message, hex; null where nothing shows that it is the site's. */
+  readonly digest: string | null;
+}
+
 interface SeenLog {
   /** Null where no message shows it, and of the coordinator, which has one. */
   readonly key: Uint8Array | null;
@@ -79,14 +85,19 @@ export class LogIndex {
   }
 
   /** Every entry in its turn. Returns the sighting that contradicts its message: another root of the same size. */
-  take(entry: LogEntry, message: LoggedMessage | null): Sighting | null {
+  take(entry: LogEntry, message: LoggedMessage | null, unused: UnusedReply | null): Sighting | null {
     const { run, kind } = entry;
     if (run !== undefined && (kind === 'result' || (kind === 'sent' && entry.round !== undefined)))
       this.rounds.set(run, Math.max(this.rounds.get(run) ?? 0, kind === 'result' ? Infinity : entry.round!));
     if (entry.kind === 'decision') this.#takeDivergence(entry);
     if (entry.task === undefined) return null;
-    const isReply = entry.kind === 'refused' && this.#owner.party === COORDINATOR && entry.body !== undefined;
-    if (isMessage(entry) || isReply) this.#takeMention(entry, message);
+    if (unused !== null)
+      (this.#task(entry.task, entry).unused ??= []).push({
+        n: entry.n,
+        digest: unused.digest,
+        time: Date.parse(entry.time),
+      });
+    else if (isMessage(entry)) this.#takeMention(entry, message);
     else if (entry.kind === 'decision' && entry.detail?.['decision'] === 'unreachable')
       this.#task(entry.task, entry).givenUp = entry.n;
     if (message === null) return null;
@@ -140,8 +151,7 @@ export class LogIndex {
     const digest = message !== null && message.task === entry.task ? message.digest : null;
     const mention = { n: entry.n, digest, time: Date.parse(entry.time) };
     const isTask = (entry.kind === 'sent') === (this.#owner.party === COORDINATOR);
-    if (entry.kind === 'refused') (task.unused ??= []).push(mention);
-    else if (isTask) task.asked ??= mention;
+    if (isTask) task.asked ??= mention;
     else task.answer ??= mention;
   }
 

@@ -5,8 +5,9 @@
  */
 import { Roster } from '@concordat/proto/concordat/v1/coordinator.ts';
 import { ConcordatError } from '@concordat/shared/errors.ts';
+import type { ExpandedPlan } from '@concordat/shared/plan/types.ts';
 import { checkHeader } from '@concordat/shared/runs/reply-checks.ts';
-import { sameBytes, sha256 } from '@concordat/shared/wire/digest.ts';
+import { sameBytes, sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { checkPayload } from '@concordat/shared/wire/lengths.ts';
 import { verifyMessage } from '@concordat/shared/wire/signing.ts';
 
@@ -45,6 +46,17 @@ export class MessageCheck {
 
   offer(run: string): Offered | null {
     return this.#offers.get(run) ?? null;
+  }
+
+  /** A task (hex) that was met, and has no answer yet. */
+  open(task: string): OpenTask | null {
+    return this.#open.get(task) ?? null;
+  }
+
+  /** The plan that a task is of, as its levels make it; null where it cannot be seen, or is none. */
+  planOf({ header, payload }: OpenTask): ExpandedPlan | null {
+    const offered = this.#offers.get(toHex(header.run));
+    return offered === undefined ? null : this.#plans.expanded(offered.plan, payload);
   }
 
   /** The task that a reply answers, which is not looked for a second time. Null where it was not met. */
@@ -153,12 +165,25 @@ export class MessageCheck {
     });
   }
 
-  #checkReply({ header, payload, place, entry }: LoggedReply, task: OpenTask): void {
+  #checkReply(reply: LoggedReply, task: OpenTask): void {
+    const fault = this.faultOf(reply, task, this.planOf(task));
+    if (fault === null) return;
+    this.#report.find({
+      kind: 'schema',
+      place: { ...reply.place, field: fault.place ?? 'header' },
+      message: `not an answer to what was asked: ${fault.message}`,
+    });
+  }
+
+  /** Why a reply is no answer to a task, as far as a plan is known; null where it is one. */
+  faultOf(
+    { header, payload }: Pick<LoggedReply, 'header' | 'payload'>,
+    task: OpenTask,
+    plan: ExpandedPlan | null,
+  ): ConcordatError | null {
     try {
       checkHeader(header, task.header);
-      const offered = this.#offers.get(entry.run ?? '');
-      const plan = offered === undefined ? null : this.#plans.expanded(offered.plan, task.payload);
-      if (plan === null) return;
+      if (plan === null) return null;
       const { $case, value } = task.payload;
       checkPayload(
         payload,
@@ -167,13 +192,10 @@ export class MessageCheck {
         $case === 'factorLevelsQuestion' ? value.variables : [],
         $case === 'objectiveQuestion' ? value.length : 0,
       );
+      return null;
     } catch (error) {
-      if (!(error instanceof ConcordatError)) throw error;
-      this.#report.find({
-        kind: 'schema',
-        place: { ...place, field: error.place ?? 'header' },
-        message: `not an answer to what was asked: ${error.message}`,
-      });
+      if (error instanceof ConcordatError) return error;
+      throw error;
     }
   }
 }

@@ -135,7 +135,7 @@ class Pair {
       this.#find(
         'mutation',
         this.#place(this.#site, here, sent.n),
-        `the site’s log has another answer here than the coordinator took at entry ${first.n} of ${this.#coordinator.owner.origin}: one of the two was changed`,
+        `the site’s log has another answer here than the coordinator ${taken === null ? 'received' : 'took'} at entry ${first.n} of ${this.#coordinator.owner.origin}: one of the two was changed`,
         [this.#coordinator, first.n],
       );
     else if (taken !== null && taken !== same)

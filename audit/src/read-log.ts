@@ -171,14 +171,7 @@ function conclude(
       { file: torn.path, byte: torn.length },
       `${torn.size - torn.length} bytes of an entry that is not whole: a process died while it wrote it, and nothing was sent`,
     );
-  for (const { note, seconds, earlier } of watches)
-    if (earlier !== null && cosigned.some(({ file, seconds: at }) => file === note.file && at === seconds))
-      faults.suspect(
-        earlier.n,
-        'backdating',
-        { file: pathOf(earlier.n) },
-        `the entry says ${earlier.time}, and ${note.peer} cosigned the log without it at ${timeOf(seconds)}`,
-      );
+  checkWatches(watches, good, pathOf, faults);
   faults.tell(origin, (n, bundle) => evidence.isDamaged(n, bundle));
   return {
     origin,
@@ -195,6 +188,40 @@ function conclude(
 }
 
 /** A peer may sign any number as its time. */
+/**
+ * Entries that say they are older than a cosignature without them. One peer alone proves no backdating: it dates its cosignatures as it
+ * likes, and either clock may be the wrong one.
+ */
+function checkWatches(
+  watches: readonly Watch[],
+  good: ReturnType<typeof checkPeerNotes>,
+  pathOf: (n: number) => string,
+  faults: Faults,
+): void {
+  const ahead = watches.flatMap(({ note, seconds, earlier }) =>
+    earlier !== null && good.some(({ file, seconds: at }) => file === note.file && at === seconds)
+      ? [{ peer: note.peer, at: timeOf(seconds), earlier }]
+      : [],
+  );
+  const agreed = new Set(ahead.map(({ peer }) => peer)).size > 1;
+  for (const { peer, at, earlier } of ahead) {
+    const { n, time } = earlier;
+    const place = { file: pathOf(n) };
+    if (agreed)
+      faults.suspect(
+        n,
+        'backdating',
+        place,
+        `the entry says ${time}, and ${peer} cosigned the log without it at ${at}`,
+      );
+    else
+      faults.note(
+        { ...place, entry: n },
+        `the clocks of the two sides differ: the entry says ${time}, and ${peer} dates its cosignature over the log without it ${at}`,
+      );
+  }
+}
+
 function timeOf(seconds: number): string {
   const time = new Date(1000 * seconds);
   return Number.isNaN(time.getTime()) ? `second ${seconds} since 1970` : time.toISOString();

@@ -75,7 +75,11 @@ export class Consortium {
       desk: this.desk,
       accept: async () => undefined,
       seen: () => undefined,
-      witness: { take: () => AGREEING.take(undefined), offer: () => AGREEING.offer() },
+      witness: {
+        take: () => AGREEING.take(undefined),
+        offer: () => AGREEING.offer(),
+        halted: () => null,
+      },
       refused: (study, code) => this.refusals.push(`${study ?? 'nobody'} ${code}`),
     });
   }

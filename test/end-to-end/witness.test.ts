@@ -4,9 +4,14 @@ import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Desk } from '@concordat/coordinator/exchange/desk.ts';
-import { startExchangeServer } from '@concordat/coordinator/exchange/server.ts';
-import { Standing, type Witness } from '@concordat/proto/concordat/v1/exchange.ts';
+import {
+  startExchangeServer,
+  type ExchangeServerOptions,
+  type RunningServer,
+} from '@concordat/coordinator/exchange/server.ts';
+import { ExchangeResponse, Standing, type Witness } from '@concordat/proto/concordat/v1/exchange.ts';
 import { MessageLog } from '@concordat/shared/log/message-log.ts';
 import { COORDINATOR_ORIGIN, readCheckpoint, siteOrigin } from '@concordat/shared/log/note.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
@@ -22,6 +27,7 @@ import {
   type Logged,
   type Program,
 } from './federation.ts';
+import * as raw from './raw.ts';
 
 const STUDIES = ['A', 'B'];
 const data = newFolder();
@@ -158,25 +164,14 @@ test('a coordinator whose log and journal are restored from a backup: every site
   assertNothingFound(federation);
 });
 
-test('a coordinator that shows two histories of its log gets nothing more', async () => {
-  const federation = await Federation.make({ A: files['A']! });
+/** A coordinator's server for site A alone, with this view of the logs. */
+function serveA(
+  federation: Federation,
+  desk: Desk,
+  witness: ExchangeServerOptions['witness'],
+): Promise<RunningServer> {
   const read = (name: string): string => fs.readFileSync(federation.path(name), 'utf8');
-  const identity = signingIdentity(read('coordinator.signing.key'), 'coordinator');
-  const open = (directory: string): MessageLog =>
-    new MessageLog({
-      fs,
-      directory,
-      origin: COORDINATOR_ORIGIN,
-      identity,
-      now: () => new Date(),
-      randomBytes: (n) => randomBytes(n),
-    });
-  const histories = [newFolder(), newFolder()].map(open);
-  histories.forEach((log, i) => {
-    for (let n = 0; n < 3 + 4 * i; n++) log.append({ kind: 'start', detail: { history: n === 0 ? 0 : i } });
-  });
-  const requests: Witness[] = [];
-  const server = await startExchangeServer({
+  return startExchangeServer({
     listen: `127.0.0.1:${federation.port}`,
     tls: {
       ca: { enrolled: null, listed: read('ca.crt') },
@@ -198,24 +193,46 @@ test('a coordinator that shows two histories of its log gets nothing more', asyn
     },
     enrolment: null,
     now: () => new Date(),
-    desk: new Desk(),
-    witness: {
-      take: (_, presented) => {
-        requests.push(presented!);
-        return 'unproven';
-      },
-      // To each call a proof from what the agent keeps, as far as the history that is shown has one.
-      offer: () => {
-        const log = histories[requests.length > 1 ? 1 : 0]!;
-        const from = readCheckpoint(requests.at(-1)!.kept)?.size ?? 0;
-        const proof = [...log.tree.consistencyProof(from)];
-        return { checkpoint: log.note, from, proof, kept: '', standing: Standing.STANDING_UNSPECIFIED };
-      },
-    },
+    desk,
+    witness,
     accept: () => Promise.reject(new Error('an answer')),
     seen: () => undefined,
     waiting: () => undefined,
     refused: () => undefined,
+  });
+}
+
+test('a coordinator that shows two histories of its log gets nothing more', async () => {
+  const federation = await Federation.make({ A: files['A']! });
+  const read = (name: string): string => fs.readFileSync(federation.path(name), 'utf8');
+  const identity = signingIdentity(read('coordinator.signing.key'), 'coordinator');
+  const open = (directory: string): MessageLog =>
+    new MessageLog({
+      fs,
+      directory,
+      origin: COORDINATOR_ORIGIN,
+      identity,
+      now: () => new Date(),
+      randomBytes: (n) => randomBytes(n),
+    });
+  const histories = [newFolder(), newFolder()].map(open);
+  histories.forEach((log, i) => {
+    for (let n = 0; n < 3 + 4 * i; n++) log.append({ kind: 'start', detail: { history: n === 0 ? 0 : i } });
+  });
+  const requests: Witness[] = [];
+  const server = await serveA(federation, new Desk(), {
+    take: (_, presented) => {
+      requests.push(presented!);
+      return 'unproven';
+    },
+    // To each call a proof from what the agent keeps, as far as the history that is shown has one.
+    offer: () => {
+      const log = histories[requests.length > 1 ? 1 : 0]!;
+      const from = readCheckpoint(requests.at(-1)!.kept)?.size ?? 0;
+      const proof = [...log.tree.consistencyProof(from)];
+      return { checkpoint: log.note, from, proof, kept: '', standing: Standing.STANDING_UNSPECIFIED };
+    },
+    halted: () => null,
   });
   const agent = federation.agent('A');
   await until(() => ofType(federation, 'A', 'divergence').length > 0, 'the agent to notice');
@@ -228,4 +245,34 @@ test('a coordinator that shows two histories of its log gets nothing more', asyn
   assert.match(agent.output, /logs diverged: nothing is answered/);
   assert.equal(await agent.kill('SIGTERM'), 0);
   await server.stop();
+});
+
+test('a call that was held while the pair was stopped brings no tasks', async (t) => {
+  const federation = await Federation.make({ A: files['A']! });
+  const desk = new Desk();
+  const own = raw.witnessOf('A', fs.readFileSync(federation.path('A.signing.key'), 'utf8'));
+  let halted: 'rollback' | null = null;
+  const server = await serveA(federation, desk, {
+    take: () => 'together',
+    offer: () => own,
+    halted: () => halted,
+  });
+  t.after(() => server.stop());
+  const session = await raw.open(federation, federation.path('A'));
+  t.after(() => session.close());
+  const message = { key: new Uint8Array(32), body: Buffer.from('a task'), signature: new Uint8Array(64) };
+  const tasksOf = async (): Promise<number> => {
+    const held = raw.call(session, raw.frame(raw.request([], own)));
+    await delay(500);
+    desk.add('00', { study: 'A', message });
+    desk.wake(['A']);
+    const { status, body } = await held;
+    desk.remove('A', '00');
+    assert.equal(status, 0);
+    return ExchangeResponse.decode(body.subarray(5)).tasks.length;
+  };
+  assert.equal(await tasksOf(), 1);
+  const held = tasksOf();
+  halted = 'rollback';
+  assert.equal(await held, 0);
 });

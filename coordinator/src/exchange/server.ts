@@ -23,7 +23,7 @@ import {
 } from '@concordat/proto/concordat/v1/exchange.ts';
 import { ConcordatError, type ErrorCode } from '@concordat/shared/errors.ts';
 import type { Standpoint } from '@concordat/shared/log/peer-log.ts';
-import { divergenceCode } from '@concordat/shared/log/witness.ts';
+import { divergenceCode, type DivergenceKind } from '@concordat/shared/log/witness.ts';
 import { decode, encode } from '@concordat/shared/wire/codec.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import {
@@ -66,6 +66,7 @@ export interface ExchangeServerOptions {
     /** Throws wire/malformed, wire/length and wire/signature. */
     take(study: string, presented: Witness | undefined): Standpoint;
     offer(study: string, unproven: boolean): Witness;
+    halted(study: string): DivergenceKind | null;
   };
   readonly seen: (study: string) => void;
   /** Tasks (digests, hex) that the site says wait there for its custodian. */
@@ -242,7 +243,8 @@ async function exchange(
   const tasks = await options.desk.collect(study, HOLD_MILLISECONDS, gone.signal, waiting);
   // While the call was held, the site may have been revoked; of one that is gone nothing is known, and nobody is told.
   if (!gone.signal.aborted) admitted();
-  return answer(tasks);
+  // Another call may have shown meanwhile that a log is not what it was.
+  return answer(options.witness.halted(study) === null ? tasks : []);
 }
 
 /** What the site's checkpoint and its view of this side's come to; said where nothing of the exchange is to be used. */

@@ -180,7 +180,7 @@ test('what an acknowledgement goes on from is on disk before it is logged', () =
   const { writeFileSync } = files;
   files.writeFileSync = (...written: Parameters<typeof writeFileSync>) => {
     const options = written[2];
-    if (`${String(written[0])}`.includes('witness') && typeof options === 'object' && options?.flush === true)
+    if (String(written[0]).includes('witness') && typeof options === 'object' && options?.flush === true)
       flushed.push(coordinator.log.entries.some(({ type }) => type === 'acknowledgement'));
     writeFileSync(...written);
   };

@@ -100,7 +100,10 @@ export interface Witness {
   from: number;
   /** Consistency of `checkpoint` with that one (RFC 9162, 2.1.4); empty where there is none. */
   proof: Uint8Array[];
-  /** The receiver's own checkpoint that the sender keeps, with the sender's cosignature (C2SP tlog-cosignature); empty where none. */
+  /**
+   * The receiver's own checkpoint that the sender keeps, with the sender's cosignature (C2SP tlog-cosignature) once it has one; empty
+   * where none is kept.
+   */
   kept: string;
   standing: Standing;
 }
