@@ -4,7 +4,7 @@ import type { MerkleTree, TreeHead } from '@concordat/shared/log/merkle.ts';
 import { sameBytes } from '@concordat/shared/wire/digest.ts';
 
 import { hashKey } from './bundle.ts';
-import type { FindingKind, Place, Report } from './finding.ts';
+import type { FindingKind, Note, Place, Report } from './finding.ts';
 import { COORDINATOR, named } from './keys.ts';
 import type { KnownDivergence, LogIndex, Mention, Sighting, TaskIndex } from './log-index.ts';
 import type { Owner } from './logged-message.ts';
@@ -51,10 +51,14 @@ class Pair {
   readonly #coordinator: ReadLog;
   readonly #report: Report;
   readonly #tally: Tally;
+  readonly #notes = new Map<string, { readonly note: Note; more: number }>();
   /** Tasks of the coordinator's log to this site, by round and analysis of their run. */
   readonly #slots = new Map<string, string>();
   /** Runs (hex) under another key of the site, which has another log of them. */
   readonly #others: ReadonlySet<string>;
+  /** From this entry of the coordinator's log on, what it received is behind the end of the site's; and the other way round. */
+  #siteEnd = Infinity;
+  #coordinatorEnd = Infinity;
 
   constructor(site: ReadLog, coordinator: ReadLog, others: ReadonlySet<string>, report: Report) {
     this.#others = others;
@@ -65,29 +69,34 @@ class Pair {
   }
 
   check(): void {
+    this.#siteEnd = checkSightings(this.#coordinator, this.#site, this.#report);
+    this.#coordinatorEnd = checkSightings(this.#site, this.#coordinator, this.#report);
     const study = this.#site.owner.party;
     const sent = this.#coordinator.index.tasks;
     for (const [name, task] of sent)
       if (task.study === study && task.asked !== null) this.#slots.set(slotOf(task), name);
-    for (const [name, here] of this.#site.index.tasks) this.#compare(here, sent.get(name) ?? null, name);
+    for (const [name, here] of this.#site.index.tasks) this.#compare(here, sent.get(name) ?? null);
     for (const [name, there] of sent)
       if (there.study === study && !this.#others.has(there.run) && !this.#site.index.tasks.has(name))
         this.#notReceived(there);
-    checkSightings(this.#site, this.#coordinator, this.#report);
-    checkSightings(this.#coordinator, this.#site, this.#report);
     this.#tally.finish();
+    for (const { note, more } of this.#notes.values())
+      this.#report.note(
+        more === 0 ? note : { ...note, message: `${note.message} (and ${more} times more in this run)` },
+      );
   }
 
   /** A task that the site's log has, as both sides have it. */
-  #compare(here: TaskIndex, there: TaskIndex | null, name: string): void {
-    if (here.asked !== null) this.#compareTask(here, here.asked, there, name);
+  #compare(here: TaskIndex, there: TaskIndex | null): void {
+    if (here.asked !== null) this.#compareTask(here, here.asked, there);
     if (here.answer !== null) this.#compareAnswer(here, here.answer, there);
     else if (there?.answer != null) this.#lacksAnswer(there, there.answer);
   }
 
-  #compareTask(here: TaskIndex, received: Mention, there: TaskIndex | null, name: string): void {
+  #compareTask(here: TaskIndex, received: Mention, there: TaskIndex | null): void {
     const sent = there?.asked ?? null;
     if (sent === null) {
+      if (received.n >= this.#coordinatorEnd) return;
       const other = this.#slots.get(slotOf(here));
       const instead = other === undefined ? null : this.#coordinator.index.tasks.get(other)!.asked;
       if (instead !== null)
@@ -100,7 +109,7 @@ class Pair {
       return this.#find(
         'omission',
         this.#place(this.#coordinator, here, null),
-        `the coordinator’s log does not hold a question that it signed and the site received: entry ${received.n} of ${this.#site.owner.origin}, task ${name}`,
+        `the coordinator’s log does not hold a question that it signed and the site received: entry ${received.n} of ${this.#site.owner.origin}`,
         [this.#site, received.n],
       );
     }
@@ -144,16 +153,18 @@ class Pair {
 
   /** An answer that the coordinator's log lacks. */
   #neverTaken(here: TaskIndex, sent: Mention, there: TaskIndex | null): void {
+    // That the question is not there is told already.
+    if (here.asked !== null && there === null) return;
     const place = this.#place(this.#coordinator, here, null);
     const where = `entry ${sent.n} of ${this.#site.owner.origin}`;
     const givenUp = there?.givenUp ?? null;
     if (givenUp !== null)
-      this.#report.note({
+      this.#note('given up', {
         place: { ...place, entry: givenUp },
         message: `the site answered (${where}), and the coordinator had stopped waiting: the answer did not arrive in time`,
       });
     else if ((this.#coordinator.index.rounds.get(here.run) ?? 0) <= here.round)
-      this.#report.note({
+      this.#note('under way', {
         place,
         message: `the site answered (${where}), and the run came no further: the answer may have been under way`,
       });
@@ -167,10 +178,11 @@ class Pair {
   }
 
   #lacksAnswer(task: TaskIndex, taken: Mention): void {
+    if (taken.n >= this.#siteEnd) return;
     const where = `entry ${taken.n} of ${this.#coordinator.owner.origin}`;
     // Without the bytes nothing shows that the site signed any: it is the coordinator's word alone.
     if (taken.digest === null)
-      return this.#report.note({
+      return this.#note('unseen', {
         place: this.#place(this.#site, task, null),
         message: `the site’s log does not hold an answer that the coordinator says it received, and what that was cannot be seen: ${where}`,
       });
@@ -189,7 +201,7 @@ class Pair {
       return;
     }
     if (there.asked === null) return;
-    this.#report.note({
+    this.#note('never arrived', {
       place: this.#place(this.#coordinator, there, there.asked.n),
       message: `a question never arrived at ${named(there.study)}, or its log ends before it`,
     });
@@ -216,8 +228,16 @@ class Pair {
     // What still stands in a log was not lost with what stood behind it.
     const size = place.log === other.owner.origin && place.entry !== undefined ? place.entry + 1 : undefined;
     if (isExcused(witness, other, { n, ...(size === undefined ? {} : { size }) }))
-      this.#report.note({ place, message: `${message} (acknowledged)` });
+      this.#note(`acknowledged ${kind} ${place.log}`, { place, message: `${message} (acknowledged)` });
     else this.#tally.find(`${place.log}`, { kind, place, message });
+  }
+
+  /** `what`: of notes that say the same, each run has one. */
+  #note(what: string, note: Note): void {
+    const key = `${note.place.run} ${what}`;
+    const known = this.#notes.get(key);
+    if (known === undefined) this.#notes.set(key, { note, more: 0 });
+    else known.more++;
   }
 
   #place({ owner }: ReadLog, { run, analysis, round, study }: TaskIndex, n: number | null): Place {
@@ -267,11 +287,15 @@ function commonWith({ owner }: ReadLog, accused: ReadLog, { shown }: KnownDiverg
   return common;
 }
 
-/** Every checkpoint that `witness` saw of `log` must be of the log as it is given. */
-function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
+/**
+ * Every checkpoint that `witness` saw of `log` must be of the log as it is given. Where that is shorter, returns the entry of `witness`
+ * from which on it received what is behind that end: one finding says so of all.
+ */
+function checkSightings(witness: ReadLog, log: ReadLog, report: Report): number {
   const { tree, checkpoint, owner, proven } = log;
   const short: Sighting[] = [];
   const other: Sighting[] = [];
+  let end = Infinity;
   const forgone = witness.index.divergences.filter((divergence) => divergence.log === owner.origin);
   const seen = [
     ...witness.index.sightingsOf(owner.party, log.index.key),
@@ -279,6 +303,8 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
   ];
   for (const sighting of seen) {
     if (isExcused(witness, log, sighting)) continue;
+    // The message itself was an entry behind what it says of the log.
+    if (sighting.size >= checkpoint.size) end = Math.min(end, sighting.n ?? Infinity);
     if (sighting.size > checkpoint.size) short.push(sighting);
     // Where the entries are not those of the checkpoint, that is the finding: no root would fit.
     else if (proven && hashKey(tree.root(sighting.size)) !== sighting.root) other.push(sighting);
@@ -290,7 +316,7 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
     report.find({
       kind: 'truncation',
       place: { log: owner.origin, entry: checkpoint.size },
-      message: `the log ends at ${checkpoint.size} entries, and ${named(witness.owner.party)} has seen ${longest.size} (${where(longest)})`,
+      message: `the log ends at ${checkpoint.size} entries, and ${named(witness.owner.party)} has seen ${longest.size} (${where(longest)}): it was cut, or it was handed over earlier than the other: ask for a newer bundle`,
     });
   }
   if (other.length > 0) {
@@ -301,6 +327,7 @@ function checkSightings(witness: ReadLog, log: ReadLog, report: Report): void {
       message: `${named(owner.party)} has shown ${named(witness.owner.party)} another history: the first ${first.size} entries are not those that it signed for it (${where(first)}${other.length > 1 ? `, and ${other.length - 1} more` : ''})`,
     });
   }
+  return short.length > 0 ? end : Infinity;
 }
 
 /** Two sites to which the coordinator has shown different logs of one size. */

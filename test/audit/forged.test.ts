@@ -4,6 +4,7 @@ import { before, test } from 'node:test';
 
 import { parse, stringify } from 'yaml';
 import type { FindingKind } from '@concordat/audit/finding.ts';
+import { originOf } from '@concordat/audit/keys.ts';
 import type { Verdict } from '@concordat/audit/verify.ts';
 import { SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
 import { signStatement } from '@concordat/shared/agreement/statements.ts';
@@ -319,6 +320,20 @@ test('a log that ends early is shorter than what was seen of it', () => {
   const verdict = lie((items) => items.slice(0, -6), false, true);
   assertFound(verdict, 'truncation', /has seen/);
 });
+
+for (const party of ['A', 'coordinator'])
+  test(`a log of ${party} from an earlier day lacks what came since, which is one thing`, () => {
+    const items = itemsOf(federation.log(party));
+    const early = forge(party, items.slice(0, items.length / 2), federation.identity(party));
+    const { findings, notes } = audited({ ...honest(), [party]: early });
+    assert.equal(findings.length, party === 'A' ? 1 : STUDIES.length);
+    for (const { kind, place, message } of findings) {
+      assert.deepEqual([kind, place.log], ['truncation', originOf(party)]);
+      assert.match(message, /ask for a newer bundle/);
+    }
+    const answered = notes.filter(({ message }) => message.includes('may have been under way'));
+    assert.ok(answered.length <= STUDIES.length);
+  });
 
 test('what an administrator has acknowledged is a note, and nothing else is', () => {
   const short = itemsOf(federation.log('A')).slice(0, -6);
