@@ -11,11 +11,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { CoordinatorMessage } from '@concordat/proto/concordat/v1/coordinator.ts';
-import { ExchangeResponse, type SignedMessage } from '@concordat/proto/concordat/v1/exchange.ts';
+import {
+  ExchangeResponse,
+  type SignedMessage,
+  type Witness,
+} from '@concordat/proto/concordat/v1/exchange.ts';
+import { COORDINATOR_ORIGIN } from '@concordat/shared/log/note.ts';
 import { FRAME_LIMIT } from '@concordat/shared/wire/protocol.ts';
 import { signMessage, signingIdentity } from '@concordat/shared/wire/signing.ts';
 import { entriesOf, Federation, newFolder, until, writeTrials } from '../end-to-end/federation.ts';
-import { frame } from '../end-to-end/raw.ts';
+import { frame, witnessOf } from '../end-to-end/raw.ts';
 import type { Attack, Recovered } from './attack.ts';
 import { planOf, two } from './plans.ts';
 import { Run, Site, Tasks } from './site.ts';
@@ -73,13 +78,13 @@ interface Response {
   readonly cut?: boolean;
 }
 
-const responseOf = (tasks: readonly SignedMessage[], protocol = 1): Uint8Array =>
+const responseOf = (tasks: readonly SignedMessage[], witness: Witness, protocol = 1): Uint8Array =>
   ExchangeResponse.encode({
     protocol,
     protocolOldest: 1,
     protocolNewest: 1,
     tasks: [...tasks],
-    witness: undefined,
+    witness,
   }).finish();
 
 function respond(stream: ServerHttp2Stream, { body, encoding, cut = false }: Response): void {
@@ -96,8 +101,8 @@ function respond(stream: ServerHttp2Stream, { body, encoding, cut = false }: Res
   stream.end(body);
 }
 
-function hostile(task: SignedMessage): readonly Response[] {
-  const sound = responseOf([task]);
+function hostile(task: SignedMessage, witness: Witness): readonly Response[] {
+  const sound = responseOf([task], witness);
   const compressed = (message: Uint8Array): Buffer => {
     const bytes = frame(gzipSync(message));
     bytes[0] = 1;
@@ -115,15 +120,18 @@ function hostile(task: SignedMessage): readonly Response[] {
 }
 
 /** A real agent, whose coordinator's place somebody took who has its certificate and key, and answers in `responses`' way in turn. */
-async function around(respondWith: (task: SignedMessage) => readonly Response[]): Promise<number> {
+async function around(
+  respondWith: (task: SignedMessage, witness: Witness) => readonly Response[],
+): Promise<number> {
   const data = newFolder();
   writeTrials(data, ['A']);
   const federation = await Federation.make({ A: join(data, 'A.csv') });
   const file = (name: string): Buffer => readFileSync(federation.path(name));
-  const coordinator = signingIdentity(file('coordinator.signing.key').toString(), 'coordinator');
+  const key = file('coordinator.signing.key').toString();
+  const coordinator = signingIdentity(key, 'coordinator');
   const identity = signingIdentity(file('A.signing.key').toString(), 'A');
   const task = new Tasks({ study: 'A', identity, coordinator }, PLAN).offer();
-  const responses = respondWith(task);
+  const responses = respondWith(task, witnessOf(COORDINATOR_ORIGIN, key));
   let asked = 0;
   const server = createSecureServer({
     ca: file('ca.crt'),
@@ -162,7 +170,7 @@ export const attacks: readonly Attack[] = [
     name: 'frames that are cut, too long, or compressed',
     rule: 'frame limit, canonical encoding',
     off: async () => ({
-      recovered: await around((task) => [{ body: frame(responseOf([task])) }]),
+      recovered: await around((task, witness) => [{ body: frame(responseOf([task], witness)) }]),
       of: 1,
     }),
     on: async () => ({ recovered: await around(hostile), of: 1 }),
@@ -171,12 +179,12 @@ export const attacks: readonly Attack[] = [
     name: 'tasks under a protocol version that is not spoken',
     rule: 'protocol version',
     off: async () => ({
-      recovered: await around((task) => [{ body: frame(responseOf([task])) }]),
+      recovered: await around((task, witness) => [{ body: frame(responseOf([task], witness)) }]),
       of: 1,
     }),
     on: async () => ({
-      recovered: await around((task) =>
-        [0, 2].map((version) => ({ body: frame(responseOf([task], version)) })),
+      recovered: await around((task, witness) =>
+        [0, 2].map((version) => ({ body: frame(responseOf([task], witness, version)) })),
       ),
       of: 1,
     }),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeAuthority } from '@concordat/cli/local/keys.ts';
 import { ExchangeResponse, type Witness } from '@concordat/proto/concordat/v1/exchange.ts';
+import { siteOrigin } from '@concordat/shared/log/note.ts';
 import { sha256, toHex } from '@concordat/shared/wire/digest.ts';
 import { FRAME_LIMIT } from '@concordat/shared/wire/protocol.ts';
 import { generateSigningKey, signingIdentity, signMessage } from '@concordat/shared/wire/signing.ts';
@@ -22,7 +23,7 @@ let witness: Witness;
 before(async () => {
   federation = await Federation.make({ A: join(data, 'A.csv'), B: join(data, 'B.csv') });
   await federation.authority.issue('stranger', 'A', null);
-  witness = witnessOf('A', readFileSync(federation.path('A.signing.key'), 'utf8'));
+  witness = witnessOf(siteOrigin('A'), readFileSync(federation.path('A.signing.key'), 'utf8'));
   coordinator = federation.coordinator();
   await until(() => coordinator.output.includes('listening'), 'the coordinator to listen');
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect, type ClientHttp2Session } from 'node:http2';
 import { ExchangeRequest, type SignedMessage, type Witness } from '@concordat/proto/concordat/v1/exchange.ts';
-import { signCheckpoint, siteOrigin } from '@concordat/shared/log/note.ts';
+import { signCheckpoint } from '@concordat/shared/log/note.ts';
 import { sha256 } from '@concordat/shared/wire/digest.ts';
 import { EXCHANGE_PATH } from '@concordat/shared/wire/protocol.ts';
 import { signingIdentity } from '@concordat/shared/wire/signing.ts';
@@ -35,10 +35,10 @@ export function frame(message: Uint8Array): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** What a site's first exchange carries: a checkpoint of a log of its own, signed with its key (PEM). */
-export function witnessOf(study: string, key: string): Witness {
-  const head = { origin: siteOrigin(study), size: 1, root: sha256('') };
-  const checkpoint = signCheckpoint(head, signingIdentity(key, study));
+/** What a side's first exchange carries: a checkpoint of the log of that origin, signed with its key (PEM). */
+export function witnessOf(origin: string, key: string): Witness {
+  const head = { origin, size: 1, root: sha256('') };
+  const checkpoint = signCheckpoint(head, signingIdentity(key, origin));
   return { checkpoint, from: 0, proof: [], kept: '', standing: 'STANDING_UNSPECIFIED' };
 }
 

@@ -250,7 +250,7 @@ test('a coordinator that shows two histories of its log gets nothing more', asyn
 test('a call that was held while the pair was stopped brings no tasks', async (t) => {
   const federation = await Federation.make({ A: files['A']! });
   const desk = new Desk();
-  const own = raw.witnessOf('A', fs.readFileSync(federation.path('A.signing.key'), 'utf8'));
+  const own = raw.witnessOf(siteOrigin('A'), fs.readFileSync(federation.path('A.signing.key'), 'utf8'));
   let halted: 'rollback' | null = null;
   const server = await serveA(federation, desk, {
     take: () => 'together',
