@@ -1,5 +1,5 @@
 /** The pages of an audit: the list of a log's entries, and each opened. */
-import type { LogEntry } from '@concordat/shared/log/entry.ts';
+import { ENTRY_KINDS, type LogEntry } from '@concordat/shared/log/entry.ts';
 import { toHex } from '@concordat/shared/wire/digest.ts';
 import { html, type Html, type Piece } from '@concordat/web/html.ts';
 import { count, digest, facts, fileText, moment, type PageContent } from '@concordat/web/layout.ts';
@@ -24,19 +24,6 @@ interface Listed {
   /** Whether who looks may have what the messages say in one file. */
   readonly bodies: boolean;
 }
-
-const KINDS = [
-  'start',
-  'stop',
-  'received',
-  'sent',
-  'refused',
-  'approved',
-  'decision',
-  'result',
-  'recovered',
-  'erased',
-] as const satisfies readonly LogEntry['kind'][];
 
 export function listPage({ title, size, root, filter, found, total, page, bodies }: Listed): PageContent {
   return {
@@ -104,7 +91,7 @@ function searchForm(filter: Filter): Html {
             <label for="filter-kind">${LABELS.kind}</label>
             <select id="filter-kind" name="kind">
               <option value="">any</option>
-              ${KINDS.map(
+              ${ENTRY_KINDS.map(
                 (kind) =>
                   html`<option value="${kind}" ${kind === filter.kind ? html` selected` : null}>
                     ${kind}

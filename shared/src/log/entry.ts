@@ -1,16 +1,19 @@
 /** What a log's entries say. Numbers and texts that someone wrote are in bodies: an entry may be shown to anyone who may see the log. */
 
-export type EntryKind =
-  | 'start'
-  | 'stop'
-  | 'received'
-  | 'sent'
-  | 'refused'
-  | 'approved'
-  | 'decision'
-  | 'result'
-  | 'recovered'
-  | 'erased';
+export const ENTRY_KINDS = [
+  'start',
+  'stop',
+  'received',
+  'sent',
+  'refused',
+  'approved',
+  'decision',
+  'result',
+  'recovered',
+  'erased',
+] as const;
+
+export type EntryKind = (typeof ENTRY_KINDS)[number];
 
 export interface LogEntry {
   /** Position, from 0. */
@@ -43,18 +46,7 @@ export function hasBody(entry: LogEntry): entry is EntryWithBody {
 }
 
 const TEXTS = ['peer', 'run', 'analysis', 'type', 'task'] as const;
-const KINDS: readonly string[] = [
-  'start',
-  'stop',
-  'received',
-  'sent',
-  'refused',
-  'approved',
-  'decision',
-  'result',
-  'recovered',
-  'erased',
-] satisfies readonly EntryKind[];
+const KINDS: readonly string[] = ENTRY_KINDS;
 const FIELDS: readonly string[] = ['n', 'time', 'kind', 'round', 'body', 'at', 'detail', ...TEXTS];
 
 /** The entry that the bytes of a leaf say; null where they are none. */
